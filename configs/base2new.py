@@ -1,0 +1,29 @@
+"""Base-to-new with CoOp, CoOp+KDPL and CoOp+FDBPL, three seeds.
+
+On the embedded shapes world, with the pair of tiny CLIPs that is shipped:
+
+  python -m fdbpl_jax.main --config=configs/base2new.py
+
+On real data sets (`:caltech101`, `:eurosat`, `:dtd`, `:folder`, `:all`, or several with
+commas), with any CLIP pair in Hugging Face layout:
+
+  python -m fdbpl_jax.main --config=configs/base2new.py:caltech101,eurosat \
+      --config.data.root=DATA --config.student=STUDENT --config.teacher=TEACHER
+"""
+
+from ml_collections import ConfigDict
+
+from fdbpl_jax.config import default_config
+
+SHAPES = "shapes-negative,shapes-turned"
+REAL = "caltech101,eurosat,dtd"
+
+
+def get_config(datasets: str = "") -> ConfigDict:
+    """The settings for `datasets`, comma-separated; the embedded ones if empty."""
+    config = default_config()
+    if datasets and not datasets.startswith("shapes"):
+        config.data.datasets = REAL if datasets == "all" else datasets
+        return config
+    config.data.datasets = datasets or SHAPES
+    return config

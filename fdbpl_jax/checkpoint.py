@@ -1,0 +1,117 @@
+"""Saved training states and exported prompts. The only importer of Orbax."""
+
+import json
+import logging
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import jax
+import numpy as np
+from orbax.checkpoint import v1 as ocp
+
+from fdbpl_jax.errors import UserError
+
+_EXPORT_FORMAT = 1
+_KEPT = 2  # checkpoints of a cell
+
+
+class Checkpoints:
+    """The checkpoints of one cell: training state, loader position, seconds spent.
+
+    A save that is cut short is never found by `restore`.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        # Orbax refuses relative paths, and logs every save at the INFO level.
+        logging.getLogger("absl").setLevel(logging.WARNING)
+        policies = ocp.training.preservation_policies
+        self._checkpointer = ocp.training.Checkpointer(
+            directory.resolve(), preservation_policy=policies.LatestN(_KEPT)
+        )
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._checkpointer.close()
+
+    def save(self, epoch: int, state: Any, loader: Any, seconds: float) -> None:
+        """Saves what training needs to go on after `epoch` finished epochs."""
+        items = {
+            "state": state,
+            "loader": loader,
+            "spent": {"seconds": np.float64(seconds)},
+        }
+        self._checkpointer.save_checkpointables(epoch, items, force=True)
+
+    def restore(self, state: Any, loader: Any) -> tuple[Any, int, float]:
+        """The newest saved state, its epoch and seconds; `loader` is set to its place.
+
+        Args:
+          state: a state of the same shapes, returned as it is when nothing is saved.
+          loader: the Grain iterator to move.
+        """
+        if self._checkpointer.latest is None:
+            return state, 0, 0.0
+        wanted = {
+            "state": jax.tree.map(ocp.arrays.to_shape_dtype_struct, state),
+            "loader": loader,
+            "spent": {"seconds": np.float64(0)},
+        }
+        saved = self._checkpointer.load_checkpointables(None, wanted)
+        epoch = self._checkpointer.latest.step
+        return saved["state"], epoch, float(saved["spent"]["seconds"])
+
+
+def export_prompts(directory: Path, prompts: dict, facts: dict[str, Any]) -> None:
+    """Writes prompts and all that is needed to use them elsewhere.
+
+    Args:
+      directory: made new; an older export there is replaced.
+      prompts: {"positive": {"context": …}, "negative": …}.
+      facts: JSON values: class names, model fingerprints, config …
+    """
+    shapes = jax.tree.map(lambda array: list(array.shape), prompts)
+    meta = {"format": _EXPORT_FORMAT, "shapes": shapes, **facts}
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "prompts.json").unlink(missing_ok=True)
+    # As NumPy arrays: they load on any machine, whatever devices it has.
+    host = jax.device_get(prompts)
+    ocp.save((directory / "prompts").resolve(), host, overwrite=True)
+    # Written last: without it there is no export.
+    temporary = directory / "prompts.json.tmp"
+    temporary.write_text(json.dumps(meta, indent=2, sort_keys=True) + "\n")
+    os.replace(temporary, directory / "prompts.json")
+
+
+def load_prompts(directory: Path) -> tuple[dict, dict[str, Any]]:
+    """Exported prompts (float32 NumPy arrays) and their facts.
+
+    Raises:
+      UserError: no complete export in `directory`, or one of another format.
+    """
+    try:
+        facts = json.loads((directory / "prompts.json").read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"no exported prompts in '{directory}'",
+            "Give the 'export' folder of a finished cell.",
+        ) from error
+    if facts.get("format") != _EXPORT_FORMAT:
+        raise UserError(
+            f"'{directory}' has export format {facts.get('format')}",
+            f"This version reads format {_EXPORT_FORMAT}; export the prompts again.",
+        )
+    wanted = jax.tree.map(
+        lambda shape: np.zeros(shape, np.float32),
+        facts["shapes"],
+        is_leaf=lambda node: isinstance(node, list),
+    )
+    return ocp.load((directory / "prompts").resolve(), wanted), facts

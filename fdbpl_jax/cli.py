@@ -1,0 +1,49 @@
+"""What the commands have in common: flags in, one clear message out on bad input."""
+
+import sys
+from collections.abc import Callable, Sequence
+
+from absl import app, flags, logging
+
+from fdbpl_jax.errors import UserError
+
+
+def run_app(main: Callable[[], None], required: Sequence[str] = ()) -> None:
+    """Parses the flags and runs `main`.
+
+    A `UserError`, or a flag that does not exist or does not parse, ends in its message
+    on stderr and exit status 2; any other exception keeps its traceback.
+
+    Args:
+      main: the command; it reads its flags itself.
+      required: flags that must be given.
+    """
+
+    def guarded(argv: list[str]) -> None:
+        logging.set_verbosity(logging.INFO)
+        try:
+            main()
+        except UserError as error:
+            _refuse(error)
+
+    app.run(guarded, flags_parser=lambda argv: _parse(argv, required))
+
+
+def _parse(argv: list[str], required: Sequence[str]) -> list[str]:
+    try:
+        rest = flags.FLAGS(argv)
+        for name in required:
+            if flags.FLAGS[name].value is None:
+                raise UserError(f"--{name} is missing", "Try --help.")
+        if len(rest) > 1:
+            raise UserError(f"argument '{rest[1]}' is not a flag", "Try --help.")
+    # A config file that is missing or lacks a key raises these from within the parser.
+    except (UserError, flags.Error, OSError, AttributeError, KeyError, TypeError) as e:
+        _refuse(e)
+    return rest
+
+
+def _refuse(error: Exception) -> None:
+    text = error.args[0] if isinstance(error, KeyError) else str(error)
+    print(f"error: {text}", file=sys.stderr)
+    sys.exit(2)

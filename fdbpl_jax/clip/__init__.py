@@ -1,0 +1,1 @@
+"""The frozen towers of CLIP, in Flax Linen: no other package imports it."""

@@ -1,0 +1,149 @@
+"""Weights between the names and layouts of Hugging Face and those of our towers."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fdbpl_jax.clip.config import ClipConfig
+from fdbpl_jax.clip.text import init_text
+from fdbpl_jax.clip.vision import init_vision
+from fdbpl_jax.errors import UserError
+
+Path = tuple[str, ...]
+
+# Ours to theirs. "pre_layrnorm" is how their file spells it.
+_MODULES = {
+    "patch_embedding": "embeddings.patch_embedding",
+    "pre_norm": "pre_layrnorm",
+    "post_norm": "post_layernorm",
+    "final_norm": "final_layer_norm",
+    "norm1": "layer_norm1",
+    "norm2": "layer_norm2",
+    "query_proj": "self_attn.q_proj",
+    "key_proj": "self_attn.k_proj",
+    "value_proj": "self_attn.v_proj",
+    "out_proj": "self_attn.out_proj",
+    "fc1": "mlp.fc1",
+    "fc2": "mlp.fc2",
+}
+_LEAVES = {
+    "class_embedding": "embeddings.class_embedding",
+    "position_embedding": "embeddings.position_embedding.weight",
+    "token_embedding": "embeddings.token_embedding.weight",
+    "kernel": "weight",
+    "scale": "weight",
+    "bias": "bias",
+}
+# Kernels by their number of axes: of a dense layer, and of the patch convolution.
+_TO_OURS = {2: (1, 0), 4: (2, 3, 1, 0)}
+_TO_HF = {2: (1, 0), 4: (3, 2, 0, 1)}
+# A range of whole numbers that older files store with the weights.
+_BUFFER = ".embeddings.position_ids"
+
+
+def param_shapes(config: ClipConfig) -> dict[str, Any]:
+    """The tree of a model's parameters, shapes and dtypes in place of arrays."""
+    return jax.eval_shape(lambda: init_clip(config, jax.random.key(0)))
+
+
+def init_clip(config: ClipConfig, key: jax.Array) -> dict[str, Any]:
+    """Random parameters of a whole CLIP, float32, with OpenAI's first logit scale."""
+    vision, text = jax.random.split(key)
+    return {
+        "vision": init_vision(config.vision, config.projection, vision),
+        "text": init_text(config.text, config.projection, text),
+        "logit_scale": jnp.float32(np.log(1 / 0.07)),
+    }
+
+
+def convert(config: ClipConfig, tensors: dict[str, np.ndarray]) -> dict[str, Any]:
+    """The parameters in a checkpoint of `transformers`' `CLIPModel`.
+
+    Every tensor is used exactly once and every parameter is filled.
+
+    Args:
+      config: of the model.
+      tensors: by their name in the file, of any floating dtype.
+
+    Returns:
+      `{"vision": ..., "text": ..., "logit_scale": ...}`, float32.
+
+    Raises:
+      UserError: names are missing or left over, or a shape is not the configuration's.
+    """
+    shapes = param_shapes(config)
+    wanted = {_hf_name(path): _hf_shape(path, spec) for path, spec in _leaves(shapes)}
+    given = {name: t for name, t in tensors.items() if not name.endswith(_BUFFER)}
+    _refuse("do not hold", [n for n in wanted if n not in given])
+    _refuse(
+        "hold what a CLIPModel does not have:", [n for n in given if n not in wanted]
+    )
+    _refuse(
+        "and config.json disagree on shapes:",
+        [
+            f"{name} {given[name].shape}, not {shape}"
+            for name, shape in wanted.items()
+            if given[name].shape != shape
+        ],
+    )
+
+    def load(path: Any, _: jax.ShapeDtypeStruct) -> jax.Array:
+        tensor = given[_hf_name(_keys(path))]
+        return jnp.asarray(_permute(_keys(path), tensor, _TO_OURS), jnp.float32)
+
+    return jax.tree_util.tree_map_with_path(load, shapes)
+
+
+def to_hf_tensors(params: dict[str, Any]) -> dict[str, np.ndarray]:
+    """The way back: tensors by their name in a `CLIPModel`, dtypes as they are."""
+    return {
+        _hf_name(path): np.ascontiguousarray(_permute(path, np.asarray(leaf), _TO_HF))
+        for path, leaf in _leaves(params)
+    }
+
+
+def _hf_name(path: Path) -> str:
+    if path == ("logit_scale",):
+        return "logit_scale"
+    tower, *modules, leaf = path
+    if modules == ["to_joint"]:
+        return {"vision": "visual", "text": "text"}[tower] + "_projection.weight"
+    parts = [f"{tower}_model"]
+    for module in modules:
+        if module.startswith("layers_"):
+            parts.append(f"encoder.layers.{module.removeprefix('layers_')}")
+        else:
+            parts.append(_MODULES[module])
+    return ".".join([*parts, _LEAVES[leaf]])
+
+
+def _permute(
+    path: Path, tensor: np.ndarray, axes: dict[int, tuple[int, ...]]
+) -> np.ndarray:
+    return tensor.transpose(axes[tensor.ndim]) if path[-1] == "kernel" else tensor
+
+
+def _hf_shape(path: Path, spec: jax.ShapeDtypeStruct) -> tuple[int, ...]:
+    if path[-1] != "kernel":
+        return spec.shape
+    return tuple(spec.shape[axis] for axis in _TO_HF[spec.ndim])
+
+
+def _leaves(tree: dict[str, Any]) -> list[tuple[Path, Any]]:
+    found, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return [(_keys(path), leaf) for path, leaf in found]
+
+
+def _keys(path: tuple[jax.tree_util.DictKey, ...]) -> Path:
+    return tuple(entry.key for entry in path)
+
+
+def _refuse(what: str, names: list[str]) -> None:
+    if names:
+        more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+        raise UserError(
+            f"the weights {what} {', '.join(names[:8])}{more}",
+            "Use weights and config.json of one and the same CLIPModel.",
+        )

@@ -1,0 +1,133 @@
+"""From a decoded image to what the image tower sees, as in `CLIPImageProcessor`."""
+
+import dataclasses
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import PIL.Image
+from jaxtyping import Array, Float, UInt8
+
+from fdbpl_jax.errors import UserError
+
+# Per-channel statistics of the images OpenAI's CLIP was trained on, in [0, 1].
+_MEAN = (0.48145466, 0.4578275, 0.40821073)
+_STD = (0.26862954, 0.26130258, 0.27577711)
+# What the pre-processing here always does; a file that asks otherwise is refused.
+_FIXED = {
+    "do_resize": True,
+    "do_center_crop": True,
+    "do_rescale": True,
+    "do_normalize": True,
+    "resample": 3,  # bicubic
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageSettings:
+    """How an image tower wants its pixels."""
+
+    size: int  # pixels, square
+    mean: tuple[float, float, float] = _MEAN
+    std: tuple[float, float, float] = _STD
+
+
+def parse_image_settings(hf: dict[str, Any], image_size: int) -> ImageSettings:
+    """The settings in a Hugging Face `preprocessor_config.json`.
+
+    Args:
+      hf: the file's content; fields left out take OpenAI's values.
+      image_size: of the tower, in pixels.
+
+    Raises:
+      UserError: the file asks for a pre-processing that is not implemented here.
+    """
+    rescale = hf.get("rescale_factor", 1 / 255)
+    found = {
+        **{name: hf.get(name, value) for name, value in _FIXED.items()},
+        "size": _edge(hf.get("size", image_size)),
+        "crop_size": _edge(hf.get("crop_size", image_size)),
+        "rescale_factor": "1/255" if abs(rescale * 255 - 1) < 1e-6 else rescale,
+    }
+    wanted = {
+        **_FIXED,
+        "size": image_size,
+        "crop_size": image_size,
+        "rescale_factor": "1/255",
+    }
+    for name, value in wanted.items():
+        if found[name] != value:
+            raise UserError(
+                f"preprocessor_config.json has {name} {hf[name]!r}, and only {value} "
+                f"is implemented for this model of {image_size} pixels",
+                "Correct the file, or use a model with CLIP's own pre-processing.",
+            )
+    return ImageSettings(
+        size=image_size,
+        mean=_channels(hf, "image_mean", _MEAN),
+        std=_channels(hf, "image_std", _STD),
+    )
+
+
+def to_hf_preprocessor(settings: ImageSettings) -> dict[str, Any]:
+    """The `preprocessor_config.json` that is read back as `settings`."""
+    return {
+        "image_processor_type": "CLIPImageProcessor",
+        **_FIXED,
+        "size": {"shortest_edge": settings.size},
+        "crop_size": {"height": settings.size, "width": settings.size},
+        "rescale_factor": 1 / 255,
+        "do_convert_rgb": True,
+        "image_mean": list(settings.mean),
+        "image_std": list(settings.std),
+    }
+
+
+def preprocess(
+    image: PIL.Image.Image, size: int
+) -> UInt8[np.ndarray, "{size} {size} 3"]:
+    """The centre square of an image, its shortest edge made `size` pixels, bicubic.
+
+    Args:
+      image: RGB, of any size; a smaller one is enlarged.
+      size: pixels.
+
+    Returns:
+      The pixels, 0 to 255, those of `CLIPImageProcessor` before it rescales them.
+    """
+    width, height = image.size
+    short = min(width, height)
+    # Rounded down, as torchvision and transformers do.
+    new_width, new_height = size * width // short, size * height // short
+    resized = image.resize((new_width, new_height), PIL.Image.Resampling.BICUBIC)
+    left, top = (new_width - size) // 2, (new_height - size) // 2
+    return np.asarray(resized.crop((left, top, left + size, top + size)))
+
+
+def normalise(
+    settings: ImageSettings, pixels: UInt8[Array, "B S S 3"]
+) -> Float[Array, "B S S 3"]:
+    """Pixels of 0 to 255 as the tower wants them, float32; to be compiled with it."""
+    mean = jnp.asarray(settings.mean, jnp.float32)[None, None, None]
+    std = jnp.asarray(settings.std, jnp.float32)[None, None, None]
+    return (pixels.astype(jnp.float32) / 255 - mean) / std
+
+
+def _edge(value: Any) -> Any:
+    """The edge in pixels, in any of the forms these files have had; else the value."""
+    if isinstance(value, dict):
+        edges = {edge for edge in value.values() if edge is not None}
+        return edges.pop() if len(edges) == 1 else value
+    return value
+
+
+def _channels(
+    hf: dict[str, Any], name: str, default: tuple[float, float, float]
+) -> tuple[float, float, float]:
+    value = hf.get(name, default)
+    if len(value) != 3:
+        raise UserError(
+            f"{name} in preprocessor_config.json is {value!r}, not three numbers",
+            "Correct the file.",
+        )
+    return tuple(float(v) for v in value)

@@ -1,0 +1,161 @@
+"""A frozen CLIP as one value, and the features it gives."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import transformers
+from jaxtyping import Array, Float, Int, UInt8
+
+from fdbpl_jax.clip import files
+from fdbpl_jax.clip.config import ClipConfig, TextConfig, parse_config, to_hf_config
+from fdbpl_jax.clip.convert import convert, to_hf_tensors
+from fdbpl_jax.clip.image import (
+    ImageSettings,
+    normalise,
+    parse_image_settings,
+    to_hf_preprocessor,
+)
+from fdbpl_jax.clip.text import encode_text, eos_position
+from fdbpl_jax.clip.tokenizer import check_tokenizer, load_tokenizer, tokenize
+from fdbpl_jax.clip.vision import encode_image
+
+_TEXT_ROWS = 64  # texts encoded at a time
+_TEXT_STEP = 8  # text lengths are rounded up to a multiple of this
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+    """A frozen CLIP: two towers, a tokenizer, and how images are prepared."""
+
+    config: ClipConfig
+    params: dict[str, Any]  # {"vision": ..., "text": ..., "logit_scale": ...}
+    tokenizer: transformers.CLIPTokenizer
+    image: ImageSettings
+    fingerprint: str  # sha256 of the files, see `clip.files.fingerprint`
+    name: str  # as it was asked for; no part of the fingerprint
+
+
+def load_clip(source: str) -> Clip:
+    """Read a CLIP in Hugging Face layout, safetensors only, as float32.
+
+    Args:
+      source: a directory, or a Hugging Face id.
+
+    Raises:
+      UserError: it cannot be found, read, or run here; the message says which and why.
+    """
+    directory = files.locate(source)
+    weights = files.weight_files(directory)
+    config = parse_config(files.read_json(directory / "config.json"))
+    hf_image = files.read_preprocessor(directory)
+    tokenizer = load_tokenizer(directory)
+    check_tokenizer(tokenizer, config.text)
+    return Clip(
+        config=config,
+        params=convert(config, files.read_tensors(weights)),
+        tokenizer=tokenizer,
+        image=parse_image_settings(hf_image, config.vision.image_size),
+        fingerprint=files.fingerprint(directory, weights),
+        name=source,
+    )
+
+
+def save_clip(
+    config: ClipConfig,
+    params: dict[str, Any],
+    image: ImageSettings,
+    tokenizer: Path,
+    directory: Path,
+    dtype: Any = np.float32,
+) -> None:
+    """Write a CLIP in Hugging Face layout, for `load_clip` and for `transformers`.
+
+    Args:
+      config: of the model.
+      params: of the model.
+      image: how its images are prepared.
+      tokenizer: a directory with the tokenizer files to copy beside the weights.
+      directory: to write, which must not exist or be empty.
+      dtype: of the weights in the file.
+
+    Raises:
+      UserError: the directory exists, or there is no tokenizer that fits the model.
+    """
+    check_tokenizer(load_tokenizer(tokenizer), config.text)
+    jsons = {
+        "config.json": {**to_hf_config(config), "dtype": np.dtype(dtype).name},
+        "preprocessor_config.json": to_hf_preprocessor(image),
+    }
+    tensors = {n: t.astype(dtype) for n, t in to_hf_tensors(params).items()}
+    files.write_model(directory, jsons, tensors, tokenizer)
+
+
+def logit_scale(clip: Clip) -> float:
+    """1 / temperature: what cosines are multiplied by to be logits."""
+    return float(np.exp(np.float32(clip.params["logit_scale"])))
+
+
+def image_features(
+    clip: Clip, pixels: UInt8[np.ndarray, "B S S 3"]
+) -> Float[Array, "B D"]:
+    """L2-normalised image features, float32.
+
+    Args:
+      clip: the model.
+      pixels: 0 to 255, as `preprocess` gives them. Each batch size B is compiled once.
+    """
+    return _image_features(clip.config, clip.image, clip.params["vision"], pixels)
+
+
+def text_features(clip: Clip, texts: Sequence[str]) -> Float[Array, "C D"]:
+    """L2-normalised text features, float32, in the order of the texts.
+
+    Texts are cut after the longest one's EOS, and encoded in chunks of a few fixed
+    shapes, so that other texts rarely mean another compilation.
+
+    Raises:
+      UserError: a text is too long, or holds a special token.
+    """
+    if not texts:
+        return jnp.zeros((0, clip.config.projection))
+    ids = tokenize(clip.tokenizer, texts, clip.config.text)
+    longest = int(eos_position(clip.config.text, jnp.asarray(ids)).max()) + 1
+    ids = ids[:, : -(-longest // _TEXT_STEP) * _TEXT_STEP]
+    rows = min(_TEXT_ROWS, 1 << (len(ids) - 1).bit_length())
+    chunks = [ids[i : i + rows] for i in range(0, len(ids), rows)]
+    features = [
+        _text_features(clip.config.text, clip.params["text"], _pad_rows(chunk, rows))
+        for chunk in chunks
+    ]
+    return jnp.concatenate(features)[: len(ids)]
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _image_features(
+    config: ClipConfig,
+    image: ImageSettings,
+    params: dict[str, Any],
+    pixels: UInt8[Array, "B S S 3"],
+) -> Float[Array, "B D"]:
+    return _unit(encode_image(config.vision, params, normalise(image, pixels)))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _text_features(
+    config: TextConfig, params: dict[str, Any], ids: Int[Array, "C T"]
+) -> Float[Array, "C D"]:
+    return _unit(encode_text(config, params, ids))
+
+
+def _unit(x: Float[Array, "N D"]) -> Float[Array, "N D"]:
+    return x / jnp.linalg.norm(x, axis=-1, keepdims=True)
+
+
+def _pad_rows(ids: Int[np.ndarray, "C T"], rows: int) -> Int[np.ndarray, "R T"]:
+    return np.concatenate([ids, np.repeat(ids[:1], rows - len(ids), axis=0)])

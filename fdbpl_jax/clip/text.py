@@ -1,0 +1,204 @@
+"""The text tower, the plain way and with a prefix that all classes share.
+
+A text is read at its EOS, by one of two rules of `transformers`: configurations with
+`eos_token_id` 2, as the first files had by mistake, read at the largest id of the text;
+others at the first position that holds `eos_token_id`.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from fdbpl_jax.clip.config import TextConfig
+from fdbpl_jax.clip.layout import PromptLayout, make_layout
+from fdbpl_jax.clip.transformer import (
+    Block,
+    attend,
+    layer_norm,
+    shared_prefix_attention,
+)
+
+__all__ = [
+    "PromptLayout",
+    "TextTower",
+    "embed_tokens",
+    "encode_prompts",
+    "encode_text",
+    "eos_position",
+    "init_text",
+    "make_layout",
+]
+
+_ARGMAX_EOS = 2
+
+
+class TextTower(nn.Module):
+    """Embeddings, causal transformer, and the projection of EOS."""
+
+    config: TextConfig
+    projection: int
+
+    def setup(self) -> None:
+        """Name the parameters."""
+        config, width = self.config, self.config.tower.width
+        normal = nn.initializers.normal(0.02)
+        self.token_embedding = self.param(
+            "token_embedding", normal, (config.vocab_size, width)
+        )
+        self.position_embedding = self.param(
+            "position_embedding", normal, (config.context_length, width)
+        )
+        self.layers = [Block(config.tower) for _ in range(config.tower.layers)]
+        self.final_norm = layer_norm(config.tower)
+        self.to_joint = nn.Dense(self.projection, use_bias=False)
+
+    def __call__(self, ids: Int[Array, "C T"]) -> Float[Array, "C D"]:
+        """See `encode_text`."""
+        x = self.token_embedding[ids] + self.position_embedding[None, : ids.shape[1]]
+        for layer in self.layers:
+            x = layer(x, causal=True)
+        return self._read(_at(x, eos_position(self.config, ids)))
+
+    def prompted(
+        self,
+        layout: PromptLayout,
+        context: Float[Array, "*K L W"],
+        deep: Float[Array, "J L W"] | None,
+    ) -> Float[Array, "C D"]:
+        """See `encode_prompts`."""
+        prefix, suffix = self._embed(layout, context)
+        length = suffix.shape[1]
+        causal = _causal_mask(jnp.arange(length)[None], length)
+        for i, layer in enumerate(self.layers):
+            if deep is not None and 0 < i <= len(deep):
+                prefix = _put(prefix, layout.prefix_slot, deep[i - 1])
+                suffix = _put(suffix, layout.suffix_slot, deep[i - 1])
+            shared, own = layer.key_value(prefix), layer.key_value(suffix)
+            if i + 1 == len(self.layers):
+                break  # of the last layer's outputs, only those at EOS are read
+            mixed = shared_prefix_attention(layer.query(suffix), *shared, *own, causal)
+            suffix = layer.finish(suffix, mixed)
+            prefix = layer.finish(prefix, attend(layer.query(prefix), *shared))
+        last = _at(suffix, layout.eos)[:, None]
+        mask = _causal_mask(layout.eos[:, None], length)
+        mixed = shared_prefix_attention(layer.query(last), *shared, *own, mask)
+        return self._read(layer.finish(last, mixed)[:, 0])
+
+    def _embed(
+        self, layout: PromptLayout, context: Float[Array, "*K L W"]
+    ) -> tuple[Float[Array, "P W"], Float[Array, "C S W"]]:
+        prefix = self.token_embedding[layout.prefix_ids]
+        suffix = _put(
+            self.token_embedding[layout.suffix_ids], layout.suffix_slot, context
+        )
+        if context.ndim == 2:  # contexts of single classes are never in the prefix
+            prefix = _put(prefix, layout.prefix_slot, context)
+        cut, end = len(prefix), len(prefix) + suffix.shape[1]
+        position = self.position_embedding
+        return prefix + position[:cut], suffix + position[None, cut:end]
+
+    def _read(self, x: Float[Array, "C W"]) -> Float[Array, "C D"]:
+        return self.to_joint(self.final_norm(x)).astype(jnp.float32)
+
+
+def init_text(config: TextConfig, projection: int, key: Array) -> dict[str, Any]:
+    """Random parameters of a text tower, float32, as a nested dict."""
+    ids = jnp.zeros((1, config.context_length), jnp.int32)
+    return TextTower(config, projection).init(key, ids)["params"]
+
+
+def eos_position(config: TextConfig, ids: Int[Array, "C T"]) -> Int[Array, "C"]:
+    """Where each text is read, by the rule of its configuration (see the module)."""
+    if config.eos_token_id == _ARGMAX_EOS:
+        return jnp.argmax(ids, -1)
+    return jnp.argmax(ids == config.eos_token_id, -1)
+
+
+def embed_tokens(
+    params: dict[str, Any], ids: Int[Array, "*N T"]
+) -> Float[Array, "*N T W"]:
+    """The token embeddings of ids, without positions, in the parameters' dtype."""
+    return params["token_embedding"][ids]
+
+
+def encode_text(
+    config: TextConfig, params: dict[str, Any], ids: Int[Array, "C T"]
+) -> Float[Array, "C D"]:
+    """The joint embedding of whole texts, T tokens long, whatever T.
+
+    The tower computes in the dtype of its parameters.
+
+    Args:
+      config: of the tower.
+      params: of the tower.
+      ids: SOS, words, EOS, then anything; at most `context_length` of them.
+
+    Returns:
+      Projected features, float32, not normalised.
+    """
+    return _tower(config, params).apply({"params": params}, ids)
+
+
+def encode_prompts(
+    config: TextConfig,
+    params: dict[str, Any],
+    layout: PromptLayout,
+    context: Float[Array, "L W"] | Float[Array, "C L W"],
+    deep: Float[Array, "J L W"] | None = None,
+) -> Float[Array, "C D"]:
+    """The joint embedding of each class's prompt, the shared prefix encoded only once.
+
+    Equal, forward and backward, to the encoding of every class's whole token sequence
+    with the context put into its slots.
+
+    Args:
+      config: of the tower.
+      params: of the tower.
+      layout: from `make_layout`.
+      context: the context tokens of all classes, or of each (then the layout must have
+        been made with `class_specific`).
+      deep: replacements of the hidden states at the context slots, `deep[j]` at the
+        input of layer j + 1 (J less than the number of layers), for all classes alike.
+
+    Returns:
+      Projected features, float32, not normalised.
+
+    Raises:
+      ValueError: more deep prompts than layers that can take them.
+    """
+    if deep is not None and len(deep) >= config.tower.layers:
+        raise ValueError(f"{len(deep)} deep prompts for {config.tower.layers} layers")
+    dtype = params["token_embedding"].dtype
+    return _tower(config, params).apply(
+        {"params": params},
+        layout,
+        context.astype(dtype),
+        None if deep is None else deep.astype(dtype),
+        method="prompted",
+    )
+
+
+def _tower(config: TextConfig, params: dict[str, Any]) -> TextTower:
+    return TextTower(config, params["to_joint"]["kernel"].shape[1])
+
+
+def _put(
+    x: Float[Array, "*N T W"], slot: Int[Array, "*N T"], prompt: Float[Array, "*K L W"]
+) -> Float[Array, "*N T W"]:
+    # A product with zeros and ones, not a gather: its gradient is a product too, where
+    # a gather's would be a scatter, slow and in no fixed order on a GPU.
+    chosen = jax.nn.one_hot(slot, prompt.shape[-2], dtype=prompt.dtype)
+    placed = jnp.matmul(chosen, prompt, precision=jax.lax.Precision.HIGHEST)
+    return jnp.where(slot[..., None] >= 0, placed, x)
+
+
+def _at(x: Float[Array, "C T W"], position: Int[Array, "C"]) -> Float[Array, "C W"]:
+    return jnp.take_along_axis(x, position[:, None, None], axis=1)[:, 0]
+
+
+def _causal_mask(query: Int[Array, "K Q"], length: int) -> Float[Array, "K Q {length}"]:
+    seen = jnp.arange(length)[None, None] <= query[..., None]
+    return jnp.where(seen, 0.0, -jnp.inf)

@@ -1,0 +1,108 @@
+"""Texts to token ids, with the tokenizer of `transformers` and local files only."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import transformers
+from jaxtyping import Int
+
+from fdbpl_jax.clip.config import TextConfig
+from fdbpl_jax.errors import UserError
+
+TOKENIZER_FILES = (
+    "vocab.json",
+    "merges.txt",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
+
+
+def load_tokenizer(path: str | Path) -> transformers.CLIPTokenizer:
+    """The tokenizer in a model's directory.
+
+    Raises:
+      UserError: the directory holds neither `tokenizer.json` nor `vocab.json` with
+        `merges.txt`, or they cannot be read.
+    """
+    path = Path(path)
+    pair = (path / "vocab.json").is_file() and (path / "merges.txt").is_file()
+    if not pair and not (path / "tokenizer.json").is_file():
+        raise UserError(
+            f"no tokenizer in '{path}'",
+            "Put the model's tokenizer.json, or vocab.json and merges.txt, there.",
+        )
+    try:
+        return transformers.CLIPTokenizer.from_pretrained(path, local_files_only=True)
+    except Exception as error:  # the tokenizers library raises bare Exception
+        raise UserError(
+            f"the tokenizer in '{path}' cannot be read: {error}",
+            "Get the model's tokenizer files again.",
+        ) from error
+
+
+def check_tokenizer(tokenizer: transformers.CLIPTokenizer, config: TextConfig) -> None:
+    """See that a tokenizer's ids are those that the text tower knows.
+
+    Raises:
+      UserError: it has ids beyond the tower's vocabulary, or another EOS than the tower
+        reads at.
+    """
+    largest = max(tokenizer.get_vocab().values())
+    mend = "Put the tokenizer files that belong to this model beside its weights."
+    if largest >= config.vocab_size:
+        raise UserError(
+            f"the tokenizer has ids up to {largest}, and the text tower's vocab_size "
+            f"is {config.vocab_size}",
+            mend,
+        )
+    eos = largest if config.eos_token_id == 2 else config.eos_token_id
+    if tokenizer.eos_token_id != eos:
+        raise UserError(
+            f"the tokenizer ends a text with id {tokenizer.eos_token_id}, and the text "
+            f"tower reads it at id {eos} (eos_token_id {config.eos_token_id} in "
+            "config.json)",
+            mend,
+        )
+
+
+def word_ids(tokenizer: transformers.CLIPTokenizer, text: str) -> list[int]:
+    """The ids of a text's words, without SOS and EOS.
+
+    Raises:
+      UserError: the text holds a special token, or a character that the vocabulary can
+        only express as one; the text would be read at the wrong place.
+    """
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    if {tokenizer.bos_token_id, tokenizer.eos_token_id} & set(ids):
+        raise UserError(
+            f"'{text}' holds a special token, or a character that this tokenizer does "
+            "not know",
+            "Write it in other words.",
+        )
+    return ids
+
+
+def tokenize(
+    tokenizer: transformers.CLIPTokenizer, texts: Sequence[str], config: TextConfig
+) -> Int[np.ndarray, "C T"]:
+    """SOS, words, EOS of each text, padded to the tower's `context_length`.
+
+    Raises:
+      UserError: a text is too long, or holds a special token.
+    """
+    length = config.context_length
+    ids = np.full((len(texts), length), tokenizer.pad_token_id, np.int32)
+    for row, text in zip(ids, texts, strict=True):
+        words = word_ids(tokenizer, text)
+        if len(words) + 2 > length:
+            raise UserError(
+                f"'{text}' is {len(words) + 2} tokens long with SOS and EOS, and the "
+                f"text tower takes {length}",
+                "Shorten it.",
+            )
+        whole = [tokenizer.bos_token_id, *words, tokenizer.eos_token_id]
+        row[: len(whole)] = whole
+    return ids

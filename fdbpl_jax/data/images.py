@@ -1,0 +1,104 @@
+"""Images from disk: always upright, always 8-bit RGB, or a clear refusal."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from fdbpl_jax.errors import UserError
+
+# Pillow's own threshold for a decompression bomb. It only warns there and refuses at
+# twice the size; a warning from a reader thread helps nobody, so we refuse at once.
+_MAX_PIXELS = 89_478_485
+
+
+def read_image(root: Path, path: str) -> Image.Image:
+    """Decodes one image.
+
+    EXIF orientation is applied, palettes and CMYK are converted, an alpha channel is
+    dropped, 16-bit grey is scaled to 8 bits (Pillow's own conversion would clip it to
+    white), and of an animation the first frame is taken.
+
+    Args:
+      root: the folder that `path` is relative to.
+      path: relative posix path of the image.
+
+    Returns:
+      The whole image, loaded, in mode "RGB".
+
+    Raises:
+      UserError: naming the file, if it is missing, does not decode to its end, is
+        larger than 89 million pixels or has no known range of values (float or
+        32-bit grey).
+    """
+    file = root / path
+    try:
+        with Image.open(file) as image:
+            if image.width * image.height > _MAX_PIXELS:
+                raise _too_large(file)
+            image.load()
+            _upright(image)
+            return _to_rgb(image)
+    except UserError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _too_large(file) from error
+    # Which exception a broken file raises depends on its format and where it broke.
+    except Exception as error:
+        raise _unreadable(file, error) from error
+
+
+def content_hash(root: Path, path: str) -> str:
+    """SHA-256, in hex, of the bytes of the file `path` in `root`.
+
+    Raises:
+      UserError: naming the file, if it cannot be read.
+    """
+    file = root / path
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise _unreadable(file, error) from error
+
+
+def _upright(image: Image.Image) -> None:
+    # A sound picture may carry broken EXIF data; viewers then show it as stored.
+    try:
+        ImageOps.exif_transpose(image, in_place=True)
+    except Exception:
+        return
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    sixteen_bit = image.mode.startswith("I;16") or (
+        image.mode == "I" and image.format in ("PNG", "PPM")
+    )
+    if sixteen_bit:
+        grey = (np.asarray(image, np.uint32) + 128) // 257  # 0..65535 to 0..255
+        return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F") or image.mode.startswith("I;"):
+        raise ValueError(f"grey of mode {image.mode} has no known range of values")
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")  # the same colours, without Pillow's warning
+    return image.convert("RGB")
+
+
+def _unreadable(file: Path, error: Exception) -> UserError:
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return UserError(
+            f"image '{file}' is missing", "Put it back, or remove it from the split."
+        )
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return UserError(
+        f"image '{file}' cannot be read ({reason})",
+        "Fetch it again, or remove it from the split.",
+    )
+
+
+def _too_large(file: Path) -> UserError:
+    return UserError(
+        f"image '{file}' has more than {_MAX_PIXELS:,} pixels",
+        "Scale it down, or remove it from the split.",
+    )

@@ -1,0 +1,106 @@
+"""Batches of fresh random views, decoded and cut in threads while the device works."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import grain
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from fdbpl_jax.data.images import read_image
+from fdbpl_jax.data.types import Example
+from fdbpl_jax.errors import UserError
+
+Pixels = UInt8[np.ndarray, "S S 3"]
+View = Callable[[Image.Image, np.random.Generator], Pixels | dict[str, Pixels]]
+
+_THREADS = 16  # decoding, cropping and reading all release the GIL
+
+
+def epoch_steps(examples: int, batch_size: int) -> tuple[int, int]:
+    """The batch really used, min(batch_size, examples), and the whole ones an epoch."""
+    batch = min(batch_size, examples)
+    return batch, examples // batch
+
+
+def view_batches(
+    root: Path,
+    examples: Sequence[Example],
+    view: View,
+    batch_size: int,
+    epochs: int,
+    seed: int,
+    shard: tuple[int, int] = (0, 1),
+) -> grain.DatasetIterator:
+    """Iterates over batches of one random view an image, reshuffled each epoch.
+
+    Which images make up a step, and what `view` draws for each of them, follow from
+    (seed, epoch) and (seed, epoch, path) alone: not from threads, the number of
+    processes, or where a run was interrupted. `get_state()` and `set_state()` of the
+    iterator resume exactly.
+
+    Args:
+      root: the folder that paths are relative to.
+      examples: the images to learn from.
+      view: cuts one view, of the same shape each time, from a decoded RGB image with
+        the generator it is given; or the same view at several named sizes. Called
+        from several threads at once.
+      batch_size: of all processes together; at most all examples are used. What does
+        not fill a batch is left out of that epoch.
+      epochs: how many.
+      seed: of the order and the views, any integer.
+      shard: this process's (index, count); it yields its equal part of every batch.
+
+    Returns:
+      A checkpointable Grain iterator over `{"pixels": uint8 [B S S 3], "label":
+      int32 [B]}` with B the process's part of the batch; "pixels" has the names that
+      `view` gave, if it did.
+
+    Raises:
+      UserError: without examples, or if the batch cannot be dealt out evenly. A broken
+        image raises one, naming the file, when its batch is asked for.
+    """
+    index, count = shard
+    if not examples:
+        raise UserError("there is no image to train on", "Check the split and shots.")
+    batch, steps = epoch_steps(len(examples), batch_size)
+    if batch % count:
+        raise UserError(
+            f"a batch of {batch} images cannot be dealt out to {count} processes",
+            f"Use a multiple of {count}, no more than the {len(examples)} images.",
+        )
+    images = len(examples)
+
+    def cut(position: int, number: int) -> dict[str, Any]:
+        # Grain counts positions of this process on through the epochs.
+        epoch = position // (steps * batch // count)
+        example = examples[number]
+        rng = np.random.Generator(
+            np.random.Philox(key=_key("view", seed, epoch, example.path))
+        )
+        pixels = view(read_image(root, example.path), rng)
+        return {"pixels": pixels, "label": np.int32(example.label)}
+
+    order = (
+        grain.MapDataset.range(images)
+        # Grain's order of (seed, epoch + 1) is that of (seed + 1, epoch); hashing the
+        # seed first keeps runs of neighbouring seeds apart.
+        .shuffle(seed=_key("order", seed) % 2**32)[: steps * batch]
+        .slice(slice(index, None, count))
+        .repeat(epochs)
+    )
+    # The buffer counts images, not batches, as long as batching comes after it.
+    options = grain.ReadOptions(
+        num_threads=_THREADS, prefetch_buffer_size=max(_THREADS, 2 * batch)
+    )
+    views = order.map_with_index(cut).to_iter_dataset(options)
+    return iter(views.batch(batch // count, drop_remainder=True))
+
+
+def _key(*parts: str | int) -> int:
+    text = "\0".join(str(part) for part in parts)
+    digest = hashlib.sha256(text.encode(errors="surrogateescape")).digest()
+    return int.from_bytes(digest[:16])

@@ -1,0 +1,226 @@
+"""Who trains and who tests: few-shot draws, base and new classes, folders of images.
+
+Every draw ranks images by a hash of (seed, path). So which images of a class are drawn
+depends on nothing but the seed and that class's own paths: not on the order of a
+listing, not on other classes, and 4 shots are the first 4 of 16.
+"""
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import logging
+
+from fdbpl_jax.data.types import Dataset, Example, first_few, prompt_name
+from fdbpl_jax.errors import UserError, unknown_name
+
+_VAL_SHOTS = 4  # the field keeps at most so many validation images a class
+_VAL_SHARE, _TEST_SHARE = 0.2, 0.3  # CoOp's shares where a data set has no split
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm")
+
+
+def base_count(classes: int) -> int:
+    """How many of `classes` sorted labels are base classes: ceil(classes / 2)."""
+    return (classes + 1) // 2
+
+
+def subset(dataset: Dataset, which: str) -> Dataset:
+    """The data set with only its base or only its new classes, relabelled from 0.
+
+    Args:
+      dataset: all classes.
+      which: "base", the first ceil(C / 2) labels; "new", the others; or "all".
+
+    Returns:
+      A data set whose train, val, test and class names are of these classes alone.
+
+    Raises:
+      UserError: for another `which`, or if there are fewer than two classes.
+    """
+    if which not in ("base", "new", "all"):
+        raise unknown_name("class subset", which, ("base", "new", "all"))
+    if which == "all":
+        return dataset
+    classes = len(dataset.class_names)
+    if classes < 2:
+        raise UserError(
+            f"data set '{dataset.name}' has {classes} class, too few for two halves",
+            "Use a data set of two classes or more.",
+        )
+    half = base_count(classes)
+    labels = range(half) if which == "base" else range(half, classes)
+
+    def keep(examples: Sequence[Example]) -> tuple[Example, ...]:
+        return tuple(
+            Example(example.path, example.label - labels.start)
+            for example in examples
+            if example.label in labels
+        )
+
+    return dataclasses.replace(
+        dataset,
+        class_names=dataset.class_names[labels.start : labels.stop],
+        train=keep(dataset.train),
+        val=keep(dataset.val),
+        test=keep(dataset.test),
+    )
+
+
+def few_shot(dataset: Dataset, shots: int, seed: int) -> Dataset:
+    """Draws `shots` training and min(shots, 4) validation images of each class.
+
+    `subset` and `few_shot` commute: base/new runs train on the same shots as runs on
+    all classes. A class with fewer images gives all it has, with a logged warning.
+
+    Args:
+      dataset: the full data set; its test examples stay.
+      shots: images a class, at least 1.
+      seed: of the draw.
+
+    Returns:
+      The data set with the drawn train and val, ordered by label.
+
+    Raises:
+      UserError: if `shots` is not positive, or a class has no training image.
+    """
+    if shots < 1:
+        raise UserError(f"shots is {shots}", "Ask for at least one image a class.")
+    empty = sorted(
+        set(range(len(dataset.class_names))) - {e.label for e in dataset.train}
+    )
+    if empty:
+        names = [f"'{dataset.class_names[label]}'" for label in empty]
+        raise UserError(
+            f"{len(empty)} classes of data set '{dataset.name}' have no training "
+            f"image: {first_few(names)}",
+            "Add images of them, or take the classes out of the split.",
+        )
+    return dataclasses.replace(
+        dataset,
+        train=_draw(dataset, "train", shots, seed),
+        val=_draw(dataset, "val", min(shots, _VAL_SHOTS), seed),
+    )
+
+
+def split_folder(root: Path, seed: int = 0) -> Dataset:
+    """Reads a plain folder of class folders, `<root>/<class>/<image>`.
+
+    Of each class about 50 % of the images are for training, 20 % for validation and
+    30 % for testing, at least one each; which, is drawn per class.
+
+    Args:
+      root: the folder. Sub-folders are the classes, in sorted order. Hidden files are
+        ignored, files of other types too, with a logged warning.
+      seed: of the split.
+
+    Returns:
+      The data set "folder", with the template "a photo of a {}.".
+
+    Raises:
+      UserError: if `root` has no class folder, classes have fewer than three images,
+        or two class names differ only in underscores.
+    """
+    classes = sorted(_names(root, folders=True))
+    if not classes:
+        raise UserError(
+            f"'{root}' has no folder in it",
+            "A plain folder of images is <root>/<class>/<image>, a folder a class.",
+        )
+    _refuse_same_words(root, classes)
+    images = {name: _image_names(root, name) for name in classes}
+    small = [
+        f"'{name}' ({len(images[name])})" for name in classes if len(images[name]) < 3
+    ]
+    if small:
+        raise UserError(
+            f"{len(small)} class folders in '{root}' have fewer than 3 images directly "
+            f"in them, one each for train, val and test: {first_few(small)}",
+            "Expected <root>/<class>/<image>: add images or remove these folders.",
+        )
+    train, val, test = [], [], []
+    for label, name in enumerate(classes):
+        paths = [f"{name}/{image}" for image in images[name]]
+        ranked = sorted(paths, key=lambda path: _rank("folder split", seed, path))
+        examples = [Example(path, label) for path in ranked]
+        vals = max(1, int(_VAL_SHARE * len(examples)))
+        tests = max(1, int(_TEST_SHARE * len(examples)))
+        val += examples[:vals]
+        test += examples[vals : vals + tests]
+        train += examples[vals + tests :]
+    return Dataset(
+        name="folder",
+        root=root,
+        class_names=tuple(classes),
+        template="a photo of a {}.",
+        train=tuple(train),
+        val=tuple(val),
+        test=tuple(test),
+    )
+
+
+def _rank(purpose: str, seed: int, path: str) -> bytes:
+    text = f"{purpose}\0{seed}\0{path}"
+    # A file name need not be valid Unicode.
+    return hashlib.sha256(text.encode(errors="surrogateescape")).digest()
+
+
+def _draw(dataset: Dataset, split: str, shots: int, seed: int) -> tuple[Example, ...]:
+    by_label: list[list[Example]] = [[] for _ in dataset.class_names]
+    for example in getattr(dataset, split):
+        by_label[example.label].append(example)
+    short = [
+        f"'{name}' ({len(examples)})"
+        for name, examples in zip(dataset.class_names, by_label, strict=True)
+        if len(examples) < shots
+    ]
+    if short and getattr(dataset, split):
+        logging.warning(
+            "%s: %d classes have fewer than %d %s images; all of theirs are used: %s",
+            *(dataset.name, len(short), shots, split, first_few(short)),
+        )
+    return tuple(
+        example
+        for examples in by_label
+        for example in sorted(examples, key=lambda e: _rank("shots", seed, e.path))[
+            :shots
+        ]
+    )
+
+
+def _names(folder: Path, folders: bool) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [
+                entry.name
+                for entry in entries
+                if entry.is_dir() == folders and not entry.name.startswith(".")
+            ]
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"cannot list the folder '{folder}' ({reason})") from error
+
+
+def _image_names(root: Path, name: str) -> list[str]:
+    files = _names(root / name, folders=False)
+    images = [file for file in files if file.lower().endswith(_SUFFIXES)]
+    others = sorted(set(files) - set(images))
+    if others:
+        logging.warning(
+            "'%s': ignored %d files that are no images: %s",
+            *(root / name, len(others), first_few(others)),
+        )
+    return images
+
+
+def _refuse_same_words(root: Path, classes: Sequence[str]) -> None:
+    seen: dict[str, str] = {}
+    for name in classes:
+        other = seen.setdefault(prompt_name(name), name)
+        if other != name:
+            raise UserError(
+                f"class folders '{other}' and '{name}' in '{root}' read the same in a "
+                "prompt",
+                "Rename or merge them.",
+            )

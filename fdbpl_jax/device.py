@@ -1,0 +1,45 @@
+"""The machine that JAX found, and whether it is the one that was asked for."""
+
+import platform
+from importlib.metadata import version
+
+import jax
+
+from fdbpl_jax.errors import UserError
+
+_EXTRAS = {"gpu": "cuda12", "tpu": "tpu"}
+_REPORTED = ("jax", "jaxlib", "flax", "optax", "tensorstore", "grain", "numpy")
+
+
+def require(wanted: str) -> None:
+    """Refuses to compute elsewhere than asked.
+
+    Args:
+      wanted: "cpu", "gpu", "tpu", or empty for whatever there is.
+
+    Raises:
+      UserError: JAX computes on another platform, as it does, silently, when the
+        plugin of an accelerator is missing or broken.
+    """
+    found = jax.default_backend()
+    if not wanted or wanted == found:
+        return
+    extra = _EXTRAS.get(wanted)
+    install = f"Install with `pip install fdbpl-jax[{extra}]`, " if extra else ""
+    raise UserError(
+        f"config platform is '{wanted}' and JAX computes on '{found}'",
+        f"{install}check the driver and JAX_PLATFORMS, or leave platform empty.",
+    )
+
+
+def describe() -> str:
+    """The devices that compute, in words."""
+    devices = jax.devices()
+    kind = devices[0].device_kind
+    return f"{len(devices)} × {devices[0].platform} ({kind}), {platform.machine()}"
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that decide numbers and speed."""
+    found = {"python": platform.python_version()}
+    return found | {name: version(name) for name in ("fdbpl-jax", *_REPORTED)}

@@ -1,0 +1,29 @@
+"""The one exception that a person who runs the program is meant to read."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Something in the user's input, files or machine is wrong, and they can mend it.
+
+    Args:
+      what: what is wrong, with the value and where it was found.
+      do: what to do about it, as a full sentence; may be empty.
+    """
+
+    def __init__(self, what: str, do: str = "") -> None:
+        super().__init__(what, do)
+        self.what = what
+        self.do = do
+
+    def __str__(self) -> str:
+        return f"{self.what.rstrip('.')}. {self.do}".rstrip()
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
+    """A `UserError` for a name that is not in `known`, with the nearest that is."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    guess = f"Did you mean '{near[0]}'? " if near else ""
+    return UserError(f"unknown {kind} '{name}'", f"{guess}Known: {', '.join(known)}.")

@@ -1,0 +1,134 @@
+"""How well class prompts sort images: accuracy, per class, and the harmonic mean.
+
+Every accuracy here is in percent, computed from frozen image features (`features.py`)
+and the text features of one prompt a class. The counting is exact: predictions come
+from the device as integers and are counted on the host.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from fdbpl_jax.errors import UserError
+
+# Scores are never held for more images than this at once: [N, C] of ImageNet's test
+# split against 20,000 names would be 4 GB.
+_IMAGES_AT_ONCE = 4096
+
+# How far from 1 a text feature's length may be; wide enough for bfloat16 towers.
+_LENGTH_TOLERANCE = 0.02
+
+
+def accuracy(
+    features: Float[Array | np.ndarray, "N D"],
+    labels: Int[Array | np.ndarray, " N"],
+    text: Float[Array | np.ndarray, "C D"],
+) -> float:
+    """Share of images whose nearest class prompt, by cosine, is their own class.
+
+    Args:
+      features: image features, L2-normalised.
+      labels: the class of each image, 0 … C-1.
+      text: text features, one a class, L2-normalised.
+
+    Returns:
+      Top-1 accuracy in percent. Of equal scores the lower class index wins.
+
+    Raises:
+      UserError: a feature is NaN or infinite, there are no images, or a label is not
+        one of the C classes.
+      ValueError: shapes that do not fit, or text features that are not normalised.
+    """
+    return 100.0 * float(np.mean(_correct(features, labels, text)))
+
+
+def per_class_accuracy(
+    features: Float[Array | np.ndarray, "N D"],
+    labels: Int[Array | np.ndarray, " N"],
+    text: Float[Array | np.ndarray, "C D"],
+) -> Float[np.ndarray, " C"]:
+    """`accuracy` for each class on its own; same arguments and errors.
+
+    Returns:
+      Percent, float64, one a class; NaN for a class that has no images here.
+    """
+    correct = _correct(features, labels, text)
+    images = np.bincount(np.asarray(labels), minlength=len(text))
+    hits = np.bincount(np.asarray(labels), weights=correct, minlength=len(text))
+    share = np.full(len(text), np.nan)
+    return np.divide(100.0 * hits, images, out=share, where=images > 0)
+
+
+def harmonic_mean(base: float, new: float) -> float:
+    """2·base·new / (base + new), in the unit of its arguments; 0 when both are 0.
+
+    The figure that base-to-new papers rank by (Xian et al., "Zero-shot learning: a
+    comprehensive evaluation", 2017): high only when both accuracies are.
+    """
+    return 2.0 * base * new / (base + new) if base + new else 0.0
+
+
+def _correct(features, labels, text) -> Bool[np.ndarray, " N"]:
+    _check(features, labels, text)
+    nearest, image_finite, text_finite = jax.device_get(_nearest(features, text))
+    _check_finite("image feature", image_finite)
+    _check_finite("text feature", text_finite)
+    return nearest == np.asarray(labels)
+
+
+@jax.jit
+def _nearest(
+    features: Float[Array, "N D"], text: Float[Array, "C D"]
+) -> tuple[Int[Array, " N"], Bool[Array, " N"], Bool[Array, " C"]]:
+    text32 = text.astype(jnp.float32)
+
+    def nearest_class(feature):
+        # Full float32: the default on GPU and TPU rounds the factors, enough to swap
+        # two near classes and so to make the number depend on the device.
+        scores = jnp.matmul(
+            text32, feature.astype(jnp.float32), precision=jax.lax.Precision.HIGHEST
+        )
+        return jnp.argmax(scores)
+
+    nearest = jax.lax.map(nearest_class, features, batch_size=_IMAGES_AT_ONCE)
+    image_finite = jnp.isfinite(features).all(axis=1)
+    return nearest, image_finite, jnp.isfinite(text).all(axis=1)
+
+
+def _check(features, labels, text) -> None:
+    """Shapes, labels and text lengths, before anything runs on the device."""
+    images, classes = len(features), len(text)
+    if len(labels) != images or features.shape[1] != text.shape[1]:
+        raise ValueError(
+            f"features {features.shape}, labels {labels.shape} and text {text.shape} "
+            "do not fit: expected [N D], [N], [C D]"
+        )
+    if images == 0:
+        raise UserError("there are no images to evaluate", "Check the test split.")
+    host_labels = np.asarray(labels)
+    strange = np.flatnonzero((host_labels < 0) | (host_labels >= classes))
+    if strange.size:
+        raise UserError(
+            f"image {strange[0]} has label {host_labels[strange[0]]}, but there are "
+            f"{classes} classes (0 to {classes - 1})",
+            "Evaluate with the class names of the data set the images are from.",
+        )
+    lengths = np.linalg.norm(np.asarray(text, np.float32), axis=1)
+    finite = np.isfinite(lengths)  # the others are the business of _check_finite
+    wrong = np.flatnonzero(finite & (np.abs(lengths - 1) > _LENGTH_TOLERANCE))
+    if wrong.size:
+        raise ValueError(
+            f"text feature {wrong[0]} has length {lengths[wrong[0]]:.3f}, not 1"
+        )
+
+
+def _check_finite(kind: str, finite: Bool[np.ndarray, " X"]) -> None:
+    bad = np.flatnonzero(~finite)
+    if bad.size:
+        raise UserError(
+            f"{bad.size} of {finite.size} {kind}s hold NaN or infinity, the first is "
+            f"number {bad[0]}",
+            "Training diverged or the weights are damaged: lower the learning rate, "
+            "or check the model.",
+        )

@@ -1,0 +1,29 @@
+"""`python -m fdbpl_jax.main --config=configs/base2new.py`. Short on purpose."""
+
+import sys
+from pathlib import Path
+
+from absl import flags, logging
+from ml_collections import config_flags
+
+from fdbpl_jax import device
+from fdbpl_jax.cli import run_app
+from fdbpl_jax.config import run_config
+from fdbpl_jax.protocols import base2new
+
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "Config file; any value of it: --config.data.shots=8."
+)
+_WORKDIR = flags.DEFINE_string("workdir", "runs", "Where tables, cells and reports go.")
+
+
+def _main() -> None:
+    config = run_config(_CONFIG.value)
+    device.require(config.platform)
+    logging.info("computing on %s", device.describe())
+    command = " ".join(["python -m fdbpl_jax.main", *sys.argv[1:]])
+    base2new.run(config, Path(_WORKDIR.value), command)
+
+
+if __name__ == "__main__":
+    run_app(_main, required=("config",))

@@ -1,0 +1,194 @@
+"""A run's numbers, step by step: JSON lines always, TensorBoard on request."""
+
+import json
+import math
+import numbers
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import jax
+import numpy as np
+from jaxtyping import Array, Shaped
+
+from fdbpl_jax.errors import UserError
+
+Scalar = float | int | np.generic | Shaped[Array | np.ndarray, ""]
+
+
+class MetricsWriter:
+    """Appends one line a step to `<directory>/metrics.jsonl`; use it in a `with`.
+
+    A line is `{"step": 12, "epoch": 0, "loss": 1.25, ...}`. A number that is NaN or
+    infinite is written as null, as JSON has neither and most readers take null for a
+    missing value. Whatever was written is in the operating system's hands when the
+    call returns, so a run that saves its checkpoint after writing loses no step.
+
+    A resumed run gives the step it goes on from. Lines of that step and later ones, and
+    a last line cut short by the kill, are dropped first, so that a run that was killed
+    and resumed has every step exactly once. Of several processes only the first writes.
+
+    Args:
+      directory: made if it is missing.
+      tensorboard: also write TensorBoard events to `<directory>/tensorboard`.
+      resume_step: the first step this run will write; 0 starts a new file.
+
+    Raises:
+      UserError: an earlier metrics.jsonl is not what this class writes, the directory
+        cannot be written to, or tensorboardX is asked for and not installed.
+    """
+
+    def __init__(
+        self, directory: Path, tensorboard: bool, resume_step: int = 0
+    ) -> None:
+        self._path = directory / "metrics.jsonl"
+        self._next_step = resume_step
+        self._file = None
+        self._events = None
+        if jax.process_index() != 0:
+            return
+        events = _import_tensorboard() if tensorboard else None
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            _drop_from(self._path, resume_step)
+            # Unbuffered: a failed write must fail in the write, not again in close.
+            self._file = self._path.open("ab", buffering=0)
+        except OSError as error:
+            raise _cannot_write(self._path, error) from error
+        if events:
+            # purge_step hides what the killed run wrote from this step on.
+            self._events = events.SummaryWriter(
+                str(directory / "tensorboard"), purge_step=resume_step
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._file:
+            self._file.close()
+        if self._events:
+            self._events.close()
+
+    def write(self, step: int, values: Mapping[str, Scalar]) -> None:
+        """Write one step's scalars.
+
+        Raises:
+          UserError: the disk is full or the file cannot be written to.
+          ValueError: the step is not after the last one written.
+        """
+        self._append([(step, values)])
+
+    def write_many(
+        self,
+        first_step: int,
+        values: Mapping[str, Shaped[Array | np.ndarray, " S"] | Scalar],
+    ) -> None:
+        """Write S consecutive steps at once, as a compiled epoch returns them.
+
+        Args:
+          first_step: the step of each array's first entry.
+          values: arrays of one length S, or a scalar that is the same for each step
+            (the epoch); at least one array.
+
+        Raises:
+          UserError, ValueError: as `write`; ValueError also for unequal lengths.
+        """
+        host = {name: np.asarray(value) for name, value in values.items()}
+        lengths = {array.shape for array in host.values() if array.ndim}
+        if len(lengths) != 1 or len(shape := lengths.pop()) != 1:
+            raise ValueError(
+                "expected vectors of one length, got "
+                + ", ".join(f"{name} {array.shape}" for name, array in host.items())
+            )
+        columns = {
+            name: np.broadcast_to(array, shape).tolist() for name, array in host.items()
+        }
+        self._append(
+            [
+                (first_step + i, {name: column[i] for name, column in columns.items()})
+                for i in range(shape[0])
+            ]
+        )
+
+    def _append(self, rows: list[tuple[int, Mapping[str, Scalar]]]) -> None:
+        lines = []
+        for step, values in rows:
+            if step < self._next_step:
+                raise ValueError(f"step {step} comes after step {self._next_step - 1}")
+            self._next_step = step + 1
+            line = {"step": step} | {k: _json_number(v) for k, v in values.items()}
+            lines.append(json.dumps(line, allow_nan=False) + "\n")
+        if self._file is None:
+            return
+        data = "".join(lines).encode()
+        try:
+            while data:  # an unbuffered write may take less than all of it
+                data = data[self._file.write(data) :]
+            for step, values in rows if self._events else ():
+                for name, value in values.items():
+                    self._events.add_scalar(name, float(value), step)
+        except OSError as error:
+            raise _cannot_write(self._path, error) from error
+
+
+def _json_number(value: Scalar) -> int | float | None:
+    """A NumPy, JAX or Python scalar as JSON knows it; null for NaN and infinity."""
+    value = np.asarray(value).item()
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    return value if math.isfinite(value) else None
+
+
+def _drop_from(path: Path, step: int) -> None:
+    """Rewrite the file without lines of `step` and later, and without a torn end."""
+    if not path.exists():
+        return
+    *whole, last = path.read_bytes().split(b"\n")
+    kept = [
+        line for number, line in enumerate(whole, 1) if _step(path, number, line) < step
+    ]
+    if len(kept) == len(whole) and not last:
+        return
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(b"".join(line + b"\n" for line in kept))
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _step(path: Path, number: int, line: bytes) -> int:
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path}, line {number}, is not one step's metrics: {line[:60]!r}",
+            "The file only logs a run: move it away and run again.",
+        ) from error
+
+
+def _import_tensorboard():
+    try:
+        import tensorboardX
+    except ImportError as error:
+        raise UserError(
+            "TensorBoard output was asked for and tensorboardX is not installed",
+            "Run `pip install fdbpl-jax[tensorboard]`, or leave it off.",
+        ) from error
+    return tensorboardX
+
+
+def _cannot_write(path: Path, error: OSError) -> UserError:
+    return UserError(
+        f"cannot write to {path}: {error.strerror or error}",
+        "Make room or allow writing there and run the same command again: "
+        "it goes on from the last checkpoint.",
+    )

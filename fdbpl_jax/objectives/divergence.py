@@ -1,0 +1,38 @@
+"""Divergences between class distributions, from logits, in float32."""
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import xlogy
+from jaxtyping import Array, Float
+
+
+def class_logits(
+    feature: Float[Array, "B D"], text: Float[Array, "C D"], scale: Float[Array, ""]
+) -> Float[Array, "B C"]:
+    """Scaled cosines `s f Tᵀ` of L2-normalised features (equation 2's exponent)."""
+    return scale * (feature @ text.T)
+
+
+def kl_to_logits(
+    target: Float[Array, "B C"], logits: Float[Array, "B C"]
+) -> Float[Array, " B"]:
+    """KL(target ‖ softmax(logits)) in nats; a zero in `target` adds nothing."""
+    return jnp.sum(xlogy(target, target) - target * jax.nn.log_softmax(logits), axis=-1)
+
+
+def kl_from_logits(
+    logits: Float[Array, "B C"], target: Float[Array, "B C"], epsilon: float = 1e-6
+) -> Float[Array, " B"]:
+    """KL(softmax(logits) ‖ target) in nats.
+
+    `epsilon` floors `target`, which a renormalised sparse label makes exactly zero for
+    the classes it dropped; the divergence would be infinite there.
+    """
+    log_p = jax.nn.log_softmax(logits)
+    return jnp.sum(jnp.exp(log_p) * (log_p - jnp.log(jnp.maximum(target, epsilon))), -1)
+
+
+def kl_uniform_to_logits(logits: Float[Array, "B C"]) -> Float[Array, " B"]:
+    """KL(U ‖ softmax(logits)) in nats, U uniform over the classes (equation 10)."""
+    log_p = jax.nn.log_softmax(logits)
+    return -jnp.mean(log_p, axis=-1) - jnp.log(logits.shape[-1])

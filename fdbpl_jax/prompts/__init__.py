@@ -1,0 +1,1 @@
+"""Learners: how learnable tensors enter the frozen towers."""

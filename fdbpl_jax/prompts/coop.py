@@ -1,0 +1,119 @@
+"""CoOp: learnable context tokens around the class name (Zhou et al., 2022).
+
+The text of a class is SOS, context and name in one of three orders, ".", EOS. What is
+learned of a prompt is a dict with the one key "context"; where it goes is a
+`PromptLayout`, so the same context serves any class list.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from fdbpl_jax.clip.config import TextConfig
+from fdbpl_jax.clip.layout import PromptLayout, make_layout
+from fdbpl_jax.clip.text import embed_tokens, encode_prompts
+from fdbpl_jax.clip.tokenizer import word_ids
+from fdbpl_jax.config import PromptConfig
+from fdbpl_jax.errors import UserError
+
+RANDOM_STD = 0.02  # CoOp's, of a randomly initialised context
+
+
+def init_context(
+    key: Array,
+    params: dict,
+    tokenizer,
+    prompt: PromptConfig,
+    words: str,
+    classes: int,
+) -> dict[str, Float[Array, "*C L W"]]:
+    """The context to start from: the embeddings of `words`, or random without words.
+
+    Args:
+      key: PRNG key of a random start.
+      params: the text tower's.
+      tokenizer: the student's.
+      prompt: its context length and whether each class has a context of its own.
+      words: exactly `context_length` tokens, or empty.
+      classes: C, for class-specific contexts.
+
+    Returns:
+      {"context": [L W], or [C L W] if class-specific}, float32.
+
+    Raises:
+      UserError: `words` are not `context_length` tokens.
+    """
+    length = prompt.context_length
+    ids = word_ids(tokenizer, words)
+    if ids and len(ids) != length:
+        raise UserError(
+            f"prompt words '{words}' are {len(ids)} tokens, "
+            f"and prompt.context_length is {length}",
+            f"Set --config.prompt.context_length={len(ids)}, use other words, "
+            "or leave the words empty for a random start.",
+        )
+    if ids:
+        context = embed_tokens(params, jnp.asarray(ids, jnp.int32))
+        context = jnp.asarray(context, jnp.float32)
+        if prompt.class_specific:
+            context = jnp.tile(context[None], (classes, 1, 1))
+        return {"context": context}
+    width = params["token_embedding"].shape[-1]
+    shape = (classes, length, width) if prompt.class_specific else (length, width)
+    return {"context": RANDOM_STD * jax.random.normal(key, shape, jnp.float32)}
+
+
+def class_layout(
+    tokenizer, text: TextConfig, class_names: Sequence[str], prompt: PromptConfig
+) -> PromptLayout:
+    """Where the context and each class's own words stand.
+
+    Raises:
+      UserError: a class name that, with its context, is longer than the tower reads.
+    """
+    rows = [_class_row(tokenizer, text, name, prompt) for name in class_names]
+    longest = max(len(ids) for ids, _ in rows)
+    ids = np.full((len(rows), longest), rows[0][0][-1], np.int32)
+    slot = np.full((len(rows), longest), -1, np.int32)
+    for row, (row_ids, row_slot) in enumerate(rows):
+        ids[row, : len(row_ids)] = row_ids
+        slot[row, : len(row_slot)] = row_slot
+    eos = np.array([len(row_ids) - 1 for row_ids, _ in rows], np.int32)
+    return make_layout(ids, slot, eos, prompt.class_specific)
+
+
+def _class_row(
+    tokenizer, text: TextConfig, name: str, prompt: PromptConfig
+) -> tuple[list[int], list[int]]:
+    """Token ids and context slots (-1: none) of one class, SOS to EOS."""
+    length = prompt.context_length
+    before = {"end": length, "middle": length // 2, "front": 0}[prompt.position]
+    # At the end, name and "." are tokenised together, as one reads them.
+    after = length - before
+    words = [name, "."] if after else [f"{name}."]
+    first, *last = [word_ids(tokenizer, w) for w in words]
+    tail = last[0] if last else []
+    ids = [tokenizer.bos_token_id, *[0] * before, *first, *[0] * after, *tail]
+    slot = [-1, *range(before), *[-1] * len(first), *range(before, length)]
+    ids, slot = [*ids, tokenizer.eos_token_id], [*slot, *[-1] * (len(tail) + 1)]
+    if len(ids) > text.context_length:
+        raise UserError(
+            f"class name '{name}' with {length} context tokens is {len(ids)} tokens; "
+            f"the text tower reads {text.context_length}",
+            "Shorten the name or set a smaller --config.prompt.context_length.",
+        )
+    return ids, slot
+
+
+def text_features(
+    text: TextConfig,
+    params: dict,
+    layout: PromptLayout,
+    prompt: dict[str, Float[Array, "*C L W"]],
+) -> Float[Array, "C D"]:
+    """L2-normalised text feature of each class under the prompt."""
+    features = encode_prompts(text, params, layout, prompt["context"])
+    return features / jnp.linalg.norm(features, axis=-1, keepdims=True)

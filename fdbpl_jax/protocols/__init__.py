@@ -1,0 +1,1 @@
+"""Plans of cells (data set × method × seed), run and reported."""

@@ -1,0 +1,245 @@
+"""Base-to-new: train on half of the classes, test on both halves (CoCoOp's protocol).
+
+For each data set: test features → RIL table → cells; then one report.
+"""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from absl import logging
+
+from fdbpl_jax import device, methods, report, results
+from fdbpl_jax.clip.model import Clip, load_clip
+from fdbpl_jax.config import RilConfig, RunConfig
+from fdbpl_jax.data.datasets import load_dataset
+from fdbpl_jax.data.splits import few_shot, subset
+from fdbpl_jax.data.types import Dataset
+from fdbpl_jax.errors import UserError
+from fdbpl_jax.features import split_features
+from fdbpl_jax.protocols.cell import Half, Stage, run_cell, zero_shot
+from fdbpl_jax.results import CellResult
+from fdbpl_jax.ril.build import ensure_table, plan_spec
+from fdbpl_jax.ril.reader import EpochPlan, regions_read
+from fdbpl_jax.ril.table import Table
+from fdbpl_jax.shapes.dataset import load_shapes
+from fdbpl_jax.shapes.pair import embedded
+from fdbpl_jax.shapes.world import TASKS
+
+STUDENT_TEMPLATE = "a photo of a {}."  # what the prompts start from
+_PAPER_KEEP = 20  # K
+
+
+class TableCost(NamedTuple):
+    """Seconds that this run spent on a table, its regions, and whether it was built."""
+
+    seconds: float
+    regions: int
+    built: bool
+
+
+class DatasetResult(NamedTuple):
+    """What one data set brings to the report."""
+
+    cells: list[CellResult]
+    table: TableCost | None
+    feature_seconds: float
+
+
+def run(config: RunConfig, workdir: Path, command: str) -> Sequence[results.Row]:
+    """Runs every cell of the plan that is not finished, and writes the report.
+
+    Args:
+      config: the checked settings.
+      workdir: gets `base2new/<dataset>/<method>/seed<k>/`, `base2new/report.*`, and
+        what runs share: tables in `ril/`, test features in `features/`.
+      command: how the program was called, for the report.
+
+    Returns:
+      The rows of the report.
+
+    Raises:
+      UserError: bad input of any kind; finished cells and tables are kept.
+    """
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    student = load_clip(config.student or str(embedded("student")))
+    teacher = load_clip(config.teacher or str(embedded("teacher")))
+    # Every data set is looked at before any of them costs compute.
+    datasets = [open_dataset(config, name, workdir) for name in config.data.datasets]
+    found = {
+        dataset.name: _run_dataset(config, dataset, student, teacher, workdir)
+        for dataset in datasets
+    }
+    cells = [cell for result in found.values() for cell in result.cells]
+    rows = results.summarise(cells)
+    facts = report.RunFacts(
+        protocol="base2new",
+        command=command,
+        device=device.describe(),
+        versions=device.versions(),
+        table_seconds={
+            name: tuple(result.table) for name, result in found.items() if result.table
+        },
+        student=f"{student.name} {student.fingerprint[:12]}",
+        teacher=f"{teacher.name} {teacher.fingerprint[:12]}",
+        config=_settings(config),
+        started=started,
+        notes=_notes(config, found),
+    )
+    report.write_report(workdir / "base2new", rows, cells, facts)
+    print(report.terminal_table(rows), flush=True)
+    logging.info("report: %s", workdir / "base2new" / "report.html")
+    return rows
+
+
+def open_dataset(config: RunConfig, name: str, workdir: Path) -> Dataset:
+    """The whole data set: an embedded one, rendered if need be, or one on disk."""
+    if name in TASKS:
+        return load_shapes(name, workdir / "shapes")
+    if not config.data.root:
+        raise UserError(
+            f"data set '{name}' needs a data root, and config data.root is empty",
+            "Set --config.data.root to the folder that holds the data sets; the "
+            f"embedded ones ({', '.join(TASKS)}) need none.",
+        )
+    return load_dataset(name, Path(config.data.root))
+
+
+def _run_dataset(
+    config: RunConfig, dataset: Dataset, student: Clip, teacher: Clip, workdir: Path
+) -> DatasetResult:
+    of_seed = {
+        seed: subset(few_shot(dataset, config.data.shots, seed), "base")
+        for seed in config.seeds
+    }
+    start = time.perf_counter()
+    seen = {
+        (tower, which): _half(config, clip, dataset, which, workdir / "features")
+        for tower, clip in (("student", student), ("teacher", teacher))
+        for which in ("base", "new")
+    }
+    feature_seconds = time.perf_counter() - start
+    base, new = seen["student", "base"], seen["student", "new"]
+    teacher_halves = seen["teacher", "base"], seen["teacher", "new"]
+    own = dataset.template
+    cells = [
+        zero_shot("zero-shot", student, STUDENT_TEMPLATE, dataset.name, base, new),
+        zero_shot("zero-shot, own template", student, own, dataset.name, base, new),
+        zero_shot("teacher", teacher, own, dataset.name, *teacher_halves),
+    ]
+    table, cost = _table(config, list(of_seed.values()), student, teacher, workdir)
+    stage = Stage(student, teacher, base, new, table)
+    for method in config.methods:
+        for seed in config.seeds:
+            directory = workdir / "base2new" / dataset.name / method / f"seed{seed}"
+            cells.append(
+                run_cell(config, stage, of_seed[seed], method, seed, directory)
+            )
+            _log_cell(cells[-1])
+    return DatasetResult(cells, cost, feature_seconds)
+
+
+def _log_cell(cell: CellResult) -> None:
+    new = "–" if cell.new is None else f"{cell.new:.1f}"
+    name = f"{cell.dataset} {cell.method} seed {cell.seed}"
+    spent = f"trained in {cell.train_seconds:.1f} s"
+    logging.info("%s: base %.1f, new %s, %s", name, cell.base, new, spent)
+
+
+def _half(
+    config: RunConfig, clip: Clip, dataset: Dataset, which: str, cache: Path
+) -> Half:
+    half = subset(dataset, which)
+    examples = getattr(half, config.eval_split)
+    if not examples:
+        raise UserError(
+            f"data set '{dataset.name}' has no {config.eval_split} image of its "
+            f"{which} classes",
+            "Set --config.eval_split to a split that has some.",
+        )
+    features = split_features(clip, half, examples, cache)
+    labels = np.array([example.label for example in examples], np.int32)
+    return Half(half.class_names, features, labels)
+
+
+def _table(
+    config: RunConfig,
+    base_of_seed: Sequence[Dataset],
+    student: Clip,
+    teacher: Clip,
+    workdir: Path,
+) -> tuple[Table | None, TableCost | None]:
+    """The one table of a data set's training images, for all seeds; None if unread."""
+    readers = [m for m in config.methods if not methods.METHODS[m].online]
+    if not readers:
+        return None, None
+    dataset = base_of_seed[0]
+    examples = sorted(
+        {example for one in base_of_seed for example in one.train},
+        key=lambda example: (example.label, example.path),
+    )
+    plans = {method: _plan(config, method) for method in readers}
+    most = max(plan.epochs * plan.regions_per_epoch for plan in plans.values())
+    regions = config.ril.regions or most
+    ril = dataclasses.replace(
+        config.ril, keep=_keep(config.ril, len(dataset.class_names))
+    )
+    spec = plan_spec(dataset, examples, teacher, student, ril, regions)
+    path = workdir / "ril" / f"{dataset.name}-{spec.fingerprint()[:12]}"
+    if config.ril.path:
+        path = Path(config.ril.path)
+    for method, plan in plans.items():
+        read = regions_read(plan, regions)
+        logging.info(
+            "%s %s: the epoch plan reads %d of %d regions of each image",
+            *(dataset.name, method, read, regions),
+        )
+    table, built = ensure_table(path, spec, dataset.root, teacher, student)
+    stored = table.spec.regions * len(table.spec.images)
+    return table, TableCost(built.seconds if built else 0.0, stored, built is not None)
+
+
+def _keep(ril: RilConfig, classes: int) -> int:
+    """K: as asked for; else the paper's, or all classes where that is fewer."""
+    if ril.label == "full":
+        return ril.keep or classes
+    return ril.keep or min(_PAPER_KEEP, classes)
+
+
+def _plan(config: RunConfig, method: str) -> EpochPlan:
+    optim = config.optim_of(method)
+    return EpochPlan(
+        epochs=optim.epochs,
+        regions_per_epoch=config.ril.regions_per_epoch,
+        batch_size=optim.batch_size,
+        access=config.ril.access,
+        seed=0,
+    )
+
+
+def _settings(config: RunConfig) -> tuple[tuple[str, str], ...]:
+    """The settings as lines of the report."""
+    fields = dataclasses.asdict(config)
+    optim = fields.pop("optim")
+    lines = [(f"optim of {name}", str(values)) for name, values in optim]
+    return (*((name, str(value)) for name, value in fields.items()), *lines)
+
+
+def _notes(config: RunConfig, found: dict[str, DatasetResult]) -> tuple[str, ...]:
+    spent = ", ".join(
+        f"{name} {result.feature_seconds:.1f} s" for name, result in found.items()
+    )
+    return (
+        f"Accuracy is on the {config.eval_split} images, each half of the classes by "
+        "itself.",
+        f"'zero-shot' is the student asked with '{STUDENT_TEMPLATE}'; the next row "
+        "asks it, and 'teacher' asks the teacher, with the data set's own template.",
+        f"Features of the {config.eval_split} images, once for all methods: {spent}.",
+        "Training time is the wall time of the training loop with compilation, "
+        "reading and checkpoints; tables and features of test images are apart.",
+        "Peak memory is of the whole process so far (accelerator: of the device).",
+    )

@@ -1,0 +1,294 @@
+"""One cell: a data set, a method and a seed, trained, evaluated and kept.
+
+A finished cell is read back; a killed one goes on from its last checkpoint; one that
+was made with other settings is refused.
+"""
+
+import dataclasses
+import json
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fdbpl_jax import evaluate, methods
+from fdbpl_jax.checkpoint import export_prompts
+from fdbpl_jax.clip.model import Clip
+from fdbpl_jax.clip.model import text_features as clip_text_features
+from fdbpl_jax.config import PromptConfig, RunConfig
+from fdbpl_jax.data.pipeline import epoch_steps
+from fdbpl_jax.data.types import Dataset, prompt_name
+from fdbpl_jax.errors import UserError
+from fdbpl_jax.prompts.coop import class_layout, init_context, text_features
+from fdbpl_jax.results import CellResult
+from fdbpl_jax.ril.table import Table
+from fdbpl_jax.sources import online_source, table_source
+from fdbpl_jax.step import Frozen, StepSetup, init_state
+from fdbpl_jax.train import Source, train
+
+
+class Half(NamedTuple):
+    """Test images of the base or the new classes: names, features [N D], labels [N]."""
+
+    class_names: tuple[str, ...]
+    features: np.ndarray
+    labels: np.ndarray
+
+
+class Stage(NamedTuple):
+    """What all cells of one data set share."""
+
+    student: Clip
+    teacher: Clip
+    base: Half
+    new: Half
+    table: Table | None
+
+
+def run_cell(
+    run: RunConfig,
+    stage: Stage,
+    dataset: Dataset,
+    method_name: str,
+    seed: int,
+    directory: Path,
+) -> CellResult:
+    """Trains and evaluates one cell, or reads the result of an earlier run.
+
+    Args:
+      run: the settings.
+      stage: towers, test features and table.
+      dataset: the base classes, with the training images of this seed.
+      method_name: one of `run.methods`.
+      seed: of shots, initialisation and order.
+      directory: of the cell.
+
+    Raises:
+      UserError: `directory` holds a cell of other settings, or training fails.
+    """
+    settings = _cell_settings(run, stage, dataset, method_name, seed)
+    _claim(directory, settings)
+    result_file = directory / "result.json"
+    if result_file.exists():
+        return CellResult.from_json(result_file.read_text())
+    setup = _setup(run, stage, dataset, method_name)
+    state = init_state(setup, _init_prompts(run, stage, dataset, setup, seed))
+    frozen = Frozen(
+        stage.student.params["text"],
+        jnp.exp(stage.student.params["logit_scale"]),
+        {branch: _layout(stage, run.prompt, stage.base) for branch in state.prompts},
+    )
+    source = _source(run, stage, dataset, method_name, seed)
+    trained = train(
+        setup, state, frozen, source, directory, run.checkpoint_epochs, run.tensorboard
+    )
+    start = time.perf_counter()
+    positive = trained.prompts["positive"]
+    base = _accuracy(stage, run.prompt, positive, stage.base)
+    serves_new = not run.prompt.class_specific
+    new = _accuracy(stage, run.prompt, positive, stage.new) if serves_new else None
+    result = CellResult(
+        dataset=dataset.name,
+        method=method_name,
+        seed=seed,
+        base=base,
+        new=new,
+        train_seconds=trained.seconds,
+        test_seconds=time.perf_counter() - start,
+        steps=trained.steps,
+        peak_memory_bytes=peak_memory_bytes(),
+    )
+    export_prompts(
+        directory / "export", trained.prompts, _export_facts(stage, dataset, settings)
+    )
+    _write(result_file, result.to_json())
+    return result
+
+
+def zero_shot(
+    name: str, clip: Clip, template: str, dataset: str, base: Half, new: Half
+) -> CellResult:
+    """Accuracy of hand-written text, on the same images as the trained cells."""
+    start = time.perf_counter()
+    scores = [
+        evaluate.accuracy(
+            half.features,
+            half.labels,
+            _clip_text(clip, template, half.class_names),
+        )
+        for half in (base, new)
+    ]
+    return CellResult(
+        dataset=dataset,
+        method=name,
+        seed=None,
+        base=scores[0],
+        new=scores[1],
+        train_seconds=0.0,
+        test_seconds=time.perf_counter() - start,
+        steps=0,
+        peak_memory_bytes=peak_memory_bytes(),
+    )
+
+
+def peak_memory_bytes() -> int:
+    """The most memory used so far: the accelerator's, or on a CPU the process's."""
+    stats = jax.local_devices()[0].memory_stats()
+    if stats and "peak_bytes_in_use" in stats:
+        return int(stats["peak_bytes_in_use"])
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _clip_text(clip: Clip, template: str, names: tuple[str, ...]):
+    return clip_text_features(clip, [template.format(prompt_name(n)) for n in names])
+
+
+def _setup(
+    run: RunConfig, stage: Stage, dataset: Dataset, method_name: str
+) -> StepSetup:
+    optim, method = run.optim_of(method_name), methods.METHODS[method_name]
+    views = 1 if method.online else run.ril.regions_per_epoch
+    batch, steps = epoch_steps(len(dataset.train) * views, optim.batch_size)
+    return StepSetup(
+        text=stage.student.config.text,
+        classes=len(dataset.class_names),
+        method=method,
+        optim=dataclasses.replace(optim, batch_size=batch),
+        fdbpl=run.fdbpl,
+        label=run.ril.label,
+        steps_per_epoch=steps,
+    )
+
+
+def _init_prompts(
+    run: RunConfig, stage: Stage, dataset: Dataset, setup: StepSetup, seed: int
+) -> dict:
+    starts = {"positive": run.prompt.init}
+    if setup.method.negative:
+        starts["negative"] = run.prompt.negative_init
+    keys = jax.random.split(jax.random.key(seed), 2)
+    return {
+        branch: init_context(
+            key,
+            stage.student.params["text"],
+            stage.student.tokenizer,
+            run.prompt,
+            words,
+            len(dataset.class_names),
+        )
+        for key, (branch, words) in zip(keys, starts.items(), strict=False)
+    }
+
+
+def _layout(stage: Stage, prompt: PromptConfig, half: Half):
+    names = [prompt_name(name) for name in half.class_names]
+    return class_layout(
+        stage.student.tokenizer, stage.student.config.text, names, prompt
+    )
+
+
+def _source(
+    run: RunConfig, stage: Stage, dataset: Dataset, method_name: str, seed: int
+) -> Source:
+    optim = run.optim_of(method_name)
+    if methods.METHODS[method_name].online:
+        return online_source(
+            stage.student, stage.teacher, dataset, run.ril.crop, optim, seed
+        )
+    return table_source(stage.table, dataset.train, optim, run.ril, seed)
+
+
+def _accuracy(stage: Stage, prompt: PromptConfig, context: dict, half: Half) -> float:
+    text = text_features(
+        stage.student.config.text,
+        stage.student.params["text"],
+        _layout(stage, prompt, half),
+        context,
+    )
+    return evaluate.accuracy(half.features, half.labels, text)
+
+
+def _cell_settings(
+    run: RunConfig, stage: Stage, dataset: Dataset, method_name: str, seed: int
+) -> dict[str, Any]:
+    """All that decides the cell's numbers, as JSON values."""
+    method = methods.METHODS[method_name]
+    settings = {
+        "dataset": dataset.name,
+        "method": method_name,
+        "seed": seed,
+        "class_names": dataset.class_names,
+        "student": stage.student.fingerprint,
+        "shots": run.data.shots,
+        "eval_split": run.eval_split,
+        "prompt": dataclasses.asdict(run.prompt),
+        "optim": dataclasses.asdict(run.optim_of(method_name)),
+    }
+    if method.online:
+        settings["teacher"] = stage.teacher.fingerprint
+        settings["crop"] = dataclasses.asdict(run.ril.crop)
+    else:
+        settings["table"] = stage.table.spec.fingerprint()
+        reading = ("label", "access", "regions_per_epoch")
+        settings["ril"] = {key: getattr(run.ril, key) for key in reading}
+    if method.objective == "fdbpl":
+        settings["fdbpl"] = dataclasses.asdict(run.fdbpl)
+    return json.loads(json.dumps(settings))
+
+
+def _claim(directory: Path, settings: dict[str, Any]) -> None:
+    """Writes the cell's settings, or refuses a cell that was made with others."""
+    directory.mkdir(parents=True, exist_ok=True)
+    file = directory / "config.json"
+    if not file.exists():
+        _write(file, json.dumps(settings, indent=2) + "\n")
+        return
+    try:
+        earlier = json.loads(file.read_text())
+    except ValueError as error:
+        raise UserError(
+            f"'{file}' is not JSON: {error}", f"Remove '{directory}' and run again."
+        ) from error
+    for name, (before, now) in _differences(earlier, settings).items():
+        raise UserError(
+            f"'{directory}' was made with {name} = {before!r}, this run has {now!r}",
+            f"Use another --workdir, or remove '{directory}'.",
+        )
+
+
+def _differences(
+    before: dict[str, Any], now: dict[str, Any], where: str = ""
+) -> dict[str, tuple[Any, Any]]:
+    found = {}
+    for key in sorted(before.keys() | now.keys()):
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found |= _differences(old, new, f"{where}{key}.")
+        elif old != new:
+            found[where + key] = (old, new)
+    return found
+
+
+def _export_facts(
+    stage: Stage, dataset: Dataset, settings: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "class_names": list(dataset.class_names),
+        "template": dataset.template,
+        "student": {"name": stage.student.name, "sha256": stage.student.fingerprint},
+        "teacher": {"name": stage.teacher.name, "sha256": stage.teacher.fingerprint},
+        "config": settings,
+    }
+
+
+def _write(file: Path, text: str) -> None:
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    temporary.write_text(text)
+    os.replace(temporary, file)

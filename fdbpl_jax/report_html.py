@@ -1,0 +1,222 @@
+"""The report as one HTML page that needs nothing else: styles and figures inside.
+
+It is for a phone as for a wide screen, in the reader's light or dark theme. Nothing is
+fetched, and a content security policy holds it to that.
+"""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from itertools import groupby
+
+from fdbpl_jax.report_figures import accuracy_figure, legend, time_figure
+from fdbpl_jax.report_text import (
+    COLUMNS,
+    HOW_TO_READ,
+    TABLE_COLUMNS,
+    RunFacts,
+    fact_texts,
+    missing,
+    row_texts,
+    table_texts,
+)
+from fdbpl_jax.results import AVERAGE, Row
+
+_STYLE = """
+:root { color-scheme: light dark; --page: #fff; --card: #f6f7f9; --ink: #1a1d21;
+  --soft: #5c6470; --line: #d9dde3; --base: #0067b0; --new: #b84a00; --hm: #00795a;
+  --warn: #a3231a; --warn-card: #fdeeec; }
+@media (prefers-color-scheme: dark) { :root { --page: #14171a; --card: #1e2327;
+  --ink: #e7eaed; --soft: #a0a9b3; --line: #363d44; --base: #62b5f2; --new: #f2a15c;
+  --hm: #4fcca3; --warn: #ff9d92; --warn-card: #3a1f1d; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 76rem; padding: 1.25rem 1rem 3rem;
+  background: var(--page); color: var(--ink);
+  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
+h1 { font-size: 1.6rem; line-height: 1.2; margin: 0 0 .25rem; overflow-wrap: anywhere; }
+h2 { font-size: 1.15rem; margin: 2.25rem 0 .6rem; }
+h3 { font-size: .95rem; margin: 0 0 .6rem; overflow-wrap: anywhere; }
+p, ul { margin: .4rem 0; max-width: 46rem; }
+ul { padding-left: 1.2rem; }
+li, dd { overflow-wrap: anywhere; }
+.soft, .legend { color: var(--soft); font-size: .9rem; }
+.warn { background: var(--warn-card); color: var(--warn); border-radius: 8px;
+  padding: .6rem .9rem; margin: 1rem 0; }
+.scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 8px; }
+table { border-collapse: collapse; width: 100%; font-size: .9rem;
+  font-variant-numeric: tabular-nums; }
+th, td { padding: .38rem .7rem; text-align: right; white-space: nowrap; }
+thead th { color: var(--soft); font-weight: 600; vertical-align: bottom;
+  white-space: normal; min-width: 4.2rem; }
+tbody tr, thead tr { border-bottom: 1px solid var(--line); }
+tbody:last-child tr:last-child { border-bottom: 0; }
+th:first-child { position: sticky; left: 0; background: var(--page); text-align: left;
+  font-weight: 400; }
+th.method { white-space: normal; overflow-wrap: anywhere; min-width: 7.5rem;
+  max-width: 15rem; }
+tr.group th { background: var(--card); font-weight: 600; }
+tr.group th span { position: sticky; left: .7rem; }
+td.lost { color: var(--warn); font-weight: 600; }
+.figures { display: grid; gap: 1rem;
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); }
+figure { margin: 0; padding: .8rem .9rem; background: var(--card);
+  border-radius: 8px; min-width: 0; }
+svg.figure { display: block; width: 100%; max-width: 30rem; height: auto; }
+svg text { font-size: 12px; fill: var(--ink); }
+svg .tick { font-size: 11px; fill: var(--soft); text-anchor: middle; }
+svg .value { text-anchor: end; font-variant-numeric: tabular-nums; }
+svg .grid { stroke: var(--line); }
+.mark, .time { stroke: var(--card); stroke-width: 1; }
+.base { fill: var(--base); stroke: var(--base); }
+.new { fill: var(--new); stroke: var(--new); }
+.hm { fill: var(--hm); stroke: var(--hm); }
+.ink, .mark { stroke: none; }
+.bar { fill: none; stroke-width: 1.5; }
+.time { fill: var(--base); }
+.time.small { fill: none; stroke: var(--base); opacity: .7; }
+.legend svg { vertical-align: -2px; }
+.legend span { margin-right: 1rem; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1.2rem;
+  margin: .4rem 0; font-size: .9rem; }
+dt { color: var(--soft); overflow-wrap: anywhere; }
+dd { margin: 0; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--card);
+  border-radius: 8px; padding: .7rem .9rem; font-size: .85rem; }
+summary { cursor: pointer; }
+@media (max-width: 30rem) {
+  th, td { padding: .35rem .5rem; } th.method { max-width: 8.5rem; }
+  dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .5rem; } }
+@media print { .scroll { overflow: visible; } table { font-size: .7rem; } }
+"""
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; style-src 'unsafe-inline'">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+{body}
+</body>
+</html>
+"""
+
+
+def page(rows: Sequence[Row], facts: RunFacts) -> str:
+    """The whole page.
+
+    Args:
+      rows: of `summarise`.
+      facts: how the run was made.
+
+    Returns:
+      HTML that loads nothing; every text in it is escaped.
+    """
+    sections = (
+        _head(rows, facts),
+        f"<h2>Table</h2>{_rows_table(rows)}{_bullets(HOW_TO_READ, 'soft')}",
+        _accuracy_section(rows),
+        _time_section(rows),
+        _tables_section(facts),
+        f"<h2>Notes</h2>{_bullets(facts.notes)}" if facts.notes else "",
+        f"<h2>How this was made</h2><pre>{escape(facts.command)}</pre>"
+        + _pairs(fact_texts(facts)),
+        f"<details><summary>Settings ({len(facts.config)})</summary>"
+        f"{_pairs(facts.config)}</details>"
+        if facts.config
+        else "",
+    )
+    body = "\n".join(section for section in sections if section)
+    return _PAGE.format(title=escape(facts.protocol), style=_STYLE, body=body)
+
+
+def _head(rows: Sequence[Row], facts: RunFacts) -> str:
+    datasets = len({row.dataset for row in rows} - {AVERAGE})
+    methods = len({row.method for row in rows})
+    size = (
+        f"{datasets} data set{'s' * (datasets != 1)}, "
+        f"{methods} method{'s' * (methods != 1)}"
+    )
+    about = escape(f"{size} · {facts.device} · {facts.started}")
+    parts = [
+        f"<h1>{escape(facts.protocol)}</h1>",
+        f'<p class="soft">{about}</p>',
+    ]
+    if lost := missing(rows):
+        parts.append(f'<div class="warn"><b>Missing cells</b>{_bullets(lost)}</div>')
+    return "".join(parts)
+
+
+def _rows_table(rows: Sequence[Row]) -> str:
+    groups = []
+    for dataset, group in groupby(rows, key=lambda row: row.dataset):
+        lines = "".join(_table_line(row) for row in group)
+        groups.append(
+            f'<tbody><tr class="group"><th colspan="{len(COLUMNS) + 1}" '
+            f'scope="rowgroup"><span>{escape(dataset)}</span></th></tr>{lines}</tbody>'
+        )
+    titles = "".join(f'<th scope="col">{title}</th>' for title in COLUMNS)
+    return (
+        '<div class="scroll" tabindex="0"><table><thead><tr><th scope="col">method</th>'
+        f"{titles}</tr></thead>{''.join(groups)}</table></div>"
+    )
+
+
+def _table_line(row: Row) -> str:
+    *texts, seeds = (escape(text) for text in row_texts(row))
+    lost = ' class="lost"' if row.seeds < row.expected else ""
+    cells = "".join(f"<td>{text}</td>" for text in texts)
+    name = f'<th scope="row" class="method">{escape(row.method)}</th>'
+    return f"<tr>{name}{cells}<td{lost}>{seeds}</td></tr>"
+
+
+def _accuracy_section(rows: Sequence[Row]) -> str:
+    panels = "".join(
+        f"<figure><h3>{escape(dataset)}</h3>{accuracy_figure(list(group))}</figure>"
+        for dataset, group in groupby(rows, key=lambda row: row.dataset)
+    )
+    return (
+        "<h2>Accuracy</h2>"
+        '<p class="soft">Percent, with ± standard deviation over seeds; each panel has '
+        f'its own scale.</p>{legend()}<div class="figures">{panels}</div>'
+    )
+
+
+def _time_section(rows: Sequence[Row]) -> str:
+    several = any(row.dataset == AVERAGE for row in rows)
+    dots = " A small ring is a data set, the dot their mean." if several else ""
+    return (
+        "<h2>Training time</h2>"
+        '<p class="soft">Seconds on a logarithmic scale, mean over seeds, without the '
+        f"RIL table.{dots}</p>"
+        f'<div class="figures"><figure>{time_figure(rows)}</figure></div>'
+    )
+
+
+def _tables_section(facts: RunFacts) -> str:
+    if not facts.table_seconds:
+        return ""
+    titles = "".join(f'<th scope="col">{title}</th>' for title in TABLE_COLUMNS)
+    lines = "".join(
+        f'<tr><th scope="row">{escape(name)}</th>'
+        + "".join(f"<td>{escape(text)}</td>" for text in texts)
+        + "</tr>"
+        for name, *texts in table_texts(facts)
+    )
+    return (
+        '<h2>RIL tables</h2><div class="scroll" tabindex="0"><table><thead><tr>'
+        f"{titles}</tr></thead><tbody>{lines}</tbody></table></div>"
+    )
+
+
+def _bullets(texts: Iterable[str], kind: str = "") -> str:
+    items = "".join(f"<li>{escape(text)}</li>" for text in texts)
+    return f'<ul class="{kind}">{items}</ul>'
+
+
+def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
+    items = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in pairs)
+    return f"<dl>{items}</dl>"

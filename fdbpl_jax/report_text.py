@@ -1,0 +1,213 @@
+"""The table of a protocol in words: for a terminal, and as Markdown."""
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from fdbpl_jax.results import AVERAGE, Row
+
+BLANK = "–"
+
+# Columns after the data set and the method, and how a terminal breaks their titles.
+COLUMNS = (
+    "base",
+    "new",
+    "HM",
+    "HM of means",
+    "training time (s)",
+    "test time (s)",
+    "peak memory (MiB)",
+    "seeds",
+)
+_TERMINAL_TITLES = (
+    ("", "base"),
+    ("", "new"),
+    ("", "HM"),
+    ("HM of", "means"),
+    ("train", "s"),
+    ("test", "s"),
+    ("memory", "MiB"),
+    ("", "seeds"),
+)
+_TERMINAL_WIDTH = 100
+
+HOW_TO_READ = (
+    "Accuracies are in percent, mean ± sample standard deviation over seeds.",
+    "HM is the mean of harmonic means: of the seeds, and in the average rows of the "
+    "data sets, as KDPL and FDBPL report it. HM of means is the harmonic mean of the "
+    "mean accuracies, as CoCoOp, MaPLe and PromptSRC report it.",
+    "Times are means over seeds. The training time leaves out the RIL table, which is "
+    "built once and listed on its own.",
+    "Peak memory is the most the process had used of its accelerator (on a CPU: of "
+    "main memory) by the end of a cell, whatever used it, so it compares methods only "
+    "when each is run on its own.",
+    f"{BLANK} stands where there is no value: the method cannot serve new classes, "
+    "cells are missing, or the number is not known.",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFacts:
+    """What a reader needs to judge the table and to make it again."""
+
+    protocol: str
+    command: str
+    device: str
+    versions: Mapping[str, str]  # package: version
+    # data set: seconds its RIL table took, regions in it, built now (not reused)
+    table_seconds: Mapping[str, tuple[float, int, bool]]
+    student: str  # name and the first 12 characters of the fingerprint
+    teacher: str  # the same; empty where no method has a teacher
+    config: tuple[tuple[str, str], ...]  # name and value, in the order shown
+    started: str
+    notes: tuple[str, ...] = ()
+
+
+def terminal_table(rows: Sequence[Row]) -> str:
+    """The rows as aligned plain text, no line wider than 100 columns.
+
+    Args:
+      rows: of `summarise`.
+
+    Returns:
+      Lines without a last newline: titles, then under the name of each data set a line
+      a method, then what is missing. A long name loses its middle.
+    """
+    grid = [tuple(t.replace(" ", "") for t in row_texts(row)[:3]) for row in rows]
+    grid = [short + row_texts(row)[3:] for short, row in zip(grid, rows, strict=True)]
+    titles = list(zip(*_TERMINAL_TITLES, strict=True))
+    widths = [max(map(len, column)) for column in zip(*titles, *grid, strict=True)]
+    room = _TERMINAL_WIDTH - sum(widths) - 2 * len(widths)
+    names = [shorten("  " + row.method, room) for row in rows]
+    name_width = max(map(len, names), default=0)
+
+    def line(name: str, texts: Sequence[str]) -> str:
+        padded = (text.rjust(width) for text, width in zip(texts, widths, strict=True))
+        return "  ".join((name.ljust(name_width), *padded)).rstrip()
+
+    lines = [line("", title) for title in titles]
+    dataset = None
+    for row, name, texts in zip(rows, names, grid, strict=True):
+        if row.dataset != dataset:
+            dataset = row.dataset
+            lines.append(shorten(dataset, _TERMINAL_WIDTH))
+        lines.append(line(name, texts))
+    lines += [shorten(f"Missing: {what}", _TERMINAL_WIDTH) for what in missing(rows)]
+    return "\n".join(lines)
+
+
+def markdown(rows: Sequence[Row], facts: RunFacts) -> str:
+    """The whole report as GitHub-flavoured Markdown."""
+    parts = [f"# {_escape(facts.protocol)}"]
+    if lost := missing(rows):
+        parts.append("**Missing cells**\n\n" + _bullets(lost))
+    body = [(row.dataset, row.method, *row_texts(row)) for row in rows]
+    parts.append(_table(("dataset", "method", *COLUMNS), body, left=2))
+    parts.append(_bullets(HOW_TO_READ))
+    if facts.table_seconds:
+        parts += ["## RIL tables", _table(TABLE_COLUMNS, table_texts(facts), left=1)]
+    if facts.notes:
+        parts += ["## Notes", _bullets(facts.notes)]
+    parts += ["## How this was made", _code(facts.command)]
+    parts.append(_table(("what", "value"), fact_texts(facts), left=2))
+    if facts.config:
+        parts += ["## Settings", _table(("setting", "value"), facts.config, left=2)]
+    return "\n\n".join(parts) + "\n"
+
+
+def row_texts(row: Row) -> tuple[str, ...]:
+    """What stands under `COLUMNS` in this row; `BLANK` for a missing value."""
+    memory = row.peak_memory_bytes
+    whole = row.seeds == row.expected
+    return (
+        accuracy_text(row.base_mean, row.base_std),
+        accuracy_text(row.new_mean, row.new_std),
+        accuracy_text(row.hm, row.hm_std),
+        accuracy_text(row.hm_of_means),
+        seconds_text(row.train_seconds),
+        seconds_text(row.test_seconds),
+        f"{memory / 2**20:.0f}" if memory else BLANK,
+        f"{row.seeds}" if whole else f"{row.seeds} of {row.expected}",
+    )
+
+
+def accuracy_text(mean: float | None, std: float | None = None) -> str:
+    """`77.35 ± 0.52`; without the spread where there is none."""
+    if mean is None:
+        return BLANK
+    return f"{mean:.2f}" if std is None else f"{mean:.2f} ± {std:.2f}"
+
+
+def seconds_text(seconds: float | None) -> str:
+    """Seconds as short as is useful: `0`, `0.42`, `123.4`, `12345`."""
+    if not seconds:
+        return BLANK if seconds is None else "0"
+    return f"{seconds:.{2 if seconds < 10 else 1 if seconds < 1000 else 0}f}"
+
+
+def missing(rows: Iterable[Row]) -> list[str]:
+    """A sentence for each data set and method that lacks planned cells."""
+    return [
+        f"{row.dataset}, {row.method}: {row.seeds} of {row.expected} cells finished"
+        for row in rows
+        if row.seeds < row.expected and row.dataset != AVERAGE
+    ]
+
+
+TABLE_COLUMNS = ("dataset", "regions", "seconds", "regions a second", "this run")
+
+
+def table_texts(facts: RunFacts) -> list[tuple[str, ...]]:
+    """What stands under `TABLE_COLUMNS`, a line a RIL table."""
+    return [
+        (
+            dataset,
+            f"{regions}",
+            seconds_text(seconds) if seconds > 0 else BLANK,
+            f"{regions / seconds:.0f}" if seconds > 0 else BLANK,
+            "built it" if built else "used it as it was",
+        )
+        for dataset, (seconds, regions, built) in facts.table_seconds.items()
+    ]
+
+
+def fact_texts(facts: RunFacts) -> list[tuple[str, str]]:
+    """Name and value of each fact but the command, settings and notes."""
+    versions = ", ".join(f"{name} {number}" for name, number in facts.versions.items())
+    pairs = [
+        ("started", facts.started),
+        ("device", facts.device),
+        ("student", facts.student),
+        ("teacher", facts.teacher),
+        ("versions", versions),
+    ]
+    return [(name, value) for name, value in pairs if value]
+
+
+def shorten(text: str, width: int) -> str:
+    """The text, its middle replaced by … if it is longer than `width` characters."""
+    if len(text) <= width:
+        return text
+    head = (width - 1) // 2
+    return text[:head] + "…" + text[len(text) - (width - 1 - head) :]
+
+
+def _table(titles: Sequence[str], body: Sequence[Sequence[str]], left: int) -> str:
+    """A Markdown table whose first `left` columns are left-aligned."""
+    rule = [":--" if i < left else "--:" for i in range(len(titles))]
+    lines = [titles, rule, *([_escape(text) for text in row] for row in body)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _bullets(texts: Iterable[str]) -> str:
+    return "\n".join(f"- {_escape(text)}" for text in texts)
+
+
+def _escape(text: str) -> str:
+    """Plain text for Markdown: no markup, no HTML, one line."""
+    return re.sub(r"([\\`*\[\]<>|])", r"\\\1", " ".join(text.split()))
+
+
+def _code(text: str) -> str:
+    """An indented block: unlike a fence, nothing inside can end it."""
+    return "\n".join("    " + line for line in text.splitlines())

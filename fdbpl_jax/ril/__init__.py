@@ -1,0 +1,1 @@
+"""The Region Information Lookup table; the only importer of TensorStore."""

@@ -1,0 +1,145 @@
+"""Soft labels: what is kept of the teacher's word, and how it is made whole again.
+
+Always on probabilities, never on logits.
+"""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Float16, Int, Int32
+
+from fdbpl_jax.errors import UserError, unknown_name
+
+KINDS = ("mr", "ms", "full")
+_EPSILON = 1e-6
+
+
+def entropy(probability: Float[Array, "*batch C"]) -> Float[Array, "*batch"]:
+    """H = -Σ_c p_c log(p_c + ε) with ε = 1e-6, in nats, float32 (paper, equation 6)."""
+    probability = probability.astype(jnp.float32)
+    return -jnp.sum(probability * jnp.log(probability + _EPSILON), axis=-1)
+
+
+def information_weight(
+    entropy: Float[Array, "*batch"], classes: int
+) -> Float[Array, "*batch"]:
+    """w = 1 - H / log C, clipped to [0, 1] (paper, equation 6).
+
+    With a single class nothing can be uncertain: w = 1.
+    """
+    if classes == 1:
+        return jnp.ones_like(entropy)
+    return jnp.clip(1 - entropy / math.log(classes), 0, 1)
+
+
+def keep_top(
+    probability: Float[Array | np.ndarray, "*batch C"], keep: int
+) -> tuple[Int32[Array, "*batch K"], Float[Array, "*batch K"]]:
+    """The `keep` most probable classes, most probable first.
+
+    Returns:
+      index: the classes; of equally probable ones the lower index comes first.
+      prob: their probabilities.
+
+    Raises:
+      UserError: there are fewer classes than are to be kept, or none are.
+    """
+    check_keep(keep, probability.shape[-1])
+    prob, index = jax.lax.top_k(jnp.asarray(probability), keep)
+    return index, prob
+
+
+def densify(
+    index: Int[Array, "*batch K"],
+    prob: Float[Array, "*batch K"],
+    classes: int,
+    kind: str,
+) -> Float[Array, "*batch C"]:
+    """Whole soft labels from kept ones.
+
+    Args:
+      index: kept classes, all different.
+      prob: their probabilities under the full label.
+      classes: C, how many there are.
+      kind: "ms", marginal smoothing: every other class gets the same share of what
+        is left, (1 - Σ kept) / (C - K) (paper, equation 4, with the bracket that its
+        typesetting lost); "mr", marginal renormalisation: the kept ones are scaled to
+        sum to 1 (equation 5); "full": the kept ones are all there are, K = C.
+
+    Returns:
+      float32 probabilities that sum to 1 (for "full", as exactly as `prob` does).
+
+    Raises:
+      UserError: an unknown kind, K > C, or "full" with K < C.
+    """
+    if kind not in KINDS:
+        raise unknown_name("kind of label", kind, KINDS)
+    keep = index.shape[-1]
+    check_keep(keep, classes)
+    prob = prob.astype(jnp.float32)
+    kept = jnp.sum(prob, axis=-1, keepdims=True)
+    if kind == "mr":
+        return _scatter(index, prob / kept, jnp.zeros_like(kept), classes)
+    # With all classes kept nothing is left to share, and rounding stays as it is.
+    if kind == "ms" and keep < classes:
+        # Stored probabilities are rounded, so their sum may pass 1 by a hair.
+        rest = jnp.maximum(1 - kept, 0) / (classes - keep)
+        return _scatter(index, prob, rest, classes)
+    if kind == "full" and keep < classes:
+        raise UserError(
+            f"whole labels are asked for, but the table keeps {keep} of {classes} "
+            "probabilities",
+            "Build a table that keeps all of them (keep 0), or use 'mr' or 'ms'.",
+        )
+    return _scatter(index, prob, jnp.zeros_like(kept), classes)
+
+
+def check_keep(keep: int, classes: int) -> None:
+    """Refuses to keep no label, or more labels than there are classes."""
+    if not 1 <= keep <= classes:
+        raise UserError(
+            f"{keep} labels a region cannot be kept of {classes} classes",
+            f"Keep 1 to {classes}.",
+        )
+
+
+@functools.partial(jax.jit, static_argnames="keep")
+def soft_labels(
+    feature: Float[Array, "B D"],
+    text: Float[Array, "C D"],
+    scale: Float[Array, ""],
+    keep: int,
+) -> tuple[Int32[Array, "B K"], Float16[Array, "B K"], Float[Array, " B"]]:
+    """What a table keeps of the teacher's label p = softmax(scale · f Tᵀ) (equation 2).
+
+    Args:
+      feature: the teacher's L2-normalised region features.
+      text: the teacher's L2-normalised text features.
+      scale: the teacher's exp(logit_scale), that is 1/τ.
+      keep: K.
+
+    Returns:
+      index and prob as of `keep_top`, and H of the full label.
+    """
+    # A GPU would multiply in TF32 by default: three decimals of a logit of 100.
+    cosine = jnp.matmul(
+        feature.astype(jnp.float32),
+        text.astype(jnp.float32).T,
+        precision=jax.lax.Precision.HIGHEST,
+    )
+    probability = jax.nn.softmax(scale * cosine, axis=-1)
+    index, prob = keep_top(probability, keep)
+    return index, prob.astype(jnp.float16), entropy(probability)
+
+
+def _scatter(
+    index: Int[Array, "*batch K"],
+    prob: Float[Array, "*batch K"],
+    rest: Float[Array, "*batch 1"],
+    classes: int,
+) -> Float[Array, "*batch C"]:
+    whole = jnp.broadcast_to(rest, (*rest.shape[:-1], classes))
+    return jnp.put_along_axis(whole, index, prob, axis=-1, inplace=False)

@@ -1,0 +1,190 @@
+"""Arrays and small files of a table: the only place that speaks to TensorStore.
+
+A shard of an array holds one block of images, so a block's write is one whole file, put
+in place by a rename. An inner chunk holds one region slot of all images of the block, so
+reading a slot of many images is a short contiguous read.
+"""
+
+import contextlib
+import errno
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorstore as ts
+
+from fdbpl_jax.errors import UserError
+
+_CACHE_BYTES = 64_000_000  # shard indices above all
+_CRC = {"name": "crc32c"}
+_FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
+
+
+def local_folder(path: str | Path) -> Path | None:
+    """The folder of a table on a file system; None for one in an object store."""
+    text = str(path)
+    if text.startswith("file://"):
+        return Path(text.removeprefix("file://"))
+    return None if "://" in text else Path(text).expanduser().absolute()
+
+
+def open_folder(path: str | Path) -> ts.KvStore:
+    """The files of a table as a key-value store; `path` may be a URL such as gs://…."""
+    local = local_folder(path)
+    try:
+        if local is not None:
+            return ts.KvStore.open({"driver": "file", "path": f"{local}/"}).result()
+        return ts.KvStore.open(f"{str(path).rstrip('/')}/").result()
+    except ValueError as error:
+        raise UserError(
+            f"'{path}' is no place for a RIL table ({_reason(error)})",
+            "Give a folder, or a URL that TensorStore knows.",
+        ) from error
+
+
+def read_file(folder: ts.KvStore, name: str) -> bytes | None:
+    """The content of a small file; None if there is none."""
+    with store_errors(folder, name):
+        result = folder.read(name).result()
+        return bytes(result.value) if result.state == "value" else None
+
+
+def write_file(folder: ts.KvStore, name: str, content: bytes) -> None:
+    """Puts a small file in place, whole or not at all."""
+    with store_errors(folder, name):
+        folder.write(name, content).result()
+
+
+def write_new_file(folder: ts.KvStore, name: str, content: bytes) -> bytes:
+    """Puts a small file in place if none is; returns what is there in the end."""
+    with store_errors(folder, name):
+        found = folder.read(name).result()
+        if found.state != "value":
+            folder.write(name, content, if_equal=found.stamp.generation).result()
+            found = folder.read(name).result()
+        return bytes(found.value)
+
+
+def open_array(
+    folder: ts.KvStore,
+    name: str,
+    shape: tuple[int, ...] | None = None,
+    dtype: str = "",
+    block: int = 0,
+) -> ts.TensorStore:
+    """Opens an array of the table; given its shape, creates it when missing.
+
+    Args:
+      folder: the table.
+      name: of the array.
+      shape: N, M and what a region holds.
+      dtype: of the elements.
+      block: images a shard.
+
+    Raises:
+      UserError: it is missing, damaged, or has another shape or element type.
+    """
+    spec: dict[str, Any] = {
+        "driver": "zarr3",
+        "kvstore": (folder / f"{name}/").spec().to_json(),
+        # A lost shard must not read as a shard full of the fill value.
+        "fill_missing_data_reads": False,
+        "store_data_equal_to_fill_value": True,
+        "recheck_cached_data": "open",
+    }
+    create = shape is not None
+    if shape is not None:
+        spec["metadata"] = _metadata(shape, dtype, block)
+    context = ts.Context({"cache_pool": {"total_bytes_limit": _CACHE_BYTES}})
+    with store_errors(folder, name):
+        return ts.open(spec, context=context, open=True, create=create).result()
+
+
+def block_of(array: ts.TensorStore) -> int:
+    """How many images a shard of `array` holds."""
+    return array.chunk_layout.write_chunk.shape[0]
+
+
+def stored_blocks(folder: ts.KvStore, name: str) -> set[int]:
+    """The blocks whose shard of array `name` is there."""
+    shards = folder / f"{name}/c/"
+    with store_errors(folder, name):
+        keys = [key.decode() for key in shards.list().result()]
+    return {int(key.split("/")[0]) for key in keys if re.fullmatch(r"\d+(/0)+", key)}
+
+
+def shard_file(array: ts.TensorStore, block: int) -> str:
+    """Where the shard of a block lies, for messages."""
+    zeros = "/0" * (array.rank - 1)
+    return f"{array.kvstore.path}c/{block}{zeros}"
+
+
+def write_block(
+    folder: ts.KvStore,
+    arrays: Mapping[str, ts.TensorStore],
+    block: int,
+    values: Mapping[str, np.ndarray],
+) -> None:
+    """Writes a block's shard of every array named in `values`, each whole or not at all."""
+    futures = {}
+    for name, value in values.items():
+        first = block * block_of(arrays[name])
+        futures[name] = arrays[name][first : first + len(value)].write(value)
+    for name, future in futures.items():
+        with store_errors(folder, name):
+            future.result()
+
+
+@contextlib.contextmanager
+def store_errors(folder: ts.KvStore, name: str) -> Iterator[None]:
+    """Turns TensorStore's exceptions about `name` in `folder` into `UserError`s."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        reason, where = _reason(error), f"'{name}' of RIL table '{folder.path}'"
+        if any(text in str(error) for text in _FULL):
+            raise UserError(
+                f"the disk is full: {where} cannot be written",
+                "Free some space and run again; finished blocks are kept.",
+            ) from error
+        if "PERMISSION_DENIED" in str(error):
+            raise UserError(f"{where} may not be accessed ({reason})") from error
+        if "metadata" in reason and "match" in reason:
+            raise UserError(
+                f"{where} has another shape or layout ({reason})",
+                "Delete the table's folder, or choose another, and build again.",
+            ) from error
+        raise UserError(
+            f"{where} is damaged or incomplete ({reason})",
+            "Delete the file named here, if it is there, and run the same build "
+            "command again: only what is missing is made again.",
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    # TensorStore appends where in its own source an error arose.
+    return re.split(r" \[(?:source|tensorstore)", str(error).splitlines()[0])[0][:400]
+
+
+def _metadata(shape: tuple[int, ...], dtype: str, block: int) -> dict[str, Any]:
+    shard = (block, *shape[1:])
+    chunk = (block, 1, *shape[2:])
+    codecs = [{"name": "bytes"}, {"name": "zstd", "configuration": {"level": 3}}, _CRC]
+    sharding = {
+        "chunk_shape": chunk,
+        "codecs": codecs,
+        "index_codecs": [{"name": "bytes"}, _CRC],
+        "index_location": "end",
+    }
+    fill = {"float16": "NaN", "float32": "NaN", "bool": False}.get(dtype, 0)
+    return {
+        "shape": shape,
+        "data_type": dtype,
+        "fill_value": fill,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": shard}},
+        "codecs": [{"name": "sharding_indexed", "configuration": sharding}],
+        "dimension_names": ["image", "region", "value"][: len(shape)],
+    }

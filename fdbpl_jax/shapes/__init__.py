@@ -1,0 +1,1 @@
+"""The embedded default: a rendered world and a tiny CLIP pair trained on it."""

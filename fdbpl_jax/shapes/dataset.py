@@ -1,0 +1,113 @@
+"""The shapes tasks as ordinary data sets: PNG files, rendered once into a cache."""
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+from absl import logging
+
+from fdbpl_jax import errors
+from fdbpl_jax.data import datasets
+from fdbpl_jax.shapes import render, world
+
+PER_CLASS = {"train": 24, "val": 12, "test": 40}  # pictures of each class
+_MANIFEST = "manifest.json"
+
+
+def load_shapes(name: str, cache_dir: Path) -> datasets.Dataset:
+    """The shapes task `name` ("shapes-negative", …), rendered on first use.
+
+    Args:
+      name: a key of `world.TASKS`.
+      cache_dir: where `<name>-v<version>/` is kept; made if missing. Any number of
+        processes may render at once: each draws into a folder of its own, and the
+        first to finish gives it its final name.
+
+    Returns: its 32 classes with 24 train, 12 val and 40 test pictures each, labels in
+      the order of `world.class_names()`.
+
+    Raises: `UserError` for an unknown name or a cache that cannot be written.
+    """
+    task = world.task(name)
+    root = Path(cache_dir) / f"{name}-v{world.VERSION}"
+    if not is_whole(name, root):
+        try:
+            _render_into_place(name, root)
+        except OSError as error:
+            raise errors.UserError(
+                f"the pictures of '{name}' could not be written to '{root}': {error}",
+                "Free some space (20 MB), or name another cache folder.",
+            ) from error
+    splits = {split: _examples(split) for split in PER_CLASS}
+    return datasets.Dataset(
+        name=name,
+        root=root,
+        class_names=world.class_names(),
+        template=task.template,
+        **splits,
+    )
+
+
+def is_whole(name: str, root: Path) -> bool:
+    """Whether `root` holds every picture of the task, of this version."""
+    try:
+        manifest = json.loads((root / _MANIFEST).read_text())
+    except (OSError, ValueError):
+        return False
+    if manifest != _manifest(name):
+        return False
+    present = {path.relative_to(root).as_posix() for path in root.glob("*/*/*.png")}
+    return all(e.path in present for split in PER_CLASS for e in _examples(split))
+
+
+def _manifest(name: str) -> dict:
+    return {
+        "task": name,
+        "version": world.VERSION,
+        "classes": list(world.class_names()),
+        "per_class": PER_CLASS,
+    }
+
+
+def _examples(split: str) -> tuple[datasets.Example, ...]:
+    return tuple(
+        datasets.Example(path=_path(split, class_name, index), label=label)
+        for label, class_name in enumerate(world.class_names())
+        for index in range(PER_CLASS[split])
+    )
+
+
+def _path(split: str, class_name: str, index: int) -> str:
+    return f"{split}/{class_name.replace(' ', '_')}/{index:03d}.png"
+
+
+def _render_into_place(name: str, root: Path) -> None:
+    logging.info("rendering %s into %s", name, root)
+    root.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
+    part.chmod(0o755)  # mkdtemp makes it private
+    damaged = part.with_name(part.name + "-damaged")
+    try:
+        _render_all(name, part)
+        if root.exists() and not is_whole(name, root):  # damaged: out of the way
+            root.rename(damaged)
+        try:
+            part.rename(root)
+        except OSError:
+            if not is_whole(name, root):  # else another process was quicker
+                raise
+    finally:
+        shutil.rmtree(damaged, ignore_errors=True)
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _render_all(name: str, directory: Path) -> None:
+    for split, count in PER_CLASS.items():
+        for look in world.classes():
+            folder = (directory / _path(split, look.name, 0)).parent
+            folder.mkdir(parents=True)
+            for index in range(count):
+                picture = render.render(name, look, index, split)
+                picture.save(directory / _path(split, look.name, index))
+    (directory / _MANIFEST).write_text(json.dumps(_manifest(name)))

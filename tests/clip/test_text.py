@@ -1,0 +1,221 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fdbpl_jax.clip.text import (
+    embed_tokens,
+    encode_prompts,
+    encode_text,
+    eos_position,
+    make_layout,
+)
+
+SOS, EOS, LENGTH, SLOTS = 12, 13, 77, 3
+NAMES = {
+    "one class": [[1, 2]],
+    "different lengths": [[1], [2, 3, 4, 5], [6, 7]],
+    "shared first word": [[5, 1], [5, 2, 2], [5, 1, 3]],
+    "one name is the start of another": [[4, 3], [4, 3, 2]],
+}
+
+
+def prompts(names, place):
+    """Ids, slots and EOS of "<context> name ." with the name at a place in the context."""
+    ids = np.full((len(names), LENGTH), EOS, np.int32)
+    slot = np.full((len(names), LENGTH), -1, np.int32)
+    eos = np.zeros(len(names), np.int32)
+    cut = {"end": SLOTS, "middle": 1, "front": 0}[place]
+    for c, name in enumerate(names):
+        before, after = range(cut), range(cut, SLOTS)
+        slots = [-1, *before, *[-1] * len(name), *after, -1, -1]
+        words = [SOS, *[0] * cut, *name, *[0] * (SLOTS - cut), 8, EOS]
+        ids[c, : len(words)], slot[c, : len(words)] = words, slots
+        eos[c] = len(words) - 1
+    return ids, slot, eos
+
+
+def norm(p, x):
+    mean = x.mean(-1, keepdims=True)
+    var = ((x - mean) ** 2).mean(-1, keepdims=True)
+    return (x - mean) / jnp.sqrt(var + 1e-5) * p["scale"] + p["bias"]
+
+
+def dense(p, x):
+    return x @ p["kernel"] + p["bias"]
+
+
+def plain(config, params, ids, slot, eos, context, deep):
+    """All 77 tokens of all classes, one layer after the other, no shortcut."""
+    classes, tokens = ids.shape
+    heads, width = config.tower.heads, config.tower.width
+    if context.ndim == 2:
+        context = jnp.stack([context] * classes)
+    rows = np.arange(classes)[:, None]
+    at = jnp.asarray(slot >= 0)[..., None]
+
+    x = params["token_embedding"][ids]
+    x = jnp.where(at, context[rows, np.maximum(slot, 0)], x)
+    x = x + params["position_embedding"][None]
+    future = np.triu(np.full((tokens, tokens), -np.inf), 1)[None, None]
+    for i in range(config.tower.layers):
+        p = params[f"layers_{i}"]
+        if deep is not None and 1 <= i <= len(deep):
+            x = jnp.where(at, deep[i - 1][np.maximum(slot, 0)], x)
+        normed = norm(p["norm1"], x)
+        q, k, v = (
+            dense(p[name], normed).reshape(classes, tokens, heads, -1)
+            for name in ("query_proj", "key_proj", "value_proj")
+        )
+        score = jnp.einsum("cqhd,ckhd->chqk", q, k) / np.sqrt(width // heads) + future
+        mixed = jnp.einsum("chqk,ckhd->cqhd", jax.nn.softmax(score), v)
+        x = x + dense(p["out_proj"], mixed.reshape(x.shape))
+        hidden = dense(p["fc1"], norm(p["norm2"], x))
+        x = x + dense(p["fc2"], hidden / (1 + jnp.exp(-1.702 * hidden)))
+    return norm(params["final_norm"], x[rows[:, 0], eos]) @ params["to_joint"]["kernel"]
+
+
+def close(a, b):
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        scale = float(jnp.abs(y).max())
+        np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-5 * scale)
+
+
+def both_ways(config, params, names, place, specific, layers, seed=0):
+    """Value, gradients by context and deep prompts: with the shortcuts, and plainly."""
+    rng = np.random.default_rng(seed)
+    ids, slot, eos = prompts(names, place)
+    width, classes = config.tower.width, len(names)
+    shape = (classes, SLOTS, width) if specific else (SLOTS, width)
+    context = jnp.asarray(rng.standard_normal(shape), jnp.float32)
+    deep = jnp.asarray(rng.standard_normal((layers, SLOTS, width)), jnp.float32)
+    weight = jnp.asarray(rng.standard_normal((classes, 10)), jnp.float32)
+    layout = make_layout(ids, slot, eos, specific)
+
+    def run(encode):
+        def loss(context, deep):
+            features = encode(context, deep)
+            return (features * weight).sum(), features
+
+        grad = jax.value_and_grad(loss, (0, 1), has_aux=True)
+        (_, features), grads = jax.jit(grad)(context, deep)
+        return features, grads
+
+    return (
+        run(lambda c, d: encode_prompts(config, params, layout, c, d)),
+        run(lambda c, d: plain(config, params, ids, slot, eos, c, d)),
+    )
+
+
+@pytest.mark.parametrize("place", ["end", "middle", "front"])
+@pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
+def test_the_shortcuts_change_nothing(tiny_config, tiny_params, place, names):
+    close(*both_ways(tiny_config.text, tiny_params["text"], names, place, False, 0))
+
+
+@pytest.mark.parametrize("place", ["end", "middle", "front"])
+@pytest.mark.parametrize("specific", [False, True])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_deep_prompts_and_contexts_of_the_classes(
+    tiny_config, tiny_params, place, specific, layers
+):
+    names = NAMES["different lengths"]
+    fast, slow = both_ways(
+        tiny_config.text, tiny_params["text"], names, place, specific, layers
+    )
+    close(fast, slow)
+    assert all(float(jnp.abs(g).max()) > 1e-3 for g in slow[1])
+
+
+def test_class_specific_contexts_of_one_class(tiny_config, tiny_params):
+    text, params = tiny_config.text, tiny_params["text"]
+    close(*both_ways(text, params, [[1, 2]], "end", True, 2))
+
+
+def test_no_deep_prompts_is_none(tiny_config, tiny_params):
+    layout = make_layout(*prompts(NAMES["different lengths"], "end"), False)
+    context = jnp.ones((SLOTS, 16))
+    args = (tiny_config.text, tiny_params["text"], layout, context)
+    none = encode_prompts(*args)
+    np.testing.assert_array_equal(none, encode_prompts(*args, jnp.zeros((0, SLOTS, 16))))
+
+
+def test_too_many_deep_prompts_are_refused(tiny_config, tiny_params):
+    layout = make_layout(*prompts([[1]], "end"), False)
+    deep = jnp.zeros((3, SLOTS, 16))
+    with pytest.raises(ValueError, match="3 deep prompts for 3 layers"):
+        encode_prompts(tiny_config.text, tiny_params["text"], layout, deep[0], deep)
+
+
+def test_padding_after_eos_does_not_matter(tiny_config, tiny_params):
+    layout = make_layout(*prompts(NAMES["different lengths"], "end"), False)
+    after = np.arange(layout.suffix_ids.shape[1]) > layout.eos[:, None]
+    assert after.any()
+    other = layout._replace(suffix_ids=np.where(after, 7, layout.suffix_ids))
+    args = (tiny_config.text, tiny_params["text"])
+    context = jnp.ones((SLOTS, 16))
+    np.testing.assert_array_equal(
+        encode_prompts(*args, layout, context), encode_prompts(*args, other, context)
+    )
+
+
+def test_the_prefix_is_never_copied_for_each_class(tiny_config, tiny_params):
+    names = [[i % 7] * (1 + i % 5) for i in range(31)]
+    ids, slot, eos = prompts(names, "end")
+    layout = make_layout(ids, slot, eos, False)
+    assert len(layout.prefix_ids) == 1 + SLOTS
+
+    def encode(context):
+        return encode_prompts(tiny_config.text, tiny_params["text"], layout, context)
+
+    sizes = largest(jax.make_jaxpr(encode)(jnp.ones((SLOTS, 16))).jaxpr)
+    suffix = layout.suffix_ids.size
+    assert max(sizes) == suffix * 28  # the MLP over suffix positions, and no more
+
+
+def largest(jaxpr):
+    """The sizes of all float arrays in a program that have more than a table's."""
+    for eqn in jaxpr.eqns:
+        for out in eqn.outvars:
+            if jnp.issubdtype(out.aval.dtype, jnp.floating):
+                yield out.aval.size
+        for inner in jax.core.jaxprs_in_params(eqn.params):
+            yield from largest(inner)
+
+
+def test_whole_texts_equal_the_plain_encoding(tiny_config, tiny_params):
+    ids, slot, eos = prompts(NAMES["different lengths"], "end")
+    text, params = tiny_config.text, tiny_params["text"]
+    context = jnp.broadcast_to(params["token_embedding"][0], (SLOTS, 16))
+    expected = plain(text, params, ids, slot, eos, context, None)
+    close(encode_text(text, params, ids), expected)
+    close(encode_text(text, params, ids[:, : eos.max() + 1]), expected)
+    close(encode_prompts(text, params, make_layout(ids, slot, eos, False), context), expected)
+
+
+def test_embed_tokens_looks_up_rows(tiny_params):
+    found = embed_tokens(tiny_params["text"], jnp.array([[3, 5]]))
+    np.testing.assert_array_equal(
+        found[0], tiny_params["text"]["token_embedding"][np.array([3, 5])]
+    )
+
+
+def test_both_rules_of_where_a_text_is_read(tiny_config):
+    import dataclasses
+
+    ids = jnp.array([[12, 1, 5, 13, 5], [12, 5, 13, 5, 5]])
+    first = dataclasses.replace(tiny_config.text, eos_token_id=5)
+    np.testing.assert_array_equal(eos_position(first, ids), [2, 1])
+    largest_id = dataclasses.replace(tiny_config.text, eos_token_id=2)
+    np.testing.assert_array_equal(eos_position(largest_id, ids), [3, 2])
+
+
+def test_bfloat16_parameters_give_float32_features_nearby(tiny_config, tiny_params):
+    ids, slot, eos = prompts(NAMES["different lengths"], "end")
+    half = jax.tree.map(lambda p: p.astype(jnp.bfloat16), tiny_params["text"])
+    layout = make_layout(ids, slot, eos, False)
+    context = jnp.ones((SLOTS, 16))
+    full = encode_prompts(tiny_config.text, tiny_params["text"], layout, context)
+    low = encode_prompts(tiny_config.text, half, layout, context)
+    assert low.dtype == jnp.float32
+    np.testing.assert_allclose(low, full, atol=0.1 * float(jnp.abs(full).max()))

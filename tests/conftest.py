@@ -1,0 +1,26 @@
+"""The suite is strict: no rank promotion, no hub, warnings are errors (pyproject)."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import jax
+import pytest
+from absl import flags
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+# Frozen towers are arguments of compiled functions; a closed-over one would warn here.
+jax.config.update("jax_captured_constants_warn_bytes", 1_000_000)
+flags.FLAGS.mark_as_parsed()  # Grain reads absl flags
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """The folder with real images and the small real CLIP pair; skips without it."""
+    default = Path(__file__).resolve().parents[2] / "shared"
+    path = Path(os.environ.get("FDBPL_SHARED", default))
+    if not (path / "data").is_dir():
+        pytest.skip("no folder of real data: set FDBPL_SHARED to one")
+    return path
