@@ -1,5 +1,6 @@
 """Frozen image features of a list of examples, computed once and kept on disk."""
 
+import contextlib
 import hashlib
 import os
 import sys
@@ -165,7 +166,8 @@ def _load(file: Path, fingerprint: str, images: int) -> np.ndarray | None:
     if not file.exists():
         return None
     try:
-        with np.load(file, allow_pickle=False) as kept:
+        # Opened here, because np.load leaves a damaged archive open.
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as kept:
             features, digest = kept["features"], str(kept["sha256"])
     # What a damaged archive raises depends on where the damage is.
     except Exception as error:
@@ -190,4 +192,5 @@ def _save(file: Path, fingerprint: str, features: Float[np.ndarray, "N D"]) -> N
         # The features are right all the same; only the next run has to wait again.
         logging.warning("cannot keep image features in '%s': %s", file, error)
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()

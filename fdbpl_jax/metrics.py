@@ -7,7 +7,6 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
 import jax
 import numpy as np
@@ -63,7 +62,7 @@ class MetricsWriter:
                 str(directory / "tensorboard"), purge_step=resume_step
             )
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "MetricsWriter":
         return self
 
     def __exit__(

@@ -10,7 +10,6 @@ import json
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from typing import Self
 
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.evaluate import harmonic_mean
@@ -63,7 +62,7 @@ class CellResult:
         return json.dumps(dataclasses.asdict(self), indent=2, allow_nan=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, source: str = "result.json") -> Self:
+    def from_json(cls, text: str, source: str = "result.json") -> "CellResult":
         """The cell that `to_json` wrote.
 
         Args:

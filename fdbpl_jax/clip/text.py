@@ -174,7 +174,7 @@ def encode_prompts(
     dtype = params["token_embedding"].dtype
     return _tower(config, params).apply(
         {"params": params},
-        layout,
+        jax.tree.map(jnp.asarray, layout),
         context.astype(dtype),
         None if deep is None else deep.astype(dtype),
         method="prompted",

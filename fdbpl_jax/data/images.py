@@ -11,6 +11,7 @@ from fdbpl_jax.errors import UserError
 # Pillow's own threshold for a decompression bomb. It only warns there and refuses at
 # twice the size; a warning from a reader thread helps nobody, so we refuse at once.
 _MAX_PIXELS = 89_478_485
+_MAX_SIDE = 65_535  # regions are stored with 16-bit coordinates
 
 
 def read_image(root: Path, path: str) -> Image.Image:
@@ -29,13 +30,14 @@ def read_image(root: Path, path: str) -> Image.Image:
 
     Raises:
       UserError: naming the file, if it is missing, does not decode to its end, is
-        larger than 89 million pixels or has no known range of values (float or
-        32-bit grey).
+        larger than 89 million pixels or 65,535 on a side, or has no known range of
+        values (float or 32-bit grey).
     """
     file = root / path
     try:
         with Image.open(file) as image:
-            if image.width * image.height > _MAX_PIXELS:
+            too_long = max(image.size) > _MAX_SIDE
+            if too_long or image.width * image.height > _MAX_PIXELS:
                 raise _too_large(file)
             image.load()
             _upright(image)
@@ -99,6 +101,7 @@ def _unreadable(file: Path, error: Exception) -> UserError:
 
 def _too_large(file: Path) -> UserError:
     return UserError(
-        f"image '{file}' has more than {_MAX_PIXELS:,} pixels",
+        f"image '{file}' has more than {_MAX_PIXELS:,} pixels, or {_MAX_SIDE:,} on a "
+        "side",
         "Scale it down, or remove it from the split.",
     )

@@ -144,24 +144,31 @@ def store_errors(folder: ts.KvStore, name: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError) as error:
-        reason, where = _reason(error), f"'{name}' of RIL table '{folder.path}'"
-        if any(text in str(error) for text in _FULL):
-            raise UserError(
-                f"the disk is full: {where} cannot be written",
-                "Free some space and run again; finished blocks are kept.",
-            ) from error
-        if "PERMISSION_DENIED" in str(error):
-            raise UserError(f"{where} may not be accessed ({reason})") from error
-        if "metadata" in reason and "match" in reason:
-            raise UserError(
-                f"{where} has another shape or layout ({reason})",
-                "Delete the table's folder, or choose another, and build again.",
-            ) from error
-        raise UserError(
+        raise _user_error(error, f"'{name}' of RIL table '{folder.path}'") from error
+
+
+def _user_error(error: Exception, where: str) -> UserError:
+    reason = _reason(error)
+    if any(text in str(error) for text in _FULL):
+        return UserError(
+            f"the disk is full: {where} cannot be written",
+            "Free some space and run again; finished blocks are kept.",
+        )
+    if "Expected" in reason:
+        return UserError(
+            f"{where} has another shape or layout ({reason})",
+            "Delete the table's folder, or choose another, and build again.",
+        )
+    if reason.startswith(("DATA_LOSS", "NOT_FOUND")) and "os_error" not in reason:
+        return UserError(
             f"{where} is damaged or incomplete ({reason})",
-            "Delete the file named here, if it is there, and run the same build "
-            "command again: only what is missing is made again.",
-        ) from error
+            "Delete the file named here, if it is there, and build again with the same "
+            "settings: only what is missing is made again.",
+        )
+    return UserError(
+        f"{where} cannot be read or written ({reason})",
+        "Check the path and its permissions.",
+    )
 
 
 def _reason(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """What the pair is trained on: a pool of pictures and a pool of captions."""
 
 import dataclasses
+import functools
 import itertools
 
 import jax
@@ -14,7 +15,6 @@ CONDITIONS = tuple(
     world.Condition(*bits) for bits in itertools.product((False, True), repeat=4)
 )
 NOTHING = len(world.looks())  # the index of "no object", after all the looks
-_WHOLE_SHARE = 0.4  # of the pictures seen uncut; the others as random crops
 _CROP_AREA = (0.08, 1.0)
 _CROP_RATIO = (3 / 4, 4 / 3)
 
@@ -83,9 +83,17 @@ def augment(
     pixels: UInt8[Array, "B H W 3"],
     look: Int[Array, "B"],
     key: PRNGKeyArray,
+    whole: Float[Array, ""],
     size: int,
 ) -> tuple[Float[Array, "B S S 3"], Int[Array, "B"]]:
-    """Pictures under random conditions, most as random crops, and what they show.
+    """Pictures under random conditions, many as random crops, and what they show.
+
+    Args:
+      pixels: of ordinary photos.
+      look: what each shows, an index into `world.looks()` or `NOTHING`.
+      key: of all that is random here.
+      whole: share of the pictures that stay uncut.
+      size: pixels of the result.
 
     Returns: pixel values 0 to 255 at `size`, and the look index after the condition.
     """
@@ -93,7 +101,8 @@ def augment(
     condition = jax.random.randint(condition_key, look.shape, 0, len(CONDITIONS))
     changed = jax.vmap(_change)(pixels.astype(jnp.float32), condition)
     crop_keys = jax.random.split(crop_key, len(look))
-    cropped = jax.vmap(_random_crop, in_axes=(0, 0, None))(changed, crop_keys, size)
+    crop = functools.partial(_random_crop, whole=whole, size=size)
+    cropped = jax.vmap(crop)(changed, crop_keys)
     return cropped, jnp.asarray(look_after())[condition, look]
 
 
@@ -109,7 +118,7 @@ def _change(
 
 
 def _random_crop(
-    image: Float[Array, "H W 3"], key: PRNGKeyArray, size: int
+    image: Float[Array, "H W 3"], key: PRNGKeyArray, whole: Float[Array, ""], size: int
 ) -> Float[Array, "S S 3"]:
     """The whole picture or a random box of it, resized to `size`."""
     side = image.shape[0]
@@ -120,7 +129,7 @@ def _random_crop(
     )
     stretch = jnp.exp(jnp.stack([-log_ratio, log_ratio]) / 2)
     extent = jnp.minimum(side * jnp.sqrt(area) * stretch, side)
-    extent = jnp.where(jax.random.bernoulli(whole_key, _WHOLE_SHARE), side, extent)
+    extent = jnp.where(jax.random.bernoulli(whole_key, whole), side, extent)
     corner = jax.random.uniform(place_key, (2,)) * (side - extent)
     scale = size / extent
     return jax.image.scale_and_translate(

@@ -18,8 +18,8 @@ _STRIPE_ANGLE = {  # of the direction across the stripes, in degrees, y pointing
     "rising striped": 45.0,
     "falling striped": -45.0,
 }
-_PIXEL_NOISE = 22.0  # standard deviation, in grey levels
-_COLOUR_CAST = 34.0  # the most that the light shifts a channel
+_PIXEL_NOISE = 18.0  # standard deviation, in grey levels
+_COLOUR_CAST = 42.0  # the most that the light shifts a channel
 _MARKS = (4, 10)  # distractor marks a picture, at least and at most
 
 
@@ -96,7 +96,7 @@ def _draw_object(
     columns: np.ndarray,
 ) -> None:
     size = len(rows)
-    radius = size * rng.uniform(0.35, 0.6) / 2
+    radius = size * rng.uniform(0.42, 0.68) / 2
     x, y = rng.uniform(radius, size - radius, 2)
     tilt = np.deg2rad(rng.uniform(-10, 10))
     dx, dy = columns - x, rows - y
@@ -112,7 +112,7 @@ def _draw_object(
 def _two_tones(colour: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """The object's colour, and the light or dark tone between its stripes or dots."""
     bits = np.array(world.COLOURS[colour], np.float32)
-    strength = rng.uniform(45, 105)
+    strength = rng.uniform(32, 100)
     main = 127.5 + (2 * bits - 1) * strength + rng.uniform(-18, 18, 3)
     tone = 127.5 + rng.choice((-1.0, 1.0)) * rng.uniform(60, 100)
     return main, 0.3 * main + 0.7 * tone
@@ -137,7 +137,7 @@ def _texture(
     texture: str, u: np.ndarray, v: np.ndarray, rng: np.random.Generator
 ) -> Bool[np.ndarray, "H W"]:
     """True where the object shows its own colour."""
-    period = rng.uniform(6.0, 8.5)
+    period = rng.uniform(7.0, 10.0)
     phase = rng.uniform(0, 2 * np.pi, 2)
     wave = 2 * np.pi / period
     if texture == "solid":

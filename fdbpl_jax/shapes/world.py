@@ -6,6 +6,7 @@ the negative of a red circle looks cyan. A task asks for the classes under one
 condition, so the words around a class name decide which picture the name means.
 """
 
+import collections
 import dataclasses
 import itertools
 
@@ -46,8 +47,9 @@ _MIRRORED = {
     "rising striped": "falling striped",
     "falling striped": "rising striped",
 }
-_CLASS_COUNT = 32
-_CLASS_SEED = 81  # every colour at least once, texture and shape twice, a half
+_HALF = 16  # classes of base, and of new
+_CLASS_SEED = 25  # of those tried, the one that holds every value twice or more
+_MOST = {"colour": 3, "texture": 4, "shape": 4}  # classes of a half that share a value
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,22 +134,31 @@ def looks() -> tuple[Look, ...]:
 def classes() -> tuple[Look, ...]:
     """The 32 looks that the tasks ask for, in label order.
 
-    A fixed shuffle of pairs: a look and, by turns, its negative or its quarter turn.
-    So a wrong condition is often caught by another class, and the first half (base)
-    and the second (new) hold every colour, texture and shape in other combinations.
+    A fixed shuffle of pairs: a look and, by turns, its negative or its quarter turn, so
+    that what a wrong condition shows is often another class. The first half (base) and
+    the second (new) hold every colour, texture and shape, in other combinations.
     """
-    everything = looks()
-    pairings = itertools.cycle((Condition(negative=True), Condition(turned=True)))
-    pairing = next(pairings)
-    chosen: list[Look] = []
-    for i in np.random.Generator(np.random.Philox(_CLASS_SEED)).permutation(144):
-        look = everything[i]
-        partner = pairing.look(look)
-        if partner == look or look in chosen or partner in chosen:
-            continue
-        chosen += [look, partner]
-        pairing = next(pairings)
-    return tuple(chosen[:_CLASS_COUNT])
+    left = list(np.random.Generator(np.random.Philox(_CLASS_SEED)).permutation(looks()))
+    return (*_draw_half(left), *_draw_half(left))
+
+
+def _draw_half(left: list[Look]) -> list[Look]:
+    """Takes a half's looks out of `left`, no value of an attribute too often."""
+    half: list[Look] = []
+    while len(half) < _HALF:
+        pairing = Condition(negative=True) if len(half) % 4 else Condition(turned=True)
+        look = next(x for x in left if _fits([*half, x, pairing.look(x)], left))
+        pair = [look, pairing.look(look)]
+        half += pair
+        left[:] = [x for x in left if x not in pair]
+    return half
+
+
+def _fits(half: list[Look], left: list[Look]) -> bool:
+    if len(set(half)) < len(half) or half[-1] not in left:
+        return False
+    counts = {name: collections.Counter(getattr(x, name) for x in half) for name in _MOST}
+    return all(max(counts[name].values()) <= most for name, most in _MOST.items())
 
 
 def class_names() -> tuple[str, ...]:

@@ -23,7 +23,9 @@ def make_config(activation="quick_gelu", eos_token_id=13) -> ClipConfig:
     """Towers that differ in every size, over the vocabulary of `tokenizer_dir`."""
     return ClipConfig(
         vision=VisionConfig(TowerConfig(24, 2, 3, 40, activation, 1e-5), 15, 5),
-        text=TextConfig(TowerConfig(16, 3, 2, 28, activation, 1e-5), 14, 77, eos_token_id),
+        text=TextConfig(
+            TowerConfig(16, 3, 2, 28, activation, 1e-5), 14, 77, eos_token_id
+        ),
         projection=10,
     )
 

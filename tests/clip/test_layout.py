@@ -30,7 +30,9 @@ def test_positions_after_the_last_eos_are_cut():
 
 
 def test_equal_ids_with_different_slots_are_not_shared():
-    found = layout([[12, 1, 4, 13], [12, 1, 4, 13]], [[-1, 0, 1, -1], [-1, 0, -1, -1]], [3, 3])
+    found = layout(
+        [[12, 1, 4, 13], [12, 1, 4, 13]], [[-1, 0, 1, -1], [-1, 0, -1, -1]], [3, 3]
+    )
     np.testing.assert_array_equal(found.prefix_ids, [12, 1])
 
 

@@ -45,6 +45,7 @@ def dense(p, x):
     return x @ p["kernel"] + p["bias"]
 
 
+@jax.numpy_rank_promotion("allow")
 def plain(config, params, ids, slot, eos, context, deep):
     """All 77 tokens of all classes, one layer after the other, no shortcut."""
     classes, tokens = ids.shape
@@ -137,7 +138,9 @@ def test_no_deep_prompts_is_none(tiny_config, tiny_params):
     context = jnp.ones((SLOTS, 16))
     args = (tiny_config.text, tiny_params["text"], layout, context)
     none = encode_prompts(*args)
-    np.testing.assert_array_equal(none, encode_prompts(*args, jnp.zeros((0, SLOTS, 16))))
+    np.testing.assert_array_equal(
+        none, encode_prompts(*args, jnp.zeros((0, SLOTS, 16)))
+    )
 
 
 def test_too_many_deep_prompts_are_refused(tiny_config, tiny_params):
@@ -188,9 +191,13 @@ def test_whole_texts_equal_the_plain_encoding(tiny_config, tiny_params):
     text, params = tiny_config.text, tiny_params["text"]
     context = jnp.broadcast_to(params["token_embedding"][0], (SLOTS, 16))
     expected = plain(text, params, ids, slot, eos, context, None)
-    close(encode_text(text, params, ids), expected)
-    close(encode_text(text, params, ids[:, : eos.max() + 1]), expected)
-    close(encode_prompts(text, params, make_layout(ids, slot, eos, False), context), expected)
+    close(encode_text(text, params, jnp.asarray(ids)), expected)
+    cut = jnp.asarray(ids[:, : eos.max() + 1])
+    close(encode_text(text, params, cut), expected)
+    close(
+        encode_prompts(text, params, make_layout(ids, slot, eos, False), context),
+        expected,
+    )
 
 
 def test_embed_tokens_looks_up_rows(tiny_params):

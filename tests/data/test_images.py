@@ -123,6 +123,12 @@ def test_decompression_bomb_is_refused(tmp_path):
         read_image(tmp_path, "bomb.png")
 
 
+def test_long_image_is_refused(tmp_path):
+    Image.new("1", (1, 65_536)).save(tmp_path / "long.png")
+    with pytest.raises(UserError, match=r"long\.png' has more than .* on a side"):
+        read_image(tmp_path, "long.png")
+
+
 def test_large_image_is_refused_before_it_is_decoded(tmp_path, monkeypatch, colours):
     Image.fromarray(colours).save(tmp_path / "a.bmp")
     monkeypatch.setattr(images, "_MAX_PIXELS", 100)

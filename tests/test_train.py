@@ -1,0 +1,72 @@
+import json
+
+import grain
+import jax
+import numpy as np
+import pytest
+import steps
+
+from fdbpl_jax.errors import UserError
+from fdbpl_jax.step import init_state
+from fdbpl_jax.train import Source, train
+
+EPOCHS = 6
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing in the program catches it."""
+
+
+def source(kill_at=None, spoil_at=None):
+    def epoch(number):
+        batch = steps.regions(3, 5, seed=number)
+        if number == spoil_at:
+            batch.feature[1] = np.nan
+        return {"number": number, **batch._asdict()}
+
+    loader = iter(grain.MapDataset.range(EPOCHS).map(epoch).to_iter_dataset())
+
+    def prepare(element):
+        if element.pop("number") == kill_at:
+            raise Killed
+        return steps.RegionBatch(**element)
+
+    return Source(loader, 1, prepare)
+
+
+def run(directory, **faults):
+    setup = steps.setup_of("coop+fdbpl", epochs=EPOCHS)
+    state = init_state(setup, steps.prompts(setup))
+    return train(setup, state, steps.frozen(), source(**faults), directory, 2)
+
+
+def lines(directory):
+    text = (directory / "metrics.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.mark.parametrize("kill_at", [0, 1, 3, 5])
+def test_a_killed_run_goes_on_to_the_same_prompts(tmp_path, kill_at):
+    whole = run(tmp_path / "whole")
+    with pytest.raises(Killed):
+        run(tmp_path / "killed", kill_at=kill_at)
+    resumed = run(tmp_path / "killed")
+    jax.tree.map(np.testing.assert_array_equal, whole.prompts, resumed.prompts)
+    assert resumed.steps == whole.steps == 18
+    kept, expected = lines(tmp_path / "killed"), lines(tmp_path / "whole")
+    assert [line["step"] for line in kept] == list(range(18))
+    assert [line["loss"] for line in kept] == [line["loss"] for line in expected]
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path):
+    first = run(tmp_path)
+    again = run(tmp_path, kill_at=0)
+    jax.tree.map(np.testing.assert_array_equal, first.prompts, again.prompts)
+    assert again.seconds == first.seconds
+
+
+def test_a_loss_that_is_not_finite_is_refused_and_the_checkpoint_kept(tmp_path):
+    with pytest.raises(UserError, match=r"loss is nan at step 10 \(epoch 3\)"):
+        run(tmp_path, spoil_at=3)
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["2"]
+    assert run(tmp_path).steps == 18
