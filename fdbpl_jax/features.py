@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from fdbpl_jax.clip.image import preprocess
 from fdbpl_jax.clip.model import Clip, image_features
-from fdbpl_jax.data.images import content_hash, read_image
+from fdbpl_jax.data.images import all_broken, content_hash, read_image
 from fdbpl_jax.data.types import Dataset, Example, first_few
 from fdbpl_jax.errors import UserError
 
@@ -135,11 +135,8 @@ def _readable(futures: Iterable[Future[Out]]) -> Iterator[Out]:
             continue
         if not broken:
             yield value
-    if len(broken) > 1:
-        what = first_few([error.what for error in broken])
-        raise UserError(f"{len(broken)} images are broken: {what}", broken[0].do)
     if broken:
-        raise broken[0]
+        raise all_broken(broken)
 
 
 def _batches(

@@ -1,11 +1,14 @@
 """Images from disk: always upright, always 8-bit RGB, or a clear refusal."""
 
 import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from fdbpl_jax.data.types import first_few
 from fdbpl_jax.errors import UserError
 
 # Pillow's own threshold for a decompression bomb. It only warns there and refuses at
@@ -49,6 +52,38 @@ def read_image(root: Path, path: str) -> Image.Image:
     # Which exception a broken file raises depends on its format and where it broke.
     except Exception as error:
         raise _unreadable(file, error) from error
+
+
+def check_images(root: Path, paths: Sequence[str]) -> None:
+    """Decodes every image once, to find the broken ones before work is spent on them.
+
+    Args:
+      root: the folder that paths are relative to.
+      paths: relative posix paths of the images.
+
+    Raises:
+      UserError: with the number of images that `read_image` refuses, and the first few.
+    """
+
+    def refusal(path: str) -> UserError | None:
+        try:
+            read_image(root, path)
+        except UserError as error:
+            return error
+        return None
+
+    with ThreadPoolExecutor() as pool:
+        errors = [error for error in pool.map(refusal, paths) if error]
+    if errors:
+        raise all_broken(errors)
+
+
+def all_broken(errors: Sequence[UserError]) -> UserError:
+    """One error that stands for those of several images; of a single one, itself."""
+    if len(errors) == 1:
+        return errors[0]
+    what = first_few([error.what for error in errors])
+    return UserError(f"{len(errors)} images are broken: {what}", errors[0].do)
 
 
 def content_hash(root: Path, path: str) -> str:

@@ -37,17 +37,15 @@ def view_batches(
 ) -> grain.DatasetIterator:
     """Iterates over batches of one random view an image, reshuffled each epoch.
 
-    Which images make up a step, and what `view` draws for each of them, follow from
-    (seed, epoch) and (seed, epoch, path) alone: not from threads, the number of
-    processes, or where a run was interrupted. `get_state()` and `set_state()` of the
-    iterator resume exactly.
+    Which images make up a step follows from (seed, epoch) and what is drawn for each
+    from (seed, epoch, path): not from threads, the number of processes, or where a run
+    was interrupted. The iterator's `get_state()` and `set_state()` resume exactly.
 
     Args:
       root: the folder that paths are relative to.
       examples: the images to learn from.
-      view: cuts one view, of the same shape each time, from a decoded RGB image with
-        the generator it is given; or the same view at several named sizes. Called
-        from several threads at once.
+      view: cuts one view from a decoded RGB image with the generator it is given, or
+        the same view at several named sizes. Called from several threads at once.
       batch_size: of all processes together; at most all examples are used. What does
         not fill a batch is left out of that epoch.
       epochs: how many.
@@ -56,8 +54,7 @@ def view_batches(
 
     Returns:
       A checkpointable Grain iterator over `{"pixels": uint8 [B S S 3], "label":
-      int32 [B]}` with B the process's part of the batch; "pixels" has the names that
-      `view` gave, if it did.
+      int32 [B]}`, B the process's part of the batch; "pixels" has names if views do.
 
     Raises:
       UserError: without examples, or if the batch cannot be dealt out evenly. A broken
@@ -72,32 +69,33 @@ def view_batches(
             f"a batch of {batch} images cannot be dealt out to {count} processes",
             f"Use a multiple of {count}, no more than the {len(examples)} images.",
         )
-    images = len(examples)
-
-    def cut(position: int, number: int) -> dict[str, Any]:
-        # Grain counts positions of this process on through the epochs.
-        epoch = position // (steps * batch // count)
-        example = examples[number]
-        rng = np.random.Generator(
-            np.random.Philox(key=_key("view", seed, epoch, example.path))
-        )
-        pixels = view(read_image(root, example.path), rng)
-        return {"pixels": pixels, "label": np.int32(example.label)}
-
     order = (
-        grain.MapDataset.range(images)
+        grain.MapDataset.range(len(examples))
         # Grain's order of (seed, epoch + 1) is that of (seed + 1, epoch); hashing the
         # seed first keeps runs of neighbouring seeds apart.
         .shuffle(seed=_key("order", seed) % 2**32)[: steps * batch]
         .slice(slice(index, None, count))
         .repeat(epochs)
     )
+    part = batch // count
+
+    def cut(position: int, number: int) -> dict[str, Any]:
+        # Grain counts this process's positions on through the epochs.
+        return _cut(root, examples[number], view, seed, position // (steps * part))
+
     # The buffer counts images, not batches, as long as batching comes after it.
-    options = grain.ReadOptions(
-        num_threads=_THREADS, prefetch_buffer_size=max(_THREADS, 2 * batch)
-    )
+    options = grain.ReadOptions(_THREADS, max(_THREADS, 2 * part))
     views = order.map_with_index(cut).to_iter_dataset(options)
-    return iter(views.batch(batch // count, drop_remainder=True))
+    return iter(views.batch(part, drop_remainder=True))
+
+
+def _cut(
+    root: Path, example: Example, view: View, seed: int, epoch: int
+) -> dict[str, Any]:
+    key = _key("view", seed, epoch, example.path)
+    rng = np.random.Generator(np.random.Philox(key=key))
+    pixels = view(read_image(root, example.path), rng)
+    return {"pixels": pixels, "label": np.int32(example.label)}
 
 
 def _key(*parts: str | int) -> int:

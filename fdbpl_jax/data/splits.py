@@ -139,25 +139,21 @@ def split_folder(root: Path, seed: int = 0) -> Dataset:
             f"in them, one each for train, val and test: {first_few(small)}",
             "Expected <root>/<class>/<image>: add images or remove these folders.",
         )
-    train, val, test = [], [], []
+    parts: tuple[list[Example], ...] = ([], [], [])
     for label, name in enumerate(classes):
-        paths = [f"{name}/{image}" for image in images[name]]
-        ranked = sorted(paths, key=lambda path: _rank("folder split", seed, path))
-        examples = [Example(path, label) for path in ranked]
-        vals = max(1, int(_VAL_SHARE * len(examples)))
-        tests = max(1, int(_TEST_SHARE * len(examples)))
-        val += examples[:vals]
-        test += examples[vals : vals + tests]
-        train += examples[vals + tests :]
-    return Dataset(
-        name="folder",
-        root=root,
-        class_names=tuple(classes),
-        template="a photo of a {}.",
-        train=tuple(train),
-        val=tuple(val),
-        test=tuple(test),
-    )
+        examples = [Example(f"{name}/{image}", label) for image in images[name]]
+        for part, drawn in zip(parts, _three_parts(examples, seed), strict=True):
+            part += drawn
+    train, val, test = map(tuple, parts)
+    template = "a photo of a {}."
+    return Dataset("folder", root, tuple(classes), template, train, val, test)
+
+
+def _three_parts(examples: Sequence[Example], seed: int) -> Sequence[Sequence[Example]]:
+    ranked = sorted(examples, key=lambda e: _rank("folder split", seed, e.path))
+    vals = max(1, int(_VAL_SHARE * len(ranked)))
+    tests = max(1, int(_TEST_SHARE * len(ranked)))
+    return ranked[vals + tests :], ranked[:vals], ranked[vals : vals + tests]
 
 
 def _rank(purpose: str, seed: int, path: str) -> bytes:

@@ -42,11 +42,23 @@ class TableCost(NamedTuple):
     built: bool
 
 
-class DatasetResult(NamedTuple):
-    """What one data set brings to the report."""
+class Prepared(NamedTuple):
+    """A data set with all that its cells share.
 
-    cells: list[CellResult]
-    table: TableCost | None
+    Attributes:
+      dataset: all classes.
+      of_seed: its base classes with the training images of each seed.
+      stage: towers, test features, table.
+      untrained: the zero-shot cells.
+      table_cost: of the table, None where no method reads one.
+      feature_seconds: that the test features of both towers took.
+    """
+
+    dataset: Dataset
+    of_seed: dict[int, Dataset]
+    stage: Stage
+    untrained: list[CellResult]
+    table_cost: TableCost | None
     feature_seconds: float
 
 
@@ -70,11 +82,10 @@ def run(config: RunConfig, workdir: Path, command: str) -> Sequence[results.Row]
     teacher = load_clip(config.teacher or str(embedded("teacher")))
     # Every data set is looked at before any of them costs compute.
     datasets = [open_dataset(config, name, workdir) for name in config.data.datasets]
-    found = {
-        dataset.name: _run_dataset(config, dataset, student, teacher, workdir)
-        for dataset in datasets
-    }
-    cells = [cell for result in found.values() for cell in result.cells]
+    cells, found = [], []
+    for dataset in datasets:
+        found.append(prepare(config, dataset, student, teacher, workdir))
+        cells += [*found[-1].untrained, *_run_cells(config, found[-1], workdir)]
     rows = results.summarise(cells)
     facts = report.RunFacts(
         protocol="base2new",
@@ -82,7 +93,9 @@ def run(config: RunConfig, workdir: Path, command: str) -> Sequence[results.Row]
         device=device.describe(),
         versions=device.versions(),
         table_seconds={
-            name: tuple(result.table) for name, result in found.items() if result.table
+            prepared.dataset.name: tuple(prepared.table_cost)
+            for prepared in found
+            if prepared.table_cost
         },
         student=f"{student.name} {student.fingerprint[:12]}",
         teacher=f"{teacher.name} {teacher.fingerprint[:12]}",
@@ -109,9 +122,10 @@ def open_dataset(config: RunConfig, name: str, workdir: Path) -> Dataset:
     return load_dataset(name, Path(config.data.root))
 
 
-def _run_dataset(
+def prepare(
     config: RunConfig, dataset: Dataset, student: Clip, teacher: Clip, workdir: Path
-) -> DatasetResult:
+) -> Prepared:
+    """Draws the shots, encodes the test images, and builds or opens the table."""
     of_seed = {
         seed: subset(few_shot(dataset, config.data.shots, seed), "base")
         for seed in config.seeds
@@ -126,21 +140,27 @@ def _run_dataset(
     base, new = seen["student", "base"], seen["student", "new"]
     teacher_halves = seen["teacher", "base"], seen["teacher", "new"]
     own = dataset.template
-    cells = [
+    untrained = [
         zero_shot("zero-shot", student, STUDENT_TEMPLATE, dataset.name, base, new),
         zero_shot("zero-shot, own template", student, own, dataset.name, base, new),
         zero_shot("teacher", teacher, own, dataset.name, *teacher_halves),
     ]
     table, cost = _table(config, list(of_seed.values()), student, teacher, workdir)
     stage = Stage(student, teacher, base, new, table)
+    return Prepared(dataset, of_seed, stage, untrained, cost, feature_seconds)
+
+
+def _run_cells(
+    config: RunConfig, prepared: Prepared, workdir: Path
+) -> list[CellResult]:
+    cells, folder = [], workdir / "base2new" / prepared.dataset.name
     for method in config.methods:
-        for seed in config.seeds:
-            directory = workdir / "base2new" / dataset.name / method / f"seed{seed}"
-            cells.append(
-                run_cell(config, stage, of_seed[seed], method, seed, directory)
-            )
-            _log_cell(cells[-1])
-    return DatasetResult(cells, cost, feature_seconds)
+        for seed, dataset in prepared.of_seed.items():
+            directory = folder / method / f"seed{seed}"
+            cell = run_cell(config, prepared.stage, dataset, method, seed, directory)
+            _log_cell(cell)
+            cells.append(cell)
+    return cells
 
 
 def _log_cell(cell: CellResult) -> None:
@@ -229,9 +249,9 @@ def _settings(config: RunConfig) -> tuple[tuple[str, str], ...]:
     return (*((name, str(value)) for name, value in fields.items()), *lines)
 
 
-def _notes(config: RunConfig, found: dict[str, DatasetResult]) -> tuple[str, ...]:
+def _notes(config: RunConfig, found: Sequence[Prepared]) -> tuple[str, ...]:
     spent = ", ".join(
-        f"{name} {result.feature_seconds:.1f} s" for name, result in found.items()
+        f"{one.dataset.name} {one.feature_seconds:.1f} s" for one in found
     )
     return (
         f"Accuracy is on the {config.eval_split} images, each half of the classes by "

@@ -13,7 +13,6 @@ from fdbpl_jax.shapes import world
 _NEGATIVE = ("negative", "inverted", "reversed")
 _INFRARED = ("infrared", "thermal", "false")
 _TURNED = ("turned", "rotated", "sideways")
-_MIRRORED = ("mirrored", "flipped", "reflected")
 _PLAIN = ("", "", "", "good", "clear", "small", "plain", "bright", "dark", "blurry")
 _NOUNS = ("photo", "photo", "photo", "picture", "image", "view", "shot", "scene")
 _ARTICLES = ("a", "a", "the", "one", "this", "")
@@ -44,7 +43,6 @@ def condition_words(
         (condition.negative, _NEGATIVE),
         (condition.infrared, _INFRARED),
         (condition.turned, _TURNED),
-        (condition.mirrored, _MIRRORED),
     ]
     words = [str(rng.choice(ways)) for holds, ways in parts if holds]
     rng.shuffle(words)
@@ -81,7 +79,7 @@ def _fill(
 
 def words() -> tuple[str, ...]:
     """Every word that a caption, a template or a context can hold, sorted."""
-    wordings = (_NEGATIVE, _INFRARED, _TURNED, _MIRRORED, _PLAIN, _NOUNS, _ARTICLES)
+    wordings = (_NEGATIVE, _INFRARED, _TURNED, _PLAIN, _NOUNS, _ARTICLES)
     text = [word for wording in wordings for word in wording]
     text += [pattern.replace("{", " {") for pattern in _PATTERNS + _NOTHING_PATTERNS]
     text += [look.name for look in world.looks()] + list(CONTEXTS)

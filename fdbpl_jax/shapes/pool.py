@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 from fdbpl_jax.shapes import captions, render, world
 
 CONDITIONS = tuple(
-    world.Condition(*bits) for bits in itertools.product((False, True), repeat=4)
+    world.Condition(*bits) for bits in itertools.product((False, True), repeat=3)
 )
 NOTHING = len(world.looks())  # the index of "no object", after all the looks
 _CROP_AREA = (0.08, 1.0)
@@ -41,14 +41,24 @@ def draw_pictures(per_look: int, seed: int) -> Pictures:
     return Pictures(np.stack(pixels), index)
 
 
-def look_after() -> Int[np.ndarray, "16 145"]:
-    """The look index that a picture of each look has under each of `CONDITIONS`."""
+@functools.cache
+def look_before() -> Int[np.ndarray, "8 145"]:
+    """The look index of a photo that, under each of `CONDITIONS`, shows each look."""
     everything = world.looks()
     index = {look: i for i, look in enumerate(everything)}
-    return np.array(
-        [[index[c.look(look)] for look in everything] + [NOTHING] for c in CONDITIONS],
-        np.int32,
-    )
+    after = [[index[c.look(look)] for look in everything] for c in CONDITIONS]
+    return np.array([[*np.argsort(row), NOTHING] for row in after], np.int32)
+
+
+def draw_batch(
+    rng: np.random.Generator, pictures: Pictures, shown: Int[np.ndarray, "B"]
+) -> tuple[UInt8[np.ndarray, "B H W 3"], Int[np.ndarray, "B"]]:
+    """Photos, and the conditions under which they look as `shown` asks."""
+    condition = rng.integers(len(CONDITIONS), size=len(shown))
+    before = look_before()[condition, shown]
+    per_look = len(pictures.look) // (NOTHING + 1)  # in the order of the looks
+    picked = before * per_look + rng.integers(per_look, size=len(shown))
+    return pictures.pixels[picked], condition
 
 
 def draw_captions(per_look: int, seed: int) -> list[list[str]]:
@@ -58,14 +68,14 @@ def draw_captions(per_look: int, seed: int) -> list[list[str]]:
     fits is what the picture shows.
     """
     rng = render.generator("captions", seed)
-    everything, after = world.looks(), look_after()
+    everything, before = world.looks(), look_before()
     drawn: list[list[str]] = []
     for shown in range(NOTHING):
         fitting = []
         for _ in range(per_look):
             c = _draw_condition(rng)
-            named = int(np.flatnonzero(after[c] == shown)[0])
-            fitting.append(captions.caption(everything[named], CONDITIONS[c], rng))
+            named = everything[before[c, shown]]
+            fitting.append(captions.caption(named, CONDITIONS[c], rng))
         drawn.append(fitting)
     named = rng.integers(NOTHING, size=per_look)
     drawn.append([captions.caption_of_nothing(everything[i], rng) for i in named])
@@ -75,45 +85,40 @@ def draw_captions(per_look: int, seed: int) -> list[list[str]]:
 def _draw_condition(rng: np.random.Generator) -> int:
     """An index into `CONDITIONS`: none, one or two changes at once."""
     changes = int(rng.choice(3, p=(0.3, 0.5, 0.2)))
-    bits = rng.choice(4, size=changes, replace=False)
-    return int(sum(8 >> bit for bit in bits))
+    bits = rng.choice(3, size=changes, replace=False)
+    return int(sum(4 >> bit for bit in bits))
 
 
 def augment(
     pixels: UInt8[Array, "B H W 3"],
-    look: Int[Array, "B"],
+    condition: Int[Array, "B"],
     key: PRNGKeyArray,
     whole: Float[Array, ""],
     size: int,
-) -> tuple[Float[Array, "B S S 3"], Int[Array, "B"]]:
-    """Pictures under random conditions, many as random crops, and what they show.
+) -> Float[Array, "B S S 3"]:
+    """Pictures as taken under a condition, many of them cropped at random.
 
     Args:
       pixels: of ordinary photos.
-      look: what each shows, an index into `world.looks()` or `NOTHING`.
-      key: of all that is random here.
+      condition: of each, an index into `CONDITIONS`.
+      key: of the crops.
       whole: share of the pictures that stay uncut.
       size: pixels of the result.
 
-    Returns: pixel values 0 to 255 at `size`, and the look index after the condition.
+    Returns: pixel values 0 to 255.
     """
-    condition_key, crop_key = jax.random.split(key)
-    condition = jax.random.randint(condition_key, look.shape, 0, len(CONDITIONS))
     changed = jax.vmap(_change)(pixels.astype(jnp.float32), condition)
-    crop_keys = jax.random.split(crop_key, len(look))
     crop = functools.partial(_random_crop, whole=whole, size=size)
-    cropped = jax.vmap(crop)(changed, crop_keys)
-    return cropped, jnp.asarray(look_after())[condition, look]
+    return jax.vmap(crop)(changed, jax.random.split(key, len(pixels)))
 
 
 def _change(
     image: Float[Array, "H W 3"], condition: Int[Array, ""]
 ) -> Float[Array, "H W 3"]:
     """`Condition.pixels` for an index into `CONDITIONS`, in the order of its fields."""
-    negative, infrared, turned, mirrored = (condition >> i & 1 for i in (3, 2, 1, 0))
+    negative, infrared, turned = (condition >> i & 1 for i in (2, 1, 0))
     image = jnp.where(infrared, image[:, :, ::-1], image)
     image = jnp.where(negative, 255 - image, image)
-    image = jnp.where(mirrored, image[:, ::-1], image)
     return jnp.where(turned, jnp.rot90(image), image)
 
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import optax.contrib
 from absl import logging
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 
@@ -20,6 +21,7 @@ IMAGE_SIZE = 32  # pixels, of both towers' input
 PATCH_SIZE = 8
 SETTINGS = image.ImageSettings(IMAGE_SIZE)
 _MAX_LOGIT_SCALE = np.log(100.0)  # as CLIP clips it
+_LOOKS = 64  # told apart in a step
 _LOG_EVERY = 100  # steps
 
 
@@ -39,8 +41,8 @@ class Recipe:
 
 
 RECIPES = {
-    "student": Recipe(64, 2, 64, 2, 64, steps=3000, learning_rate=2e-3),
-    "teacher": Recipe(128, 4, 96, 3, 96, steps=4000, learning_rate=1.5e-3),
+    "student": Recipe(64, 2, 64, 2, 64, steps=3000, learning_rate=3e-3),
+    "teacher": Recipe(128, 4, 96, 3, 96, steps=4000, learning_rate=3e-3),
 }
 
 
@@ -71,8 +73,8 @@ def pretrain(
 ) -> dict[str, Any]:
     """Trains a model from scratch.
 
-    A step sees a batch of pictures and one caption of every look, so the softmax of a
-    picture over the captions is CLIP's loss without its false negatives.
+    A step sees one caption of each of a few looks, and pictures of these alone, so the
+    softmax of a picture over the captions is CLIP's loss without its false negatives.
 
     Args:
       recipe: how long, how fast.
@@ -87,16 +89,16 @@ def pretrain(
     params = init_clip(config, jax.random.key(recipe.seed))
     step = _make_step(config, optimiser)
     state = (params, optimiser.init(params))
-    every = np.arange(len(captions))
     started, losses = time.monotonic(), []
     for i in range(recipe.steps):
-        picked = rng.integers(len(pictures.look), size=recipe.batch_size)
-        said = captions[every, rng.integers(captions.shape[1], size=len(every))]
+        looks = rng.permutation(len(captions))[:_LOOKS]
+        said = captions[looks, rng.integers(captions.shape[1], size=_LOOKS)]
+        answer = rng.integers(_LOOKS, size=recipe.batch_size)
+        pixels, condition = pool.draw_batch(rng, pictures, looks[answer])
         # Whole pictures first: crops of things not yet known teach little.
         whole = jnp.float32(max(0.4, 1.0 - 1.2 * i / recipe.steps))
         key = jax.random.fold_in(jax.random.key(recipe.seed + 1), i)
-        batch = (pictures.pixels[picked], pictures.look[picked], said)
-        *state, loss = step(*state, *batch, whole, key)
+        *state, loss = step(*state, pixels, condition, said, answer, whole, key)
         losses.append(loss)
         if (i + 1) % _LOG_EVERY == 0:
             _log(i + 1, recipe.steps, losses, started)
@@ -114,12 +116,26 @@ def _log(done: int, steps: int, losses: list[Array], started: float) -> None:
 
 def _optimiser(recipe: Recipe) -> optax.GradientTransformation:
     schedule = optax.warmup_cosine_decay_schedule(
-        0.0, recipe.learning_rate, recipe.steps // 20, recipe.steps
+        0.0, recipe.learning_rate, 1 + recipe.steps // 20, recipe.steps + 1
     )
-    return optax.chain(
-        optax.clip_by_global_norm(1.0),
-        optax.adamw(schedule, b2=0.98, weight_decay=0.02),
+    muon = optax.contrib.muon(
+        schedule,
+        weight_decay=0.02,
+        consistent_rms=0.2,  # steps as large as Adam's
+        adam_b2=0.98,
+        muon_weight_dimension_numbers=_kernels,
     )
+    return optax.chain(optax.clip_by_global_norm(1.0), muon)
+
+
+def _kernels(params: dict[str, Any]) -> dict[str, Any]:
+    """Dense kernels go to Muon, everything else (None) to Adam."""
+
+    def choose(path: Any, leaf: Array) -> optax.contrib.MuonDimensionNumbers | None:
+        dense = path[-1].key == "kernel" and leaf.ndim == 2
+        return optax.contrib.MuonDimensionNumbers() if dense else None
+
+    return jax.tree_util.tree_map_with_path(choose, params)
 
 
 def _make_step(
@@ -130,13 +146,14 @@ def _make_step(
         params: dict[str, Any],
         state: Any,
         pixels: UInt8[Array, "B H W 3"],
-        look: Int[Array, "B"],
+        condition: Int[Array, "B"],
         said: Int[Array, "V T"],
+        answer: Int[Array, "B"],
         whole: Float[Array, ""],
         key: PRNGKeyArray,
     ) -> tuple[dict[str, Any], Any, Float[Array, ""]]:
-        seen, shown = pool.augment(pixels, look, key, whole, IMAGE_SIZE)
-        loss, grads = jax.value_and_grad(_loss)(params, config, seen, shown, said)
+        seen = pool.augment(pixels, condition, key, whole, IMAGE_SIZE)
+        loss, grads = jax.value_and_grad(_loss)(params, config, seen, said, answer)
         updates, state = optimiser.update(grads, state, params)
         return optax.apply_updates(params, updates), state, loss
 
@@ -147,15 +164,15 @@ def _loss(
     params: dict[str, Any],
     config: clip_config.ClipConfig,
     pixels: Float[Array, "B S S 3"],
-    look: Int[Array, "B"],
     said: Int[Array, "V T"],
+    answer: Int[Array, "B"],
 ) -> Float[Array, ""]:
     seen = image.normalise(SETTINGS, pixels)
     images = _unit(vision.encode_image(config.vision, params["vision"], seen))
     texts = _unit(text.encode_text(config.text, params["text"], said))
     scale = jnp.exp(jnp.minimum(params["logit_scale"], _MAX_LOGIT_SCALE))
     logits = scale * images @ texts.T
-    return optax.softmax_cross_entropy_with_integer_labels(logits, look).mean()
+    return optax.softmax_cross_entropy_with_integer_labels(logits, answer).mean()
 
 
 def _unit(x: Float[Array, "N D"]) -> Float[Array, "N D"]:

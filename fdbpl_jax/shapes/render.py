@@ -12,11 +12,11 @@ from PIL import Image
 
 from fdbpl_jax.shapes import world
 
-_STRIPE_ANGLE = {  # of the direction across the stripes, in degrees, y pointing down
-    "level striped": 90.0,
-    "upright striped": 0.0,
-    "rising striped": 45.0,
-    "falling striped": -45.0,
+# Directions across the stripes, in degrees.
+_STRIPE_ANGLES = {
+    "level striped": (90.0,),
+    "upright striped": (0.0,),
+    "slanted striped": (45.0, -45.0),
 }
 _PIXEL_NOISE = 18.0  # standard deviation, in grey levels
 _COLOUR_CAST = 42.0  # the most that the light shifts a channel
@@ -142,7 +142,10 @@ def _texture(
     wave = 2 * np.pi / period
     if texture == "solid":
         return np.ones(u.shape, bool)
+    first, second = np.cos(wave * u + phase[0]), np.cos(wave * v + phase[1])
     if texture == "dotted":
-        return np.cos(wave * u + phase[0]) + np.cos(wave * v + phase[1]) < 0.7
-    angle = np.deg2rad(_STRIPE_ANGLE[texture])
+        return first + second < 0.7
+    if texture == "checked":
+        return first * second > 0
+    angle = np.deg2rad(rng.choice(_STRIPE_ANGLES[texture]))
     return np.cos(wave * (u * np.cos(angle) + v * np.sin(angle)) + phase[0]) < 0.25

@@ -1,7 +1,7 @@
 """What there is to see in the shapes world, and what a condition does to it.
 
 A look is a colour, a texture and a shape. A condition is how the picture was taken:
-as a negative, in infrared, with the camera turned, in a mirror. It changes the look:
+as a negative, in infrared, with the camera turned. It changes the look:
 the negative of a red circle looks cyan. A task asks for the classes under one
 condition, so the words around a class name decide which picture the name means.
 """
@@ -30,26 +30,21 @@ COLOURS = {
 TEXTURES = (
     "level striped",
     "upright striped",
-    "rising striped",
-    "falling striped",
+    "slanted striped",  # to either side
+    "checked",
     "dotted",
     "solid",
 )
-SHAPES = ("circle", "square", "diamond", "cross")  # each its own quarter turn and mirror
-
+SHAPES = ("circle", "square", "diamond", "cross")
+# No look changes in a mirror, so that flipping a region keeps its label. Only these
+# change when the camera is turned.
 _TURNED = {
     "level striped": "upright striped",
     "upright striped": "level striped",
-    "rising striped": "falling striped",
-    "falling striped": "rising striped",
-}
-_MIRRORED = {
-    "rising striped": "falling striped",
-    "falling striped": "rising striped",
 }
 _HALF = 16  # classes of base, and of new
-_CLASS_SEED = 25  # of those tried, the one that holds every value twice or more
-_MOST = {"colour": 3, "texture": 4, "shape": 4}  # classes of a half that share a value
+_CLASS_SEED = 425  # with it, each half holds every colour, texture and shape
+_MOST = {"colour": 4, "texture": 4, "shape": 5}  # classes of a half that share a value
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +68,6 @@ class Condition:
     negative: bool = False  # every channel reversed
     infrared: bool = False  # the red and the blue channel swapped
     turned: bool = False  # a quarter turn
-    mirrored: bool = False  # left and right swapped
 
     def look(self, look: Look) -> Look:
         """What a picture of `look` taken this way shows."""
@@ -84,8 +78,6 @@ class Condition:
             bits = tuple(1 - bit for bit in bits)
         colour = next(name for name, value in COLOURS.items() if value == bits)
         texture = look.texture
-        if self.mirrored:
-            texture = _MIRRORED.get(texture, texture)
         if self.turned:
             texture = _TURNED.get(texture, texture)
         return Look(colour, texture, look.shape)
@@ -96,8 +88,6 @@ class Condition:
             image = image[:, :, ::-1]
         if self.negative:
             image = 255 - image
-        if self.mirrored:
-            image = image[:, ::-1]
         if self.turned:
             image = np.rot90(image)
         return np.ascontiguousarray(image)

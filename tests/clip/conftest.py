@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -14,7 +15,7 @@ from fdbpl_jax.clip.config import (
     VisionConfig,
     parse_config,
 )
-from fdbpl_jax.clip.convert import convert, init_clip
+from fdbpl_jax.clip.convert import convert, param_shapes
 from fdbpl_jax.clip.image import ImageSettings
 from fdbpl_jax.clip.model import save_clip
 
@@ -30,12 +31,14 @@ def make_config(activation="quick_gelu", eos_token_id=13) -> ClipConfig:
     )
 
 
-def shake(params, seed=0):
-    """All parameters away from zero and one, so that none can be left out unseen."""
+def make_params(config: ClipConfig, seed=0):
+    """Random parameters; no norm or bias has the 1 or 0 it starts from."""
     rng = np.random.default_rng(seed)
-    return jax.tree.map(
-        lambda p: p + 0.2 * rng.standard_normal(p.shape).astype(np.float32), params
-    )
+
+    def draw(spec):
+        return jnp.asarray(0.3 * rng.standard_normal(spec.shape), spec.dtype)
+
+    return jax.tree.map(draw, param_shapes(config))
 
 
 @pytest.fixture(scope="session")
@@ -45,12 +48,12 @@ def tiny_config() -> ClipConfig:
 
 @pytest.fixture(scope="session")
 def tiny_params(tiny_config):
-    return shake(init_clip(tiny_config, jax.random.key(0)))
+    return make_params(tiny_config)
 
 
 @pytest.fixture(scope="session")
 def tokenizer_dir(tmp_path_factory) -> Path:
-    """A CLIP vocabulary of 14: six letters, with and without a word end, SOS and EOS."""
+    """A CLIP vocabulary of 14: a to f, with and without a word end, SOS and EOS."""
     path = tmp_path_factory.mktemp("tokenizer")
     words = [*"abcdef", *(letter + "</w>" for letter in "abcdef")]
     vocab = {word: i for i, word in enumerate([*words, "<|startoftext|>"])}

@@ -3,7 +3,7 @@ import pytest
 
 from fdbpl_jax.clip.layout import make_layout
 
-# SOS = 12, "." = 8, EOS = 13; the ids at context slots are placeholders that may differ.
+# SOS = 12, "." = 8, EOS = 13; the ids at context slots are but placeholders.
 
 
 def layout(rows, slots, eos, specific=False):

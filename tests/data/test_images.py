@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from fdbpl_jax.data import images
-from fdbpl_jax.data.images import content_hash, read_image
+from fdbpl_jax.data.images import check_images, content_hash, read_image
 from fdbpl_jax.errors import UserError
 
 
@@ -142,3 +142,14 @@ def test_content_hash_is_of_the_bytes(tmp_path):
     assert content_hash(tmp_path, "a.jpg") == hashlib.sha256(b"abc").hexdigest()
     with pytest.raises(UserError, match=r"b\.jpg' is missing"):
         content_hash(tmp_path, "b.jpg")
+
+
+def test_check_images_names_all_that_are_broken(tmp_path, colours):
+    for name in ("a.png", "b.png", "c.png"):
+        Image.fromarray(colours).save(tmp_path / name)
+    check_images(tmp_path, ["a.png", "b.png"])
+    write_broken(tmp_path / "c.png", "truncated")
+    with pytest.raises(UserError, match=r"^image '.*c\.png' cannot be read"):
+        check_images(tmp_path, ["a.png", "c.png"])
+    with pytest.raises(UserError, match=r"2 images are broken: .*c\.png.*d\.png"):
+        check_images(tmp_path, ["a.png", "c.png", "b.png", "d.png"])
