@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.files import write_text
 
 _EXPORT_FORMAT = 1
 _KEPT = 2  # checkpoints of a cell
@@ -86,9 +86,8 @@ def export_prompts(directory: Path, prompts: dict, facts: dict[str, Any]) -> Non
     host = jax.device_get(prompts)
     ocp.save((directory / "prompts").resolve(), host, overwrite=True)
     # Written last: without it there is no export.
-    temporary = directory / "prompts.json.tmp"
-    temporary.write_text(json.dumps(meta, indent=2, sort_keys=True) + "\n")
-    os.replace(temporary, directory / "prompts.json")
+    text = json.dumps(meta, indent=2, sort_keys=True) + "\n"
+    write_text(directory / "prompts.json", text)
 
 
 def load_prompts(directory: Path) -> tuple[dict, dict[str, Any]]:

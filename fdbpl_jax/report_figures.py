@@ -158,11 +158,15 @@ def _decades(values: Sequence[float]) -> tuple[int, int]:
 def _figure(
     name: str, parts: list[str], ticks: list[tuple[float, str]], bottom: float
 ) -> str:
-    grid = [
-        f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="16" y2="{bottom:.0f}"/>'
-        f'<text class="tick" x="{x:.1f}" y="{bottom + 15:.0f}">{escape(label)}</text>'
-        for x, label in _spaced(ticks)
-    ]
+    grid = []
+    for x, label in _spaced(ticks):
+        half = 3.5 * len(label)  # of the label's width: keep all of it inside
+        middle = min(max(x, half), WIDTH - half)
+        grid.append(
+            f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="16" y2="{bottom:.0f}"/>'
+            f'<text class="tick" x="{middle:.1f}" y="{bottom + 15:.0f}">'
+            f"{escape(label)}</text>"
+        )
     return (
         f'<svg class="figure" viewBox="0 0 {WIDTH} {bottom + _AXIS:.0f}" role="img" '
         f'aria-label="{escape(name)}">{"".join(grid + parts)}</svg>'

@@ -55,6 +55,7 @@ th.method { white-space: normal; overflow-wrap: anywhere; min-width: 7.5rem;
   max-width: 15rem; }
 tr.group th { background: var(--card); font-weight: 600; }
 tr.group th span { position: sticky; left: .7rem; }
+.std { display: inline-block; min-width: 3.7em; text-align: left; color: var(--soft); }
 td.lost { color: var(--warn); font-weight: 600; }
 .figures { display: grid; gap: 1rem;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); }
@@ -83,7 +84,9 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--card);
   border-radius: 8px; padding: .7rem .9rem; font-size: .85rem; }
 summary { cursor: pointer; }
 @media (max-width: 30rem) {
-  th, td { padding: .35rem .5rem; } th.method { max-width: 8.5rem; }
+  th, td { padding: .35rem .5rem; } 
+  th.method { min-width: 6.5rem; max-width: 7.5rem; }
+  .std { display: block; min-width: 0; text-align: right; font-size: .8rem; }
   dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .5rem; } }
 @media print { .scroll { overflow: visible; } table { font-size: .7rem; } }
 """
@@ -168,8 +171,12 @@ def _rows_table(rows: Sequence[Row]) -> str:
 def _table_line(row: Row) -> str:
     *texts, seeds = (escape(text) for text in row_texts(row))
     lost = ' class="lost"' if row.seeds < row.expected else ""
-    cells = "".join(f"<td>{text}</td>" for text in texts)
-    name = f'<th scope="row" class="method">{escape(row.method)}</th>'
+    # base, new and HM: the spread has its own box, so that the means are in line.
+    spread = [text.replace(" ± ", '<span class="std"> ± ') for text in texts[:3]]
+    spread = [t + ("</span>" if "<" in t else '<span class="std"></span>') for t in spread]
+    cells = "".join(f"<td>{text}</td>" for text in (*spread, *texts[3:]))
+    name = escape(row.method).replace("+", "+<wbr>")
+    name = f'<th scope="row" class="method">{name}</th>'
     return f"<tr>{name}{cells}<td{lost}>{seeds}</td></tr>"
 
 

@@ -5,8 +5,6 @@ was made with other settings is refused.
 """
 
 import dataclasses
-import json
-import os
 import resource
 import sys
 import time
@@ -24,13 +22,17 @@ from fdbpl_jax.clip.model import text_features as clip_text_features
 from fdbpl_jax.config import PromptConfig, RunConfig
 from fdbpl_jax.data.pipeline import epoch_steps
 from fdbpl_jax.data.types import Dataset, prompt_name
-from fdbpl_jax.errors import UserError
+from fdbpl_jax.files import write_text
 from fdbpl_jax.prompts.coop import class_layout, init_context, text_features
+from fdbpl_jax.protocols.claim import claim
 from fdbpl_jax.results import CellResult
 from fdbpl_jax.ril.table import Table
 from fdbpl_jax.sources import online_source, table_source
 from fdbpl_jax.step import Frozen, StepSetup, init_state
 from fdbpl_jax.train import Source, train
+
+
+_text_features = jax.jit(text_features, static_argnames="text")
 
 
 class Half(NamedTuple):
@@ -72,8 +74,8 @@ def run_cell(
     Raises:
       UserError: `directory` holds a cell of other settings, or training fails.
     """
-    settings = _cell_settings(run, stage, dataset, method_name, seed)
-    _claim(directory, settings)
+    settings = _settings(run, stage, dataset, method_name, seed)
+    claim(directory, settings)
     result_file = directory / "result.json"
     if result_file.exists():
         return CellResult.from_json(result_file.read_text())
@@ -107,7 +109,7 @@ def run_cell(
     export_prompts(
         directory / "export", trained.prompts, _export_facts(stage, dataset, settings)
     )
-    _write(result_file, result.to_json())
+    write_text(result_file, result.to_json())
     return result
 
 
@@ -206,7 +208,7 @@ def _source(
 
 
 def _accuracy(stage: Stage, prompt: PromptConfig, context: dict, half: Half) -> float:
-    text = text_features(
+    text = _text_features(
         stage.student.config.text,
         stage.student.params["text"],
         _layout(stage, prompt, half),
@@ -215,7 +217,7 @@ def _accuracy(stage: Stage, prompt: PromptConfig, context: dict, half: Half) -> 
     return evaluate.accuracy(half.features, half.labels, text)
 
 
-def _cell_settings(
+def _settings(
     run: RunConfig, stage: Stage, dataset: Dataset, method_name: str, seed: int
 ) -> dict[str, Any]:
     """All that decides the cell's numbers, as JSON values."""
@@ -240,40 +242,7 @@ def _cell_settings(
         settings["ril"] = {key: getattr(run.ril, key) for key in reading}
     if method.objective == "fdbpl":
         settings["fdbpl"] = dataclasses.asdict(run.fdbpl)
-    return json.loads(json.dumps(settings))
-
-
-def _claim(directory: Path, settings: dict[str, Any]) -> None:
-    """Writes the cell's settings, or refuses a cell that was made with others."""
-    directory.mkdir(parents=True, exist_ok=True)
-    file = directory / "config.json"
-    if not file.exists():
-        _write(file, json.dumps(settings, indent=2) + "\n")
-        return
-    try:
-        earlier = json.loads(file.read_text())
-    except ValueError as error:
-        raise UserError(
-            f"'{file}' is not JSON: {error}", f"Remove '{directory}' and run again."
-        ) from error
-    for name, (before, now) in _differences(earlier, settings).items():
-        raise UserError(
-            f"'{directory}' was made with {name} = {before!r}, this run has {now!r}",
-            f"Use another --workdir, or remove '{directory}'.",
-        )
-
-
-def _differences(
-    before: dict[str, Any], now: dict[str, Any], where: str = ""
-) -> dict[str, tuple[Any, Any]]:
-    found = {}
-    for key in sorted(before.keys() | now.keys()):
-        old, new = before.get(key), now.get(key)
-        if isinstance(old, dict) and isinstance(new, dict):
-            found |= _differences(old, new, f"{where}{key}.")
-        elif old != new:
-            found[where + key] = (old, new)
-    return found
+    return settings
 
 
 def _export_facts(
@@ -286,9 +255,3 @@ def _export_facts(
         "teacher": {"name": stage.teacher.name, "sha256": stage.teacher.fingerprint},
         "config": settings,
     }
-
-
-def _write(file: Path, text: str) -> None:
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    temporary.write_text(text)
-    os.replace(temporary, file)
