@@ -55,14 +55,15 @@ th.method { white-space: normal; overflow-wrap: anywhere; min-width: 7.5rem;
   max-width: 15rem; }
 tr.group th { background: var(--card); font-weight: 600; }
 tr.group th span { position: sticky; left: .7rem; }
-.std { display: inline-block; min-width: 3.7em; text-align: left; color: var(--soft); }
+.std { display: inline-block; min-width: 4em; padding-left: .3em; text-align: left; color: var(--soft); }
 td.lost { color: var(--warn); font-weight: 600; }
 .figures { display: grid; gap: 1rem;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); }
 figure { margin: 0; padding: .8rem .9rem; background: var(--card);
   border-radius: 8px; min-width: 0; }
 svg.figure { display: block; width: 100%; max-width: 30rem; height: auto; }
-svg text { font-size: 12px; fill: var(--ink); }
+svg text { font-size: 12px; fill: var(--ink); stroke: var(--card); stroke-width: 4px;
+  paint-order: stroke; }
 svg .tick { font-size: 11px; fill: var(--soft); text-anchor: middle; }
 svg .value { text-anchor: end; font-variant-numeric: tabular-nums; }
 svg .grid { stroke: var(--line); }
@@ -70,7 +71,8 @@ svg .grid { stroke: var(--line); }
 .base { fill: var(--base); stroke: var(--base); }
 .new { fill: var(--new); stroke: var(--new); }
 .hm { fill: var(--hm); stroke: var(--hm); }
-.ink, .mark { stroke: none; }
+.mark { stroke: none; }
+.ink { stroke: var(--card); }
 .bar { fill: none; stroke-width: 1.5; }
 .time { fill: var(--base); }
 .time.small { fill: none; stroke: var(--base); opacity: .7; }
@@ -173,7 +175,9 @@ def _table_line(row: Row) -> str:
     lost = ' class="lost"' if row.seeds < row.expected else ""
     # base, new and HM: the spread has its own box, so that the means are in line.
     spread = [text.replace(" ± ", '<span class="std"> ± ') for text in texts[:3]]
-    spread = [t + ("</span>" if "<" in t else '<span class="std"></span>') for t in spread]
+    spread = [
+        t + ("</span>" if "<" in t else '<span class="std"></span>') for t in spread
+    ]
     cells = "".join(f"<td>{text}</td>" for text in (*spread, *texts[3:]))
     name = escape(row.method).replace("+", "+<wbr>")
     name = f'<th scope="row" class="method">{name}</th>'

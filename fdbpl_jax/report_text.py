@@ -73,8 +73,7 @@ def terminal_table(rows: Sequence[Row]) -> str:
       Lines without a last newline: titles, then under the name of each data set a line
       a method, then what is missing. A long name loses its middle.
     """
-    grid = [tuple(t.replace(" ", "") for t in row_texts(row)[:3]) for row in rows]
-    grid = [short + row_texts(row)[3:] for short, row in zip(grid, rows, strict=True)]
+    grid = _aligned([row_texts(row) for row in rows])
     titles = list(zip(*_TERMINAL_TITLES, strict=True))
     widths = [max(map(len, column)) for column in zip(*titles, *grid, strict=True)]
     room = _TERMINAL_WIDTH - sum(widths) - 2 * len(widths)
@@ -94,6 +93,16 @@ def terminal_table(rows: Sequence[Row]) -> str:
         lines.append(line(name, texts))
     lines += [shorten(f"Missing: {what}", _TERMINAL_WIDTH) for what in missing(rows)]
     return "\n".join(lines)
+
+
+def _aligned(grid: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """The texts without blanks around ±, padded to put a column's means in line."""
+    columns = []
+    for column in zip(*grid, strict=True):
+        parts = [text.replace(" ± ", "±").partition("±") for text in column]
+        spread = max(len(sign + std) for _, sign, std in parts)
+        columns.append([m + (sign + std).ljust(spread) for m, sign, std in parts])
+    return list(zip(*columns, strict=True))
 
 
 def markdown(rows: Sequence[Row], facts: RunFacts) -> str:

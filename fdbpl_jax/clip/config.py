@@ -1,6 +1,7 @@
 """What a CLIP is made of: to and from the `config.json` of Hugging Face."""
 
 import dataclasses
+import math
 from typing import Any
 
 from fdbpl_jax.errors import UserError
@@ -91,18 +92,8 @@ def parse_config(hf: dict[str, Any]) -> ClipConfig:
         )
     text = _section(hf, "text_config", _TEXT_DEFAULTS)
     vision = _section(hf, "vision_config", _VISION_DEFAULTS)
-    if vision["num_channels"] != 3:
-        raise UserError(
-            f"vision_config.num_channels is {vision['num_channels']!r} in config.json, "
-            "and only colour images (3) are read",
-            _USE_A_CLIP,
-        )
     return ClipConfig(
-        vision=VisionConfig(
-            tower=_tower(vision, "vision_config"),
-            image_size=_integer(vision, "vision_config", "image_size"),
-            patch_size=_integer(vision, "vision_config", "patch_size"),
-        ),
+        vision=_vision(vision),
         text=TextConfig(
             tower=_tower(text, "text_config"),
             vocab_size=_integer(text, "text_config", "vocab_size"),
@@ -150,6 +141,27 @@ def _section(hf: dict[str, Any], name: str, defaults: dict[str, Any]) -> dict[st
     return {**defaults, **(given or {})}
 
 
+def _vision(section: dict[str, Any]) -> VisionConfig:
+    if section["num_channels"] != 3:
+        raise UserError(
+            f"vision_config.num_channels in config.json is {section['num_channels']!r}, "
+            "and only colour images (3) are read",
+            _USE_A_CLIP,
+        )
+    config = VisionConfig(
+        tower=_tower(section, "vision_config"),
+        image_size=_integer(section, "vision_config", "image_size"),
+        patch_size=_integer(section, "vision_config", "patch_size"),
+    )
+    if config.patch_size > config.image_size:
+        raise UserError(
+            f"vision_config.patch_size {config.patch_size} in config.json is larger than "
+            f"image_size {config.image_size}",
+            "Correct the file: it does not describe a model.",
+        )
+    return config
+
+
 def _tower(section: dict[str, Any], name: str) -> TowerConfig:
     activation = section["hidden_act"]
     if activation not in ("quick_gelu", "gelu"):
@@ -164,7 +176,7 @@ def _tower(section: dict[str, Any], name: str) -> TowerConfig:
         heads=_integer(section, name, "num_attention_heads"),
         mlp_width=_integer(section, name, "intermediate_size"),
         activation=activation,
-        norm_eps=float(section["layer_norm_eps"]),
+        norm_eps=_positive(section, name, "layer_norm_eps"),
     )
     if tower.width % tower.heads:
         raise UserError(
@@ -184,6 +196,16 @@ def _integer(section: dict[str, Any], name: str, key: str, least: int = 1) -> in
             _USE_A_CLIP,
         )
     return value
+
+
+def _positive(section: dict[str, Any], name: str, key: str) -> float:
+    value = section[key]
+    if not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise UserError(
+            f"{name}.{key} in config.json is {value!r}, not a number above 0",
+            _USE_A_CLIP,
+        )
+    return float(value)
 
 
 def _to_hf_tower(tower: TowerConfig) -> dict[str, Any]:

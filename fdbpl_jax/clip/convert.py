@@ -81,6 +81,14 @@ def convert(config: ClipConfig, tensors: dict[str, np.ndarray]) -> dict[str, Any
         "hold what a CLIPModel does not have:", [n for n in given if n not in wanted]
     )
     _refuse(
+        "are not floating point:",
+        [
+            f"{name} {t.dtype}"
+            for name, t in given.items()
+            if not jnp.issubdtype(t.dtype, jnp.floating)
+        ],
+    )
+    _refuse(
         "and config.json disagree on shapes:",
         [
             f"{name} {given[name].shape}, not {shape}"
@@ -97,9 +105,9 @@ def convert(config: ClipConfig, tensors: dict[str, np.ndarray]) -> dict[str, Any
 
 
 def to_hf_tensors(params: dict[str, Any]) -> dict[str, np.ndarray]:
-    """The way back: tensors by their name in a `CLIPModel`, dtypes as they are."""
+    """The way back: views of the parameters, by their names in a `CLIPModel`."""
     return {
-        _hf_name(path): np.ascontiguousarray(_permute(path, np.asarray(leaf), _TO_HF))
+        _hf_name(path): _permute(path, np.asarray(leaf), _TO_HF)
         for path, leaf in _leaves(params)
     }
 

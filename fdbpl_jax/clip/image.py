@@ -62,11 +62,14 @@ def parse_image_settings(hf: dict[str, Any], image_size: int) -> ImageSettings:
                 f"is implemented for this model of {image_size} pixels",
                 "Correct the file, or use a model with CLIP's own pre-processing.",
             )
-    return ImageSettings(
-        size=image_size,
-        mean=_channels(hf, "image_mean", _MEAN),
-        std=_channels(hf, "image_std", _STD),
-    )
+    std = _channels(hf, "image_std", _STD)
+    if min(std) <= 0:
+        raise UserError(
+            f"image_std in preprocessor_config.json is {hf['image_std']!r}, and must be "
+            "above 0",
+            "Correct the file.",
+        )
+    return ImageSettings(image_size, _channels(hf, "image_mean", _MEAN), std)
 
 
 def to_hf_preprocessor(settings: ImageSettings) -> dict[str, Any]:
@@ -125,9 +128,11 @@ def _channels(
     hf: dict[str, Any], name: str, default: tuple[float, float, float]
 ) -> tuple[float, float, float]:
     value = hf.get(name, default)
-    if len(value) != 3:
+    try:
+        red, green, blue = (float(v) for v in value)
+    except (TypeError, ValueError) as error:
         raise UserError(
             f"{name} in preprocessor_config.json is {value!r}, not three numbers",
             "Correct the file.",
-        )
-    return tuple(float(v) for v in value)
+        ) from error
+    return red, green, blue

@@ -92,7 +92,10 @@ def save_clip(
         "config.json": {**to_hf_config(config), "dtype": np.dtype(dtype).name},
         "preprocessor_config.json": to_hf_preprocessor(image),
     }
-    tensors = {n: t.astype(dtype) for n, t in to_hf_tensors(params).items()}
+    tensors = {
+        name: tensor.astype(dtype, order="C")  # safetensors writes bytes as they lie
+        for name, tensor in to_hf_tensors(params).items()
+    }
     files.write_model(directory, jsons, tensors, tokenizer)
 
 

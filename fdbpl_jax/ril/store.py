@@ -69,20 +69,16 @@ def write_new_file(folder: ts.KvStore, name: str, content: bytes) -> bytes:
 
 
 def open_array(
-    folder: ts.KvStore,
-    name: str,
-    shape: tuple[int, ...] | None = None,
-    dtype: str = "",
-    block: int = 0,
+    folder: ts.KvStore, name: str, shape: tuple[int, ...], dtype: str, block: int = 0
 ) -> ts.TensorStore:
-    """Opens an array of the table; given its shape, creates it when missing.
+    """Opens an array of the table; given a block size, creates it when missing.
 
     Args:
       folder: the table.
       name: of the array.
       shape: N, M and what a region holds.
       dtype: of the elements.
-      block: images a shard.
+      block: images a shard; 0: the array must be there.
 
     Raises:
       UserError: it is missing, damaged, or has another shape or element type.
@@ -95,12 +91,16 @@ def open_array(
         "store_data_equal_to_fill_value": True,
         "recheck_cached_data": "open",
     }
-    create = shape is not None
-    if shape is not None:
+    if block:
         spec["metadata"] = _metadata(shape, dtype, block)
     context = ts.Context({"cache_pool": {"total_bytes_limit": _CACHE_BYTES}})
     with store_errors(folder, name):
-        return ts.open(spec, context=context, open=True, create=create).result()
+        array = ts.open(spec, context=context, open=True, create=block > 0).result()
+        if array.shape != shape or array.dtype.name != dtype:
+            raise ValueError(
+                f"Expected {dtype} {shape}, found {array.dtype.name} {array.shape}"
+            )
+    return array
 
 
 def block_of(array: ts.TensorStore) -> int:
@@ -114,6 +114,12 @@ def stored_blocks(folder: ts.KvStore, name: str) -> set[int]:
     with store_errors(folder, name):
         keys = [key.decode() for key in shards.list().result()]
     return {int(key.split("/")[0]) for key in keys if re.fullmatch(r"\d+(/0)+", key)}
+
+
+def has_block(folder: ts.KvStore, name: str, block: int) -> bool:
+    """Whether the shard of a block of array `name` is there."""
+    with store_errors(folder, name):
+        return bool((folder / f"{name}/c/{block}/").list().result())
 
 
 def shard_file(array: ts.TensorStore, block: int) -> str:

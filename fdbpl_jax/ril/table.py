@@ -6,7 +6,6 @@ added without touching the table's.
 """
 
 import dataclasses
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,20 +14,11 @@ import numpy as np
 import tensorstore as ts
 from jaxtyping import Int
 
-from fdbpl_jax.data.types import first_few
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.ril import store
-from fdbpl_jax.ril.spec import (
-    TableSpec,
-    class_difference,
-    digest,
-    image_difference,
-)
+from fdbpl_jax.ril.manifest import feature_name, read_feature_width, read_manifest
+from fdbpl_jax.ril.spec import TableSpec, class_difference, image_difference
 
-MANIFEST = "manifest.json"
-RECORD = "building/spec.json"  # of a table that is not finished
-_FORMAT = "fdbpl_jax RIL table"
-_SCHEMA = 1
 _BLOCK_REGIONS = 16_384  # a block's regions at most: what a kill may cost
 
 
@@ -74,11 +64,6 @@ class Table:
             with store.store_errors(self.folder, name):
                 found[name] = future.result()
         return found
-
-
-def feature_name(student: str) -> str:
-    """The array of a student's features."""
-    return f"feature/{student}"
 
 
 def array_shapes(
@@ -135,7 +120,11 @@ def open_table(path: str | Path, student: str | None = None) -> Table:
     folder = store.open_folder(path)
     spec = read_manifest(folder)
     if spec is None:
-        raise _no_table(folder)
+        raise UserError(
+            f"there is no finished RIL table in '{folder.path}'",
+            "Check the path, or build it: a build that was broken off goes on when it "
+            "is run again.",
+        )
     student = spec.student if student is None else student
     width = 0
     if student:
@@ -149,7 +138,7 @@ def open_table(path: str | Path, student: str | None = None) -> Table:
         width = found
     names = array_shapes(spec, student, width)
     arrays = {
-        name: store.open_array(folder, name, shape, dtype, create=False)
+        name: store.open_array(folder, name, shape, dtype)
         for name, (shape, dtype) in names.items()
     }
     return Table(str(path), spec, student, width, arrays, folder)
@@ -203,56 +192,3 @@ def _difference(found: TableSpec, needed: TableSpec) -> str | None:
         if ours < theirs:
             return f"{name} {ours}, fewer than {theirs}"
     return image_difference(found, needed)
-
-
-def write_manifest(folder: ts.KvStore, spec: TableSpec) -> None:
-    """Makes a folder whose arrays are all there a table."""
-    store.write_file(folder, MANIFEST, encode(spec))
-
-
-def encode(spec: TableSpec) -> bytes:
-    """The bytes of a manifest: a spec, with a check sum."""
-    values = spec.to_json()
-    whole = {"format": _FORMAT, "schema": _SCHEMA, "sha256": digest(values), **values}
-    return json.dumps(whole, indent=1).encode()
-
-
-def decode(content: bytes, where: str) -> TableSpec:
-    """The spec of `encode`; UserError if it is not whole."""
-    try:
-        values = json.loads(content)
-        kind, schema = values.pop("format"), values.pop("schema")
-        whole = kind == _FORMAT and values.pop("sha256") == digest(values)
-        if whole and schema == _SCHEMA:
-            return TableSpec.from_json(values)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise _bad_manifest(where, "it is not whole") from error
-    reason = f"schema {schema}, not {_SCHEMA}" if whole else "its check sum is wrong"
-    raise _bad_manifest(where, reason)
-
-
-def read_manifest(folder: ts.KvStore) -> TableSpec | None:
-    """The spec of a finished table; None if there is no manifest."""
-    content = store.read_file(folder, MANIFEST)
-    return None if content is None else decode(content, f"{folder.path}{MANIFEST}")
-
-
-def write_feature_manifest(folder: ts.KvStore, student: str, width: int) -> None:
-    """Marks a student's features as complete."""
-    content = json.dumps({"student": student, "feature_width": width}).encode()
-    store.write_file(folder, f"{feature_name(student)}/{MANIFEST}", content)
-
-
-def read_feature_width(folder: ts.KvStore, student: str) -> int | None:
-    """D of a student whose features are all there; None if they are not."""
-    name = f"{feature_name(student)}/{MANIFEST}"
-    content = store.read_file(folder, name)
-    if content is None:
-        return None
-    try:
-        values = json.loads(content)
-        if values["student"] == student:
-            return int(values["feature_width"])
-    except (ValueError, TypeError, KeyError) as error:
-        raise _bad_manifest(f"{folder.path}{name}", "it is not whole") from error
-    raise _bad_manifest(f"{folder.path}{name}", "it is of another student")

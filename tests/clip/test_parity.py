@@ -52,7 +52,11 @@ SMALL = {
         vision(32, 2, eps=1e-3),
         16,
     ),
-    "heads 80 wide, as in H/14": (text(64, 1), vision(160, 2, layers=1, act="gelu"), 64),
+    "heads 80 wide, as in H/14": (
+        text(64, 1),
+        vision(160, 2, layers=1, act="gelu"),
+        64,
+    ),
 }
 
 

@@ -1,0 +1,159 @@
+"""Batches of cut regions, prepared in threads ahead of the device.
+
+An image is decoded once, however many batches its regions fall into; a batch has the
+same shape each time, so that nothing is compiled twice.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, UInt8, UInt16
+from PIL import Image
+
+from fdbpl_jax.data.images import read_image
+from fdbpl_jax.data.types import first_few
+from fdbpl_jax.errors import UserError
+from fdbpl_jax.ril.regions import crop_region
+from fdbpl_jax.ril.spec import ImageRecord
+
+
+class BlockRegions(NamedTuple):
+    """The regions of a block of images that are to be cut.
+
+    box [n M 4] uint16, flip [n M]: of the n `images`. sizes: in pixels, to cut at.
+    """
+
+    block: int
+    images: Sequence[ImageRecord]
+    box: np.ndarray
+    flip: np.ndarray
+    sizes: frozenset[int]
+
+
+class CutBatch(NamedTuple):
+    """Consecutive regions of a block, counted through its images.
+
+    pixels: by size S, uint8 [B S S 3]; only the first `stop - start` are regions, the
+    rest is padding.
+    """
+
+    block: int
+    start: int
+    stop: int
+    pixels: Mapping[int, np.ndarray]
+
+
+def cut_batches(
+    pool: ThreadPoolExecutor,
+    ahead: int,
+    root: Path,
+    blocks: Iterable[BlockRegions],
+    batch: int,
+) -> Iterator[CutBatch]:
+    """Cuts all regions of all blocks, in order, up to `ahead` batches in advance.
+
+    A batch never spans two blocks: what is computed together does not depend on which
+    blocks were finished before.
+
+    Args:
+      pool: whose threads decode and cut.
+      ahead: batches kept ready or in work.
+      root: the folder of the images.
+      blocks: taken one at a time, as threads get free.
+      batch: B, of every batch.
+
+    Raises:
+      UserError: an image cannot be read, or is not the one that was recorded.
+    """
+    queue: deque[Future[CutBatch]] = deque()
+    try:
+        for block in blocks:
+            for future in _submit_block(pool, root, block, batch):
+                queue.append(future)
+                if len(queue) > ahead:
+                    yield queue.popleft().result()
+        while queue:
+            yield queue.popleft().result()
+    finally:
+        for future in queue:
+            future.cancel()
+
+
+def check_images(
+    pool: ThreadPoolExecutor, root: Path, images: Sequence[ImageRecord]
+) -> None:
+    """Decodes all images once: better now than after hours of computing.
+
+    Raises:
+      UserError: listing the images that cannot be read or have changed.
+    """
+    broken = []
+    futures = [pool.submit(_check_image, root, image) for image in images]
+    for future in futures:
+        try:
+            future.result()
+        except UserError as error:
+            broken.append(error)
+    if len(broken) > 1:
+        what = first_few([error.what for error in broken])
+        raise UserError(f"{len(broken)} images are broken: {what}", broken[0].do)
+    if broken:
+        raise broken[0]
+
+
+def _submit_block(
+    pool: ThreadPoolExecutor, root: Path, block: BlockRegions, batch: int
+) -> Iterator[Future[CutBatch]]:
+    images, regions = block.flip.shape
+    decoded: dict[int, Future[Image.Image]] = {}
+    for start in range(0, images * regions, batch):
+        stop = min(start + batch, images * regions)
+        touched = range(start // regions, (stop - 1) // regions + 1)
+        # A thread that cuts may wait for these: they were submitted before it, so
+        # another thread has them in work.
+        decoded = {
+            image: decoded.get(image)
+            or pool.submit(_decode, root, block.images[image])
+            for image in touched
+        }
+        yield pool.submit(_cut, block, start, stop, batch, decoded)
+
+
+def _check_image(root: Path, image: ImageRecord) -> None:
+    _decode(root, image)
+
+
+def _decode(root: Path, image: ImageRecord) -> Image.Image:
+    found = read_image(root, image.path)
+    if (found.height, found.width) != image.size:
+        raise UserError(
+            f"image '{root / image.path}' is {found.height}×{found.width} pixels, and "
+            f"was {image.size[0]}×{image.size[1]} when the table was begun",
+            "Put the former image back, or delete the unfinished table.",
+        )
+    return found
+
+
+def _cut(
+    block: BlockRegions,
+    start: int,
+    stop: int,
+    batch: int,
+    decoded: Mapping[int, Future[Image.Image]],
+) -> CutBatch:
+    regions = block.flip.shape[1]
+    pixels: dict[int, UInt8[np.ndarray, "B S S 3"]] = {
+        size: np.zeros((batch, size, size, 3), np.uint8) for size in block.sizes
+    }
+    for place, region in enumerate(range(start, stop)):
+        row, slot = divmod(region, regions)
+        image = decoded[row].result()
+        box: UInt16[np.ndarray, " 4"] = block.box[row, slot]
+        flip: Bool[np.ndarray, ""] = block.flip[row, slot]
+        for size, out in pixels.items():
+            out[place] = crop_region(image, box, bool(flip), size)
+    return CutBatch(block.block, start, stop, pixels)

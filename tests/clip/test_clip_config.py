@@ -1,0 +1,56 @@
+import pytest
+
+from fdbpl_jax.clip.config import parse_config, to_hf_config
+from fdbpl_jax.errors import UserError
+
+
+def test_there_and_back(tiny_config):
+    assert parse_config(to_hf_config(tiny_config)) == tiny_config
+
+
+def test_what_is_left_out_is_as_in_transformers():
+    transformers = pytest.importorskip("transformers")
+    assert parse_config({}) == parse_config(transformers.CLIPConfig().to_dict())
+    assert parse_config({"text_config": None}).text.eos_token_id == 49407
+
+
+def test_the_older_sections_win_with_their_own_defaults():
+    transformers = pytest.importorskip("transformers")
+    hf = {
+        "model_type": "clip",
+        "text_config": {"hidden_size": 64, "eos_token_id": 2, "vocab_size": 11},
+        "text_config_dict": {"hidden_size": 768, "num_attention_heads": 12},
+        "vision_config": {"hidden_size": 96, "image_size": 64},
+        "vision_config_dict": None,
+    }
+    expected = parse_config(transformers.CLIPConfig(**hf).to_dict())
+    assert parse_config(hf) == expected
+    assert (expected.text.tower.width, expected.text.eos_token_id) == (768, 49407)
+    assert expected.vision.image_size == 64
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value"),
+    [
+        ("", "model_type", "siglip"),
+        ("", "text_config", [1]),
+        ("", "projection_dim", None),
+        ("vision_config", "num_channels", 1),
+        ("vision_config", "image_size", [224, 448]),
+        ("vision_config", "patch_size", 0),
+        ("vision_config", "patch_size", 448),
+        ("vision_config", "hidden_act", "gelu_new"),
+        ("text_config", "hidden_act", "relu"),
+        ("text_config", "hidden_size", "512"),
+        ("text_config", "num_attention_heads", 7),
+        ("text_config", "eos_token_id", [2, 3]),
+        ("text_config", "layer_norm_eps", None),
+        ("text_config", "layer_norm_eps", 0),
+    ],
+)
+def test_what_cannot_be_run_is_refused(tiny_config, section, name, value):
+    hf = to_hf_config(tiny_config)
+    (hf[section] if section else hf)[name] = value
+    with pytest.raises(UserError, match=f"{section}.*{name}") as error:
+        parse_config(hf)
+    assert str(value).strip("'") in str(error.value)

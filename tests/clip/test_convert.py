@@ -1,0 +1,135 @@
+import dataclasses
+import logging
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fdbpl_jax.clip.config import parse_config, to_hf_config
+from fdbpl_jax.clip.convert import convert, init_clip, param_shapes, to_hf_tensors
+from fdbpl_jax.errors import UserError
+
+
+@pytest.fixture
+def tensors(tiny_params):
+    return to_hf_tensors(tiny_params)
+
+
+def equal(a, b):
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_there_and_back(tiny_config, tiny_params, tensors):
+    again = convert(tiny_config, tensors)
+    equal(again, tiny_params)
+    assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(again))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, jnp.bfloat16, np.float64])
+def test_other_floats_become_float32(tiny_config, tensors, dtype):
+    stored = {name: t.astype(dtype) for name, t in tensors.items()}
+    again = convert(tiny_config, stored)
+    assert {leaf.dtype for leaf in jax.tree.leaves(again)} == {np.dtype(np.float32)}
+    expected = stored["visual_projection.weight"].astype(np.float32).T
+    np.testing.assert_array_equal(again["vision"]["to_joint"]["kernel"], expected)
+
+
+def test_position_ids_of_older_files_are_passed_over(tiny_config, tiny_params, tensors):
+    for tower in ("text", "vision"):
+        tensors[f"{tower}_model.embeddings.position_ids"] = np.arange(77)[None]
+    equal(convert(tiny_config, tensors), tiny_params)
+
+
+def test_a_missing_tensor_is_named(tiny_config, tensors):
+    del tensors["text_model.encoder.layers.1.mlp.fc2.bias"]
+    with pytest.raises(
+        UserError, match=r"do not hold text_model.*layers.1.mlp.fc2.bias"
+    ):
+        convert(tiny_config, tensors)
+
+
+def test_a_tensor_left_over_is_named(tiny_config, tensors):
+    tensors["vision_model.encoder.layers.2.mlp.fc1.bias"] = np.zeros(40, np.float32)
+    with pytest.raises(UserError, match=r"does not have: vision_model.*layers.2.mlp"):
+        convert(tiny_config, tensors)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("logit_scale", (1,)),
+        ("visual_projection.weight", (24, 10)),  # (10, 24), turned around
+        ("vision_model.embeddings.patch_embedding.weight", (24, 3, 5, 4)),
+        ("text_model.embeddings.position_embedding.weight", (76, 16)),
+    ],
+)
+def test_a_shape_that_does_not_fit_is_named(tiny_config, tensors, name, shape):
+    was = tensors[name].shape
+    tensors[name] = np.zeros(shape, np.float32)
+    with pytest.raises(UserError, match="disagree on shapes") as error:
+        convert(tiny_config, tensors)
+    assert f"{name} {shape}, not {was}" in str(error.value)
+
+
+def test_tensors_of_whole_numbers_are_refused(tiny_config, tensors):
+    tensors["logit_scale"] = np.int8(4)
+    with pytest.raises(UserError, match="not floating point: logit_scale int8"):
+        convert(tiny_config, tensors)
+
+
+def test_many_names_are_not_all_listed(tiny_config, tensors):
+    with pytest.raises(UserError, match=r"and \d\d more"):
+        convert(tiny_config, {"logit_scale": tensors["logit_scale"]})
+
+
+SIZES = {
+    "B/16": ((768, 12, 12, 224, 16), (512, 8, 12), 512, "quick_gelu"),
+    "L/14-336": ((1024, 16, 24, 336, 14), (768, 12, 12), 768, "quick_gelu"),
+    "H/14": ((1280, 16, 32, 224, 14), (1024, 16, 24), 1024, "gelu"),
+}
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+def test_names_and_shapes_of_the_real_sizes(size):
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    (width, heads, layers, image, patch), text, projection, act = size
+    hf = transformers.CLIPConfig(
+        vision_config=section(
+            width, heads, layers, act, image_size=image, patch_size=patch
+        ),
+        text_config=section(*text, act),
+        projection_dim=projection,
+    )
+    logging.disable(logging.WARNING)
+    with torch.device("meta"):
+        theirs = transformers.CLIPModel(hf).state_dict()
+    logging.disable(logging.NOTSET)
+    blank = jax.tree.map(
+        lambda spec: np.broadcast_to(np.float32(0), spec.shape),
+        param_shapes(parse_config(hf.to_dict())),
+    )
+    ours = {name: t.shape for name, t in to_hf_tensors(blank).items()}
+    assert ours == {name: tuple(t.shape) for name, t in theirs.items()}
+
+
+def section(width, heads, layers, act, **more):
+    return {
+        "hidden_size": width,
+        "num_attention_heads": heads,
+        "num_hidden_layers": layers,
+        "intermediate_size": width * 4,
+        "hidden_act": act,
+        **more,
+    }
+
+
+def test_random_parameters_fill_the_model(tiny_config):
+    config = dataclasses.replace(tiny_config, projection=7)
+    params = jax.jit(lambda key: init_clip(config, key))(jax.random.key(0))
+    equal(convert(config, to_hf_tensors(params)), params)
+    np.testing.assert_allclose(np.exp(params["logit_scale"]), 1 / 0.07, rtol=1e-6)
+    assert parse_config(to_hf_config(config)) == config

@@ -1,0 +1,73 @@
+import jax.numpy as jnp
+import numpy as np
+import PIL.Image
+import pytest
+
+from fdbpl_jax.clip.image import (
+    ImageSettings,
+    normalise,
+    parse_image_settings,
+    preprocess,
+    to_hf_preprocessor,
+)
+from fdbpl_jax.errors import UserError
+
+# Width and height: landscape, portrait, odd, square, and smaller than the tower's 64.
+SIZES = [(500, 375), (333, 251), (97, 230), (64, 64), (65, 64), (64, 131), (31, 17)]
+SIZES += [(7, 50), (1, 3), (200, 200)]
+
+
+def picture(width, height):
+    rng = np.random.default_rng(width * 1000 + height)
+    noise = rng.integers(0, 256, (height, width, 3))
+    ramp = np.linspace(0, 255, width)[None, :, None]
+    return PIL.Image.fromarray(((noise + ramp) / 2).astype(np.uint8))
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("edge", [64, 45])
+def test_pixels_are_those_of_transformers(size, edge):
+    module = pytest.importorskip("transformers.models.clip.image_processing_pil_clip")
+    settings = ImageSettings(edge)
+    theirs = module.CLIPImageProcessorPil(**to_hf_preprocessor(settings))
+    expected = theirs(picture(*size), return_tensors="np")["pixel_values"][0]
+    ours = preprocess(picture(*size), edge)
+    assert ours.shape == (edge, edge, 3)
+    ours = normalise(settings, jnp.asarray(ours)[None])[0].transpose(2, 0, 1)
+    # Far below 1/255 of the range, which is 3.7 after division by the deviations.
+    np.testing.assert_allclose(ours, expected, atol=1e-5)
+
+
+def test_the_settings_survive_the_way_to_the_file_and_back():
+    settings = ImageSettings(30, (0.1, 0.2, 0.3), (0.5, 0.6, 0.7))
+    assert parse_image_settings(to_hf_preprocessor(settings), 30) == settings
+
+
+def test_an_absent_file_means_openais_values():
+    assert parse_image_settings({}, 224) == ImageSettings(224)
+
+
+def test_the_older_form_of_sizes_is_read():
+    assert parse_image_settings({"size": 64, "crop_size": 64}, 64).size == 64
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("size", {"shortest_edge": 80}),
+        ("size", {"height": 64, "width": 80}),
+        ("crop_size", {"height": 80, "width": 80}),
+        ("resample", 2),
+        ("do_center_crop", False),
+        ("do_normalize", False),
+        ("rescale_factor", 1 / 127.5),
+        ("image_mean", [0.5]),
+        ("image_std", 1),
+        ("image_std", [1, 0, 1]),
+    ],
+)
+def test_other_preprocessing_is_refused(name, value):
+    hf = {**to_hf_preprocessor(ImageSettings(64)), name: value}
+    with pytest.raises(UserError, match=f"{name} ") as error:
+        parse_image_settings(hf, 64)
+    assert repr(value) in str(error.value)

@@ -1,0 +1,98 @@
+import dataclasses
+import shutil
+import socket
+
+import numpy as np
+import pytest
+
+from fdbpl_jax.clip.tokenizer import (
+    check_tokenizer,
+    load_tokenizer,
+    tokenize,
+    word_ids,
+)
+from fdbpl_jax.errors import UserError
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("a tokenizer from local files must not use the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+@pytest.fixture
+def tokenizer(tokenizer_dir, no_network):
+    return load_tokenizer(tokenizer_dir)
+
+
+def test_words_become_their_pieces(tokenizer):
+    assert word_ids(tokenizer, "a") == [6]
+    assert word_ids(tokenizer, "ab Cd") == [0, 7, 2, 9]
+    assert word_ids(tokenizer, "  ") == []
+
+
+def test_texts_are_framed_and_padded(tokenizer, tiny_config):
+    ids = tokenize(tokenizer, ["a", "ab", ""], tiny_config.text)
+    assert ids.shape == (3, 77)
+    assert ids.dtype == np.int32
+    np.testing.assert_array_equal(
+        ids[:, :4], [[12, 6, 13, 13], [12, 0, 7, 13], [12] + [13] * 3]
+    )
+    assert (ids[:, 4:] == 13).all()
+
+
+def test_ids_are_those_of_transformers(tokenizer, tiny_config):
+    texts = ["a photo of a cab.", "fade", "bad bed"]
+    texts = [t for t in texts if set(t) <= set("abcdef ")]
+    theirs = tokenizer(texts, padding="max_length", max_length=77)["input_ids"]
+    np.testing.assert_array_equal(tokenize(tokenizer, texts, tiny_config.text), theirs)
+
+
+def test_one_file_or_two_give_the_same_ids(tokenizer, tmp_path):
+    tokenizer.save_pretrained(tmp_path)
+    assert (tmp_path / "tokenizer.json").exists()
+    for name in ("vocab.json", "merges.txt"):
+        (tmp_path / name).unlink(missing_ok=True)
+    again = load_tokenizer(tmp_path)
+    assert word_ids(again, "fed ab") == word_ids(tokenizer, "fed ab")
+    assert again.eos_token_id == tokenizer.eos_token_id == 13
+
+
+def test_a_text_too_long_is_named(tokenizer, tiny_config):
+    short = dataclasses.replace(tiny_config.text, context_length=5)
+    assert tokenize(tokenizer, ["abc"], short).shape == (1, 5)
+    with pytest.raises(UserError, match="'abcd' is 6 tokens long .* takes 5"):
+        tokenize(tokenizer, ["a", "abcd"], short)
+
+
+@pytest.mark.parametrize("text", ["a <|endoftext|>", "<|startoftext|> b", "a zebra"])
+def test_special_and_unknown_characters_are_refused(tokenizer, text):
+    with pytest.raises(UserError, match="special token, or a character"):
+        word_ids(tokenizer, text)
+
+
+@pytest.mark.parametrize("missing", ["vocab.json", "merges.txt"])
+def test_a_directory_without_tokenizer_is_refused(tokenizer_dir, tmp_path, missing):
+    path = shutil.copytree(tokenizer_dir, tmp_path / "copy")
+    (path / missing).unlink()
+    with pytest.raises(UserError, match="no tokenizer in"):
+        load_tokenizer(path)
+
+
+def test_a_damaged_tokenizer_is_refused(tmp_path):
+    (tmp_path / "tokenizer.json").write_text('{"version": "1.0", "model": {')
+    with pytest.raises(UserError, match="cannot be read"):
+        load_tokenizer(tmp_path)
+
+
+def test_a_tokenizer_of_another_model_is_refused(tokenizer, tiny_config):
+    text = tiny_config.text
+    check_tokenizer(tokenizer, text)
+    check_tokenizer(tokenizer, dataclasses.replace(text, eos_token_id=2))
+    with pytest.raises(UserError, match="ids up to 13, and .* vocab_size is 13"):
+        check_tokenizer(tokenizer, dataclasses.replace(text, vocab_size=13))
+    with pytest.raises(UserError, match="ends a text with id 13, .* at id 5"):
+        check_tokenizer(tokenizer, dataclasses.replace(text, eos_token_id=5))

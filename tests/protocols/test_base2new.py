@@ -1,0 +1,187 @@
+"""The whole program on the embedded world, with settings small enough for a test."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from fdbpl_jax.checkpoint import load_prompts
+from fdbpl_jax.config import default_config, run_config
+from fdbpl_jax.errors import UserError
+from fdbpl_jax.protocols import base2new
+from fdbpl_jax.protocols.cell import run_cell
+
+METHODS = ("coop", "coop+kdpl", "coop+fdbpl", "coop+fdbpl_release")
+
+
+def small(**changes) -> ConfigDict:
+    config = default_config()
+    config.update_from_flattened_dict(
+        {
+            "data.shots": 2,
+            "methods": ",".join(METHODS),
+            "seeds": (1, 2),
+            "optim.epochs": 2,
+            "optim.batch_size": 16,
+            "optim.warmup_epochs": 0,
+            "optim.lr": 0.01,
+            "checkpoint_epochs": 1,
+            **changes,
+        }
+    )
+    return config
+
+
+def run(workdir: Path, **changes):
+    return base2new.run(run_config(small(**changes)), workdir, "the test")
+
+
+@pytest.fixture(scope="module", name="finished")
+def _finished(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("base2new")
+    return workdir, run(workdir)
+
+
+def test_one_run_ends_with_a_row_for_each_method_and_its_files(finished):
+    workdir, rows = finished
+    expected = ["zero-shot", "zero-shot, own template", "teacher", *METHODS]
+    assert [row.method for row in rows] == expected
+    assert [row.seeds for row in rows[-4:]] == [2] * 4
+    folder = workdir / "base2new"
+    with (folder / "report.csv").open() as file:
+        assert [line["method"] for line in csv.DictReader(file)] == expected
+    for name in ("report.md", "report.html"):
+        text = (folder / name).read_text()
+        assert all(method in text for method in METHODS)
+    for method in METHODS:
+        cell = folder / "shapes-negative" / method / "seed2"
+        assert {"config.json", "metrics.jsonl", "checkpoints", "result.json"} <= {
+            path.name for path in cell.iterdir()
+        }
+
+
+def test_exported_prompts_hold_what_is_needed_elsewhere(finished):
+    workdir, _ = finished
+    cell = workdir / "base2new" / "shapes-negative" / "coop+fdbpl" / "seed1"
+    prompts, facts = load_prompts(cell / "export")
+    assert sorted(prompts) == ["negative", "positive"]
+    assert not np.array_equal(*(prompts[b]["context"] for b in prompts))
+    assert len(facts["class_names"]) == 16
+    assert len(facts["student"]["sha256"]) == 64
+    assert facts["config"]["method"] == "coop+fdbpl"
+
+
+def test_metrics_have_a_line_a_step_with_every_term(finished):
+    workdir, _ = finished
+    folder = workdir / "base2new" / "shapes-negative"
+    lines = (folder / "coop+fdbpl" / "seed1" / "metrics.jsonl").read_text()
+    steps = [json.loads(line) for line in lines.splitlines()]
+    assert [step["step"] for step in steps] == list(range(4))
+    names = {"loss", "pos", "neg", "diff1", "diff2", "w_mean", "w_std", "lr", "epoch"}
+    assert names | {"examples_per_second"} <= steps[0].keys()
+
+
+def test_a_second_run_reads_what_is_finished(finished, monkeypatch):
+    workdir, rows = finished
+
+    def never(*args, **kwargs):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr("fdbpl_jax.protocols.cell.train", never)
+    again = run(workdir)
+    for old, new in zip(rows, again, strict=True):
+        assert (old.method, old.base_mean, old.new_mean) == (
+            new.method,
+            new.base_mean,
+            new.new_mean,
+        )
+
+
+def test_a_lost_result_is_made_again_from_the_checkpoint(finished, tmp_path):
+    workdir, _ = finished
+    copy = tmp_path / "copy"
+    shutil.copytree(workdir, copy)
+    for method in METHODS:
+        folder = copy / "base2new" / "shapes-negative" / method / "seed1"
+        before = load_prompts(folder / "export")[0]
+        (folder / "result.json").unlink()
+        shutil.rmtree(folder / "export")
+        shutil.rmtree(folder / "checkpoints" / "2")  # one epoch is trained again
+        run(copy)
+        after = load_prompts(folder / "export")[0]
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, atol=1e-7), before, after
+        )
+
+
+def test_a_cell_of_other_settings_is_refused(finished):
+    workdir, _ = finished
+    with pytest.raises(UserError, match=r"optim.lr = 0.01, this run has 0.02"):
+        run(workdir, **{"optim.lr": 0.02})
+
+
+def test_class_specific_context_serves_no_new_classes(tmp_path):
+    changes = {"methods": "coop", "seeds": (1,), "prompt.class_specific": True}
+    rows = run(tmp_path, **changes)
+    assert rows[-1].base_mean is not None
+    assert rows[-1].new_mean is None
+
+
+def test_seeds_differ_and_a_cell_is_the_same_every_time(finished, tmp_path):
+    workdir, _ = finished
+    config = run_config(small(methods="coop+fdbpl"))
+    towers = [base2new.load_clip(str(base2new.embedded(w))) for w in ("student", "teacher")]
+    dataset = base2new.open_dataset(config, "shapes-negative", workdir)
+    prepared = base2new.prepare(config, dataset, *towers, workdir)
+    prompts = []
+    for number, seed in enumerate((1, 1, 2)):
+        directory = tmp_path / str(number)
+        base = prepared.of_seed[seed]
+        run_cell(config, prepared.stage, base, "coop+fdbpl", seed, directory)
+        prompts.append(load_prompts(directory / "export")[0]["positive"]["context"])
+    np.testing.assert_array_equal(prompts[0], prompts[1])
+    assert np.abs(prompts[0] - prompts[2]).max() > 1e-5
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data.datasets": "caltech101"}, "needs a data root"),
+        ({"data.datasets": "dtd", "data.root": "no/such"}, "no/such"),
+        ({"data.datasets": "shapes-negativ"}, "data root"),
+        ({"ril.keep": 17}, "17"),
+        ({"student": "no/such/dir/at/all"}, "no/such/dir/at/all"),
+        ({"optim.lr": 1e30}, "loss is"),
+        ({"prompt.context_length": 3}, "4 tokens"),
+        ({"ril.path": "no/such/table", "methods": "coop+fdbp"}, "coop.fdbpl"),
+    ],
+)
+def test_bad_input_is_refused_in_words(tmp_path, changes, message):
+    with pytest.raises(UserError, match=message):
+        run(tmp_path, **changes)
+
+
+def test_real_images_and_a_real_pair(shared_dir, tmp_path):
+    pair = shared_dir / "models"
+    if not pair.is_dir():
+        pytest.skip("no CLIP pair in the folder of real data")
+    changes = {
+        "data.datasets": "eurosat",
+        "data.root": str(shared_dir / "data"),
+        "student": str(pair / "tiny-clip-student"),
+        "teacher": str(pair / "tiny-clip-teacher"),
+        "methods": "coop+kdpl,coop+fdbpl",
+        "seeds": (1,),
+        "optim.batch_size": 6,
+    }
+    rows = run(tmp_path, **changes)
+    zero_shot = rows[0]
+    # What the pair's own description says of it.
+    assert zero_shot.base_mean == pytest.approx(96.3, abs=0.1)
+    assert zero_shot.new_mean == pytest.approx(98.0, abs=0.1)
+    assert all(row.base_mean > 60 for row in rows)
