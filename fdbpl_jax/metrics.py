@@ -3,7 +3,6 @@
 import json
 import math
 import numbers
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Shaped
 
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.files import write_text
 
 Scalar = float | int | np.generic | Shaped[Array | np.ndarray, ""]
 
@@ -156,12 +156,7 @@ def _drop_from(path: Path, step: int) -> None:
     ]
     if len(kept) == len(whole) and not last:
         return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(b"".join(line + b"\n" for line in kept))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_text(path, b"".join(line + b"\n" for line in kept).decode())
 
 
 def _step(path: Path, number: int, line: bytes) -> int:

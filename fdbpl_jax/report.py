@@ -3,11 +3,10 @@
 import csv
 import dataclasses
 import io
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from fdbpl_jax.errors import UserError
+from fdbpl_jax.files import write_text
 from fdbpl_jax.report_html import page
 from fdbpl_jax.report_text import RunFacts, markdown, terminal_table
 from fdbpl_jax.results import AVERAGE, CellResult, Row, summarise
@@ -45,7 +44,7 @@ def write_report(
         "report.html": page(rows, facts),
     }
     for name, text in files.items():
-        _write(directory / name, text)
+        write_text(directory / name, text)
 
 
 def _csv(kind: type, records: Iterable) -> str:
@@ -55,20 +54,3 @@ def _csv(kind: type, records: Iterable) -> str:
     writer.writerow(field.name for field in dataclasses.fields(kind))
     writer.writerows(dataclasses.astuple(record) for record in records)
     return out.getvalue()
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_text(text, encoding="utf-8")
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"cannot write {path}: {error.strerror or error}",
-            "Make room or allow writing there and run the same command again: "
-            "finished cells are kept.",
-        ) from error

@@ -55,7 +55,8 @@ th.method { white-space: normal; overflow-wrap: anywhere; min-width: 7.5rem;
   max-width: 15rem; }
 tr.group th { background: var(--card); font-weight: 600; }
 tr.group th span { position: sticky; left: .7rem; }
-.std { display: inline-block; min-width: 4em; padding-left: .3em; text-align: left; color: var(--soft); }
+.std { display: inline-block; min-width: 4em; padding-left: .3em; text-align: left;
+  color: var(--soft); }
 td.lost { color: var(--warn); font-weight: 600; }
 .figures { display: grid; gap: 1rem;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); }

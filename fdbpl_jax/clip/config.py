@@ -78,9 +78,8 @@ class ClipConfig:
 def parse_config(hf: dict[str, Any]) -> ClipConfig:
     """The settings in a Hugging Face `config.json` of model type "clip".
 
-    Fields left out take the defaults of `transformers`; a `text_config_dict`
-    or `vision_config_dict`, as older files have, wins over the like-named section, as it
-    does there.
+    Fields left out take the defaults of `transformers`. As there, a `text_config_dict`
+    or `vision_config_dict`, which older files have, wins over the section of its name.
 
     Raises:
       UserError: the model is no CLIP, or has a part that is not implemented here.
@@ -144,8 +143,8 @@ def _section(hf: dict[str, Any], name: str, defaults: dict[str, Any]) -> dict[st
 def _vision(section: dict[str, Any]) -> VisionConfig:
     if section["num_channels"] != 3:
         raise UserError(
-            f"vision_config.num_channels in config.json is {section['num_channels']!r}, "
-            "and only colour images (3) are read",
+            "vision_config.num_channels in config.json is "
+            f"{section['num_channels']!r}, and only colour images (3) are read",
             _USE_A_CLIP,
         )
     config = VisionConfig(
@@ -155,8 +154,8 @@ def _vision(section: dict[str, Any]) -> VisionConfig:
     )
     if config.patch_size > config.image_size:
         raise UserError(
-            f"vision_config.patch_size {config.patch_size} in config.json is larger than "
-            f"image_size {config.image_size}",
+            f"vision_config.patch_size {config.patch_size} in config.json is larger "
+            f"than image_size {config.image_size}",
             "Correct the file: it does not describe a model.",
         )
     return config

@@ -36,8 +36,8 @@ def locate(source: str) -> Path:
       UserError: there is no such directory, and the hub has no such model or cannot be
         reached.
     """
-    path = Path(source).expanduser()
-    if path.is_dir():
+    path = Path(os.path.expanduser(source))
+    if source and path.is_dir():
         return path
     if path.exists() or not _HUB_ID.fullmatch(source):
         raise UserError(

@@ -65,8 +65,8 @@ def parse_image_settings(hf: dict[str, Any], image_size: int) -> ImageSettings:
     std = _channels(hf, "image_std", _STD)
     if min(std) <= 0:
         raise UserError(
-            f"image_std in preprocessor_config.json is {hf['image_std']!r}, and must be "
-            "above 0",
+            f"image_std in preprocessor_config.json is {hf['image_std']!r}, and must "
+            "be above 0",
             "Correct the file.",
         )
     return ImageSettings(image_size, _channels(hf, "image_mean", _MEAN), std)

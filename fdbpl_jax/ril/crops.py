@@ -15,22 +15,25 @@ from jaxtyping import Bool, UInt8, UInt16
 from PIL import Image
 
 from fdbpl_jax.data.images import read_image
-from fdbpl_jax.data.types import first_few
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.ril.records import raise_all
 from fdbpl_jax.ril.regions import crop_region
 from fdbpl_jax.ril.spec import ImageRecord
 
 
-class BlockRegions(NamedTuple):
-    """The regions of a block of images that are to be cut.
+class BlockWork(NamedTuple):
+    """A block of images whose regions are to be cut, and what for.
 
-    box [n M 4] uint16, flip [n M]: of the n `images`. sizes: in pixels, to cut at.
+    box [n M 4] uint16, flip [n M]: of the n `images`. labels, features: what is to be
+    made of them. sizes: in pixels, to cut at.
     """
 
     block: int
     images: Sequence[ImageRecord]
     box: np.ndarray
     flip: np.ndarray
+    labels: bool
+    features: bool
     sizes: frozenset[int]
 
 
@@ -41,7 +44,7 @@ class CutBatch(NamedTuple):
     rest is padding.
     """
 
-    block: int
+    work: BlockWork
     start: int
     stop: int
     pixels: Mapping[int, np.ndarray]
@@ -51,7 +54,7 @@ def cut_batches(
     pool: ThreadPoolExecutor,
     ahead: int,
     root: Path,
-    blocks: Iterable[BlockRegions],
+    blocks: Iterable[BlockWork],
     batch: int,
 ) -> Iterator[CutBatch]:
     """Cuts all regions of all blocks, in order, up to `ahead` batches in advance.
@@ -71,8 +74,8 @@ def cut_batches(
     """
     queue: deque[Future[CutBatch]] = deque()
     try:
-        for block in blocks:
-            for future in _submit_block(pool, root, block, batch):
+        for work in blocks:
+            for future in _submit_block(pool, root, work, batch):
                 queue.append(future)
                 if len(queue) > ahead:
                     yield queue.popleft().result()
@@ -92,23 +95,18 @@ def check_images(
       UserError: listing the images that cannot be read or have changed.
     """
     broken = []
-    futures = [pool.submit(_check_image, root, image) for image in images]
-    for future in futures:
+    for future in [pool.submit(_decode, root, image) for image in images]:
         try:
             future.result()
         except UserError as error:
             broken.append(error)
-    if len(broken) > 1:
-        what = first_few([error.what for error in broken])
-        raise UserError(f"{len(broken)} images are broken: {what}", broken[0].do)
-    if broken:
-        raise broken[0]
+    raise_all(broken)
 
 
 def _submit_block(
-    pool: ThreadPoolExecutor, root: Path, block: BlockRegions, batch: int
+    pool: ThreadPoolExecutor, root: Path, work: BlockWork, batch: int
 ) -> Iterator[Future[CutBatch]]:
-    images, regions = block.flip.shape
+    images, regions = work.flip.shape
     decoded: dict[int, Future[Image.Image]] = {}
     for start in range(0, images * regions, batch):
         stop = min(start + batch, images * regions)
@@ -116,15 +114,10 @@ def _submit_block(
         # A thread that cuts may wait for these: they were submitted before it, so
         # another thread has them in work.
         decoded = {
-            image: decoded.get(image)
-            or pool.submit(_decode, root, block.images[image])
+            image: decoded.get(image) or pool.submit(_decode, root, work.images[image])
             for image in touched
         }
-        yield pool.submit(_cut, block, start, stop, batch, decoded)
-
-
-def _check_image(root: Path, image: ImageRecord) -> None:
-    _decode(root, image)
+        yield pool.submit(_cut, work, start, stop, batch, decoded)
 
 
 def _decode(root: Path, image: ImageRecord) -> Image.Image:
@@ -139,21 +132,21 @@ def _decode(root: Path, image: ImageRecord) -> Image.Image:
 
 
 def _cut(
-    block: BlockRegions,
+    work: BlockWork,
     start: int,
     stop: int,
     batch: int,
     decoded: Mapping[int, Future[Image.Image]],
 ) -> CutBatch:
-    regions = block.flip.shape[1]
+    regions = work.flip.shape[1]
     pixels: dict[int, UInt8[np.ndarray, "B S S 3"]] = {
-        size: np.zeros((batch, size, size, 3), np.uint8) for size in block.sizes
+        size: np.zeros((batch, size, size, 3), np.uint8) for size in work.sizes
     }
     for place, region in enumerate(range(start, stop)):
         row, slot = divmod(region, regions)
         image = decoded[row].result()
-        box: UInt16[np.ndarray, " 4"] = block.box[row, slot]
-        flip: Bool[np.ndarray, ""] = block.flip[row, slot]
+        box: UInt16[np.ndarray, " 4"] = work.box[row, slot]
+        flip: Bool[np.ndarray, ""] = work.flip[row, slot]
         for size, out in pixels.items():
             out[place] = crop_region(image, box, bool(flip), size)
-    return CutBatch(block.block, start, stop, pixels)
+    return CutBatch(work, start, stop, pixels)

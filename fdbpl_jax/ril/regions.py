@@ -83,7 +83,9 @@ def _regions(
     low, high = (math.log(bound) for bound in crop.ratio)
     ratio = np.exp(low + (high - low) * shape[..., 1])
     height, width = np.rint(np.sqrt(area / ratio)), np.rint(np.sqrt(area * ratio))
-    fits = (height > 0) & (height <= image_height) & (width > 0) & (width <= image_width)
+    fits = (
+        (height > 0) & (height <= image_height) & (width > 0) & (width <= image_width)
+    )
     first = np.argmax(fits, axis=1)[:, None]
     height = np.take_along_axis(height, first, axis=1)[:, 0]
     width = np.take_along_axis(width, first, axis=1)[:, 0]

@@ -91,7 +91,9 @@ class TableSpec:
             ImageRecord(path, (height, width), content)
             for path, height, width, content in values["images"]
         )
-        crop = {k: tuple(v) if isinstance(v, list) else v for k, v in values["crop"].items()}
+        crop = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values["crop"].items()
+        }
         values["crop"] = CropConfig(**crop)
         return cls(**values)
 
@@ -119,7 +121,9 @@ def first_difference(found: TableSpec, wanted: TableSpec) -> str | None:
 def class_difference(found: tuple[str, ...], wanted: tuple[str, ...]) -> str:
     """In words, how two different lists of classes differ."""
     if sorted(found) == sorted(wanted):
-        place = next(i for i, pair in enumerate(zip(found, wanted)) if len(set(pair)) > 1)
+        place = next(
+            i for i, pair in enumerate(zip(found, wanted)) if len(set(pair)) > 1
+        )
         return (
             f"the classes in another order: class {place} is '{found[place]}', not "
             f"'{wanted[place]}'"

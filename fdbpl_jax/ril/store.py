@@ -31,6 +31,12 @@ def local_folder(path: str | Path) -> Path | None:
     return None if "://" in text else Path(text).expanduser().absolute()
 
 
+def folder_path(folder: ts.KvStore) -> Path | None:
+    """The same of an open table."""
+    local = folder.spec().to_json()["driver"] == "file"
+    return Path(folder.path) if local else None
+
+
 def open_folder(path: str | Path) -> ts.KvStore:
     """The files of a table as a key-value store; `path` may be a URL such as gs://…."""
     local = local_folder(path)
@@ -66,6 +72,12 @@ def write_new_file(folder: ts.KvStore, name: str, content: bytes) -> bytes:
             folder.write(name, content, if_equal=found.stamp.generation).result()
             found = folder.read(name).result()
         return bytes(found.value)
+
+
+def delete_file(folder: ts.KvStore, name: str) -> None:
+    """Removes a small file; it need not be there."""
+    with store_errors(folder, name):
+        folder.write(name, None).result()
 
 
 def open_array(

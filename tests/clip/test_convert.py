@@ -75,7 +75,7 @@ def test_a_shape_that_does_not_fit_is_named(tiny_config, tensors, name, shape):
 
 
 def test_tensors_of_whole_numbers_are_refused(tiny_config, tensors):
-    tensors["logit_scale"] = np.int8(4)
+    tensors["logit_scale"] = np.asarray(4, np.int8)
     with pytest.raises(UserError, match="not floating point: logit_scale int8"):
         convert(tiny_config, tensors)
 

@@ -64,7 +64,7 @@ def test_one_file_or_two_give_the_same_ids(tokenizer, tmp_path):
 def test_a_text_too_long_is_named(tokenizer, tiny_config):
     short = dataclasses.replace(tiny_config.text, context_length=5)
     assert tokenize(tokenizer, ["abc"], short).shape == (1, 5)
-    with pytest.raises(UserError, match="'abcd' is 6 tokens long .* takes 5"):
+    with pytest.raises(UserError, match=r"'abcd' is 6 tokens long .* takes 5"):
         tokenize(tokenizer, ["a", "abcd"], short)
 
 
@@ -92,7 +92,7 @@ def test_a_tokenizer_of_another_model_is_refused(tokenizer, tiny_config):
     text = tiny_config.text
     check_tokenizer(tokenizer, text)
     check_tokenizer(tokenizer, dataclasses.replace(text, eos_token_id=2))
-    with pytest.raises(UserError, match="ids up to 13, and .* vocab_size is 13"):
+    with pytest.raises(UserError, match=r"ids up to 13, and .* vocab_size is 13"):
         check_tokenizer(tokenizer, dataclasses.replace(text, vocab_size=13))
-    with pytest.raises(UserError, match="ends a text with id 13, .* at id 5"):
+    with pytest.raises(UserError, match=r"ends a text with id 13, .* at id 5"):
         check_tokenizer(tokenizer, dataclasses.replace(text, eos_token_id=5))

@@ -1,0 +1,129 @@
+"""The state of a table in the making: what it is to be, what is there, when it is done."""
+
+import dataclasses
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import tensorstore as ts
+
+from fdbpl_jax.errors import UserError
+from fdbpl_jax.ril import manifest, store
+from fdbpl_jax.ril.spec import TableSpec, first_difference
+from fdbpl_jax.ril.table import array_shapes, images_per_block
+
+_FOLDER = "building"
+
+
+def begin(folder: ts.KvStore, spec: TableSpec) -> None:
+    """Writes down what is being built, so that nothing else is ever mixed in.
+
+    Raises:
+      UserError: another table is there, finished or not, naming the field that differs.
+    """
+    finished = manifest.read_manifest(folder)
+    if finished is not None:
+        # Features of any student can be added to it.
+        same = dataclasses.replace(
+            finished, student=spec.student, feature_width=spec.feature_width
+        )
+        _refuse_other(folder, same, spec, "holds a RIL table")
+        return
+    if (
+        store.read_file(folder, manifest.RECORD) is None
+        and store.read_file(folder, "box/zarr.json") is not None
+    ):
+        raise UserError(
+            f"'{folder.path}' holds arrays of a RIL table, but no manifest",
+            "Delete the folder, or choose another.",
+        )
+    content = manifest.encode(spec)
+    found = store.write_new_file(folder, manifest.RECORD, content)
+    if found != content:
+        begun = manifest.decode(found, f"{folder.path}{manifest.RECORD}")
+        _refuse_other(folder, begun, spec, "holds an unfinished RIL table")
+
+
+def open_arrays(folder: ts.KvStore, spec: TableSpec) -> dict[str, ts.TensorStore]:
+    """The arrays of a table to be written, made when missing."""
+    shapes = array_shapes(spec, spec.student, spec.feature_width)
+    block = images_per_block(spec)
+    return {
+        name: store.open_array(folder, name, shape, dtype, block)
+        for name, (shape, dtype) in shapes.items()
+    }
+
+
+def missing_blocks(
+    folder: ts.KvStore, spec: TableSpec, arrays: Mapping[str, ts.TensorStore]
+) -> list[int]:
+    """The blocks of which a shard of some array is not there."""
+    blocks = -(-len(spec.images) // store.block_of(arrays["box"]))
+    there = [store.stored_blocks(folder, name) for name in arrays]
+    return sorted(set(range(blocks)) - set.intersection(*there))
+
+
+def is_complete(folder: ts.KvStore, spec: TableSpec) -> bool:
+    """Whether a finished table has the features of `spec.student` and every shard."""
+    if spec.student and manifest.read_feature_width(folder, spec.student) is None:
+        return False
+    shapes = array_shapes(spec, spec.student, spec.feature_width)
+    arrays = {
+        name: store.open_array(folder, name, shape, dtype)
+        for name, (shape, dtype) in shapes.items()
+    }
+    return not missing_blocks(folder, spec, arrays)
+
+
+def finish(folder: ts.KvStore, spec: TableSpec) -> None:
+    """Makes a folder with every shard a table; several builders may do so at once."""
+    if spec.student and manifest.read_feature_width(folder, spec.student) is None:
+        manifest.write_feature_manifest(folder, spec.student, spec.feature_width)
+    if manifest.read_manifest(folder) is None:
+        manifest.write_manifest(folder, spec)
+    local = lock_folder(folder)
+    if local is None:
+        store.delete_file(folder, manifest.RECORD)
+        return
+    shutil.rmtree(local, ignore_errors=True)
+    # What a killed builder was writing when it died.
+    for stray in local.parent.glob("**/*.__lock"):
+        stray.unlink(missing_ok=True)
+
+
+def lock_folder(folder: ts.KvStore) -> Path | None:
+    """Where builders of this table claim blocks; None if it is in an object store."""
+    local = store.folder_path(folder)
+    return local / _FOLDER if local else None
+
+
+def check_space(folder: ts.KvStore, need: int) -> None:
+    """Refuses to begin what the disk cannot hold; `need` in bytes.
+
+    Raises:
+      UserError: with the bytes that are needed and free.
+    """
+    local = store.folder_path(folder)
+    if local is None:
+        return
+    while not local.exists():
+        local = local.parent
+    free = shutil.disk_usage(local).free
+    if need > free:
+        raise UserError(
+            f"RIL table '{folder.path}' needs up to {need / 1e6:,.0f} MB more, and "
+            f"{free / 1e6:,.0f} MB are free there",
+            "Free some space, choose another folder, or store fewer regions (regions) "
+            "or labels (keep).",
+        )
+
+
+def _refuse_other(
+    folder: ts.KvStore, found: TableSpec, spec: TableSpec, holds: str
+) -> None:
+    difference = first_difference(found, spec)
+    if difference is not None:
+        raise UserError(
+            f"'{folder.path}' {holds} with {difference}",
+            "Choose another folder, delete this one, or use its settings.",
+        )
