@@ -1,7 +1,6 @@
 """Saved training states and exported prompts. The only importer of Orbax."""
 
 import json
-import logging
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -24,9 +23,8 @@ class Checkpoints:
     """
 
     def __init__(self, directory: Path) -> None:
-        # Orbax refuses relative paths, and logs every save at the INFO level.
-        logging.getLogger("absl").setLevel(logging.WARNING)
         policies = ocp.training.preservation_policies
+        # Orbax refuses relative paths.
         self._checkpointer = ocp.training.Checkpointer(
             directory.resolve(), preservation_policy=policies.LatestN(_KEPT)
         )

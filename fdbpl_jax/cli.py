@@ -1,11 +1,15 @@
 """What the commands have in common: flags in, one clear message out on bad input."""
 
+import logging as std_logging
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from absl import app, flags, logging
 
 from fdbpl_jax.errors import UserError
+
+_PACKAGE = str(Path(__file__).parent)
 
 
 def run_app(main: Callable[[], None], required: Sequence[str] = ()) -> None:
@@ -20,13 +24,25 @@ def run_app(main: Callable[[], None], required: Sequence[str] = ()) -> None:
     """
 
     def guarded(argv: list[str]) -> None:
-        logging.set_verbosity(logging.INFO)
+        _log_plainly()
         try:
             main()
         except UserError as error:
             _refuse(error)
 
     app.run(guarded, flags_parser=lambda argv: _parse(argv, required))
+
+
+def _log_plainly() -> None:
+    """Time and message; of other libraries only their warnings."""
+    logging.set_verbosity(logging.INFO)
+    handler = logging.get_absl_handler()
+    handler.setFormatter(std_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    handler.addFilter(
+        lambda record: (
+            record.levelno >= std_logging.WARNING or _PACKAGE in record.pathname
+        )
+    )
 
 
 def _parse(argv: list[str], required: Sequence[str]) -> list[str]:

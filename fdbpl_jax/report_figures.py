@@ -108,7 +108,7 @@ def legend() -> str:
     """An HTML line that names the marks of `accuracy_figure`."""
     items = (
         f'<span><svg viewBox="0 0 14 14" width="14" height="14" aria-hidden="true">'
-        f"{_mark(kind, 7, 7, '')}</svg> {_LABEL[kind]}</span>"
+        f"{_mark(kind, 7.0, 7.0, '')}</svg> {_LABEL[kind]}</span>"
         for kind, _, _ in _SERIES
     )
     return f'<p class="legend">{" ".join(items)}</p>'
@@ -156,19 +156,19 @@ def _decades(values: Sequence[float]) -> tuple[int, int]:
 
 
 def _figure(
-    name: str, parts: list[str], ticks: list[tuple[float, str]], bottom: float
+    name: str, parts: list[str], ticks: list[tuple[float, str]], bottom: int
 ) -> str:
     grid = []
     for x, label in _spaced(ticks):
         half = 3.5 * len(label)  # of the label's width: keep all of it inside
         middle = min(max(x, half), WIDTH - half)
         grid.append(
-            f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="16" y2="{bottom:.0f}"/>'
-            f'<text class="tick" x="{middle:.1f}" y="{bottom + 15:.0f}">'
+            f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="16" y2="{bottom}"/>'
+            f'<text class="tick" x="{middle:.1f}" y="{bottom + 15}">'
             f"{escape(label)}</text>"
         )
     return (
-        f'<svg class="figure" viewBox="0 0 {WIDTH} {bottom + _AXIS:.0f}" role="img" '
+        f'<svg class="figure" viewBox="0 0 {WIDTH} {bottom + _AXIS}" role="img" '
         f'aria-label="{escape(name)}">{"".join(grid + parts)}</svg>'
     )
 
@@ -180,7 +180,7 @@ def _spaced(ticks: list[tuple[float, str]]) -> list[tuple[float, str]]:
     return ticks[:: max(1, math.ceil(widest / gap))]
 
 
-def _row_title(method: str, values: list[tuple[str, str]], top: float) -> str:
+def _row_title(method: str, values: list[tuple[str, str]], top: int) -> str:
     """The method's name at the left, its numbers at the right, above its marks."""
     spans = '<tspan class="tick"> / </tspan>'.join(
         f'<tspan class="{kind} ink">{text}</tspan>' for kind, text in values

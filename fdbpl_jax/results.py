@@ -9,6 +9,7 @@ import dataclasses
 import json
 import math
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from fdbpl_jax.errors import UserError
@@ -151,7 +152,8 @@ def summarise(
     """
     plan = tuple(planned) or _full_grid(cells)
     finished = {cell.key: cell for cell in cells}
-    if strange := [c.key for c in cells if c.key not in plan or finished[c.key] != c]:
+    counted = Counter(cell.key for cell in cells)
+    if strange := [key for key, n in counted.items() if n > 1 or key not in plan]:
         raise ValueError(f"cells that come twice or were not planned: {strange}")
     datasets = _in_order(dataset for dataset, _, _ in plan)
     methods = _in_order(method for _, method, _ in plan)

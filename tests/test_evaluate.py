@@ -1,5 +1,6 @@
 """Accuracies counted by hand."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -43,6 +44,16 @@ def test_bfloat16_text_is_compared_in_float32():
     text = jnp.asarray(AXES, jnp.bfloat16)
     features = _unit([[1.0, 1.001, 0]])  # the two would be equal in bfloat16
     assert accuracy(features, np.array([1]), text) == 100.0
+
+
+def test_half_precision_scores_are_float32():
+    rng = np.random.default_rng(1)
+    features = jnp.asarray(_unit(rng.normal(size=(301, 16))), jnp.bfloat16)
+    text = jnp.asarray(_unit(rng.normal(size=(7, 16))), jnp.bfloat16)
+    scores = np.asarray(features, np.float32) @ np.asarray(text, np.float32).T
+    assert accuracy(features, np.argmax(scores, 1), text) == 100.0
+    traced = str(jax.make_jaxpr(evaluate._nearest)(features, text))
+    assert "Precision.HIGHEST" in traced  # on a CPU any precision passes the above
 
 
 def test_of_equal_scores_the_lower_class_wins():

@@ -113,13 +113,11 @@ def test_numbers_json_does_not_have_are_null(tmp_path):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_told(tmp_path):
-    with (
-        pytest.raises(UserError, match="cannot write to .*No space left"),
-        MetricsWriter(tmp_path, tensorboard=False) as writer,
-    ):
+    with MetricsWriter(tmp_path, tensorboard=False) as writer:
         writer._file.close()
         writer._file = open("/dev/full", "ab", buffering=0)  # noqa: SIM115
-        writer.write(0, {"loss": 1.0})
+        with pytest.raises(UserError, match=r"cannot write to .*No space left"):
+            writer.write(0, {"loss": 1.0})
 
 
 def test_a_path_that_is_a_file_is_told(tmp_path):

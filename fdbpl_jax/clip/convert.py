@@ -11,7 +11,7 @@ from fdbpl_jax.clip.text import init_text
 from fdbpl_jax.clip.vision import init_vision
 from fdbpl_jax.errors import UserError
 
-Path = tuple[str, ...]
+KeyPath = tuple[str, ...]  # of a leaf in the tree of parameters
 
 # Ours to theirs. "pre_layrnorm" is how their file spells it.
 _MODULES = {
@@ -112,7 +112,7 @@ def to_hf_tensors(params: dict[str, Any]) -> dict[str, np.ndarray]:
     }
 
 
-def _hf_name(path: Path) -> str:
+def _hf_name(path: KeyPath) -> str:
     if path == ("logit_scale",):
         return "logit_scale"
     tower, *modules, leaf = path
@@ -128,23 +128,23 @@ def _hf_name(path: Path) -> str:
 
 
 def _permute(
-    path: Path, tensor: np.ndarray, axes: dict[int, tuple[int, ...]]
+    path: KeyPath, tensor: np.ndarray, axes: dict[int, tuple[int, ...]]
 ) -> np.ndarray:
     return tensor.transpose(axes[tensor.ndim]) if path[-1] == "kernel" else tensor
 
 
-def _hf_shape(path: Path, spec: jax.ShapeDtypeStruct) -> tuple[int, ...]:
+def _hf_shape(path: KeyPath, spec: jax.ShapeDtypeStruct) -> tuple[int, ...]:
     if path[-1] != "kernel":
         return spec.shape
     return tuple(spec.shape[axis] for axis in _TO_HF[spec.ndim])
 
 
-def _leaves(tree: dict[str, Any]) -> list[tuple[Path, Any]]:
+def _leaves(tree: dict[str, Any]) -> list[tuple[KeyPath, Any]]:
     found, _ = jax.tree_util.tree_flatten_with_path(tree)
     return [(_keys(path), leaf) for path, leaf in found]
 
 
-def _keys(path: tuple[jax.tree_util.DictKey, ...]) -> Path:
+def _keys(path: tuple[jax.tree_util.DictKey, ...]) -> KeyPath:
     return tuple(entry.key for entry in path)
 
 

@@ -13,6 +13,7 @@ import huggingface_hub
 import numpy as np
 import safetensors
 import safetensors.numpy
+from huggingface_hub import errors
 
 from fdbpl_jax.clip.tokenizer import TOKENIZER_FILES
 from fdbpl_jax.errors import UserError
@@ -47,14 +48,14 @@ def locate(source: str) -> Path:
         )
     try:
         return Path(_fetch(source))
-    except huggingface_hub.errors.RepositoryNotFoundError as error:
+    except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
         raise UserError(
             f"neither this machine nor the Hugging Face hub has a model '{source}' "
             "that you may read",
             "Check the name, log in with `hf auth login` if it is gated, or give the "
             "path of a directory with config.json and model.safetensors.",
         ) from error
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise UserError(
             f"the model '{source}' is no directory here, and the Hugging Face hub "
             f"cannot be reached ({type(error).__name__})",

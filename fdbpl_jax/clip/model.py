@@ -21,7 +21,7 @@ from fdbpl_jax.clip.image import (
     parse_image_settings,
     to_hf_preprocessor,
 )
-from fdbpl_jax.clip.text import encode_text, eos_position
+from fdbpl_jax.clip.text import encode_text
 from fdbpl_jax.clip.tokenizer import check_tokenizer, load_tokenizer, tokenize
 from fdbpl_jax.clip.vision import encode_image
 
@@ -128,7 +128,7 @@ def text_features(clip: Clip, texts: Sequence[str]) -> Float[Array, "C D"]:
     if not texts:
         return jnp.zeros((0, clip.config.projection))
     ids = tokenize(clip.tokenizer, texts, clip.config.text)
-    longest = int(eos_position(clip.config.text, jnp.asarray(ids)).max()) + 1
+    longest = int((ids == clip.tokenizer.eos_token_id).argmax(-1).max()) + 1
     ids = ids[:, : -(-longest // _TEXT_STEP) * _TEXT_STEP]
     rows = min(_TEXT_ROWS, 1 << (len(ids) - 1).bit_length())
     chunks = [ids[i : i + rows] for i in range(0, len(ids), rows)]

@@ -13,24 +13,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from fdbpl_jax.clip.config import TextConfig
-from fdbpl_jax.clip.layout import PromptLayout, make_layout
+from fdbpl_jax.clip.layout import PromptLayout
 from fdbpl_jax.clip.transformer import (
     Block,
     attend,
     layer_norm,
     shared_prefix_attention,
 )
-
-__all__ = [
-    "PromptLayout",
-    "TextTower",
-    "embed_tokens",
-    "encode_prompts",
-    "encode_text",
-    "eos_position",
-    "init_text",
-    "make_layout",
-]
 
 _ARGMAX_EOS = 2
 
@@ -157,7 +146,7 @@ def encode_prompts(
     Args:
       config: of the tower.
       params: of the tower.
-      layout: from `make_layout`.
+      layout: from `layout.make_layout`.
       context: the context tokens of all classes, or of each (then the layout must have
         been made with `class_specific`).
       deep: replacements of the hidden states at the context slots, `deep[j]` at the

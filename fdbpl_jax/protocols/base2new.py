@@ -17,6 +17,7 @@ from fdbpl_jax import device, methods, report, results
 from fdbpl_jax.clip.model import Clip, load_clip
 from fdbpl_jax.config import RilConfig, RunConfig
 from fdbpl_jax.data.datasets import load_dataset
+from fdbpl_jax.data.images import check_images
 from fdbpl_jax.data.splits import few_shot, subset
 from fdbpl_jax.data.types import Dataset
 from fdbpl_jax.errors import UserError
@@ -24,6 +25,7 @@ from fdbpl_jax.features import split_features
 from fdbpl_jax.protocols.cell import Half, Stage, run_cell, zero_shot
 from fdbpl_jax.results import CellResult
 from fdbpl_jax.ril.build import ensure_table, plan_spec
+from fdbpl_jax.ril.labels import check_keep
 from fdbpl_jax.ril.reader import EpochPlan, regions_read
 from fdbpl_jax.ril.table import Table
 from fdbpl_jax.shapes.dataset import load_shapes
@@ -145,6 +147,8 @@ def prepare(
         zero_shot("zero-shot, own template", student, own, dataset.name, base, new),
         zero_shot("teacher", teacher, own, dataset.name, *teacher_halves),
     ]
+    used = {example.path for one in of_seed.values() for example in one.train}
+    check_images(dataset.root, sorted(used))
     table, cost = _table(config, list(of_seed.values()), student, teacher, workdir)
     stage = Stage(student, teacher, base, new, table)
     return Prepared(dataset, of_seed, stage, untrained, cost, feature_seconds)
@@ -225,9 +229,9 @@ def _table(
 
 def _keep(ril: RilConfig, classes: int) -> int:
     """K: as asked for; else the paper's, or all classes where that is fewer."""
-    if ril.label == "full":
-        return ril.keep or classes
-    return ril.keep or min(_PAPER_KEEP, classes)
+    keep = ril.keep or (classes if ril.label == "full" else min(_PAPER_KEEP, classes))
+    check_keep(keep, classes)
+    return keep
 
 
 def _plan(config: RunConfig, method: str) -> EpochPlan:

@@ -31,7 +31,6 @@ from fdbpl_jax.sources import online_source, table_source
 from fdbpl_jax.step import Frozen, StepSetup, init_state
 from fdbpl_jax.train import Source, train
 
-
 _text_features = jax.jit(text_features, static_argnames="text")
 
 

@@ -49,7 +49,7 @@ class Site:
 
 
 def make_blocks(site: Site, blocks: Sequence[int]) -> int:
-    """Makes those of `blocks` that are not there; those that others make are waited for.
+    """Makes those of `blocks` that are not there, and waits for those others make.
 
     Returns:
       Regions that were made here.
@@ -136,7 +136,8 @@ def _work(site: Site, block: int, missing: Sequence[str]) -> BlockWork:
     box, flip = _draw(site, block) if drawn else _read_regions(site, block)
     needed = [(labels, site.teacher), (features, site.student)]
     sizes = frozenset(clip.image.size for need, clip in needed if need and clip)
-    return BlockWork(block, site.images(block), box, flip, labels, features, sizes)
+    images = site.images(block)
+    return BlockWork(block, missing, images, box, flip, labels, features, sizes)
 
 
 def _draw(
@@ -164,11 +165,10 @@ def _read_regions(
 
 
 def _write(site: Site, work: BlockWork, values: dict[str, np.ndarray]) -> None:
-    if work.labels:
-        values |= {"box": work.box, "flip": work.flip}
+    values |= {"box": work.box, "flip": work.flip}
     writes = {}
-    for name, array in site.arrays.items():
-        value = values.get("feature" if name.startswith("feature/") else name)
-        if value is not None:
-            writes[name] = value.astype(array.dtype.numpy_dtype)
+    # Not what is there already: a block with all its shards has no write under way.
+    for name in work.missing:
+        value = values["feature" if name.startswith("feature/") else name]
+        writes[name] = value.astype(site.arrays[name].dtype.numpy_dtype)
     store.write_block(site.folder, site.arrays, work.block, writes)

@@ -8,7 +8,6 @@ import dataclasses
 import os
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import tensorstore as ts
@@ -24,6 +23,7 @@ from fdbpl_jax.ril.records import image_records
 from fdbpl_jax.ril.spec import TableSpec
 from fdbpl_jax.ril.table import Table, check_rows, open_table, region_bytes
 
+_PAPER_KEEP = 20  # K
 _BATCH = 128  # regions computed at once
 _PATIENCE = 1800.0  # seconds to wait for other processes without seeing a block done
 
@@ -52,17 +52,15 @@ def plan_spec(
       examples: which images; their order does not matter.
       teacher: whose labels.
       student: whose features; None: none.
-      ril: gives K, the crop and the seed. `keep` 0 means all classes, and so does
-        `label` "full"; a `keep` of more classes than there are keeps all.
+      ril: gives K (0: the paper's 20, or all where that is fewer or labels are to be
+        "full"), the crop and the seed.
       regions: M.
 
     Raises:
       UserError: images that cannot be read, listed, or values that make no table.
     """
     classes = len(dataset.class_names)
-    keep = ril.keep if ril.label != "full" else 0
-    if keep > classes:
-        logging.info("%s: %d classes, so all labels are kept", dataset.name, classes)
+    most = classes if ril.label == "full" else min(_PAPER_KEEP, classes)
     return TableSpec(
         dataset=dataset.name,
         class_names=tuple(dataset.class_names),
@@ -76,7 +74,7 @@ def plan_spec(
         crop=ril.crop,
         seed=ril.seed,
         regions=regions,
-        keep=min(keep or classes, classes),
+        keep=ril.keep or most,
     )
 
 

@@ -24,11 +24,12 @@ from fdbpl_jax.ril.spec import ImageRecord
 class BlockWork(NamedTuple):
     """A block of images whose regions are to be cut, and what for.
 
-    box [n M 4] uint16, flip [n M]: of the n `images`. labels, features: what is to be
-    made of them. sizes: in pixels, to cut at.
+    missing: arrays to be written. box [n M 4] uint16, flip [n M]: of the n `images`.
+    labels, features: what is to be made of them. sizes: in pixels, to cut at.
     """
 
     block: int
+    missing: Sequence[str]
     images: Sequence[ImageRecord]
     box: np.ndarray
     flip: np.ndarray

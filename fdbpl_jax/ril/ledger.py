@@ -1,4 +1,4 @@
-"""The state of a table in the making: what it is to be, what is there, when it is done."""
+"""The state of a table in the making: what it is to be, and what is there of it."""
 
 import dataclasses
 import shutil
@@ -87,8 +87,9 @@ def finish(folder: ts.KvStore, spec: TableSpec) -> None:
         return
     shutil.rmtree(local, ignore_errors=True)
     # What a killed builder was writing when it died.
-    for stray in local.parent.glob("**/*.__lock"):
-        stray.unlink(missing_ok=True)
+    for name in array_shapes(spec, spec.student, spec.feature_width):
+        for stray in (local.parent / name).glob("**/*.__lock"):
+            stray.unlink(missing_ok=True)
 
 
 def lock_folder(folder: ts.KvStore) -> Path | None:

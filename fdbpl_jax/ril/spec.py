@@ -1,8 +1,9 @@
-"""What a RIL table is made from: everything its rows depend on, and how it is told apart."""
+"""What a RIL table is made from: everything that its rows depend on."""
 
 import dataclasses
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -55,9 +56,10 @@ class TableSpec:
                 f"{self.regions} regions an image make no table", "Ask for 1 or more."
             )
         check_keep(self.keep, len(self.class_names))
-        paths = [image.path for image in self.images]
-        if len(set(paths)) < len(paths):
-            twice = sorted({path for path in paths if paths.count(path) > 1})
+        twice = [
+            path for path, n in Counter(i.path for i in self.images).items() if n > 1
+        ]
+        if twice:
             raise UserError(f"images are listed twice: {first_few(twice)}")
         large = [image.path for image in self.images if max(image.size) > MAX_SIDE]
         if large:
@@ -122,7 +124,9 @@ def class_difference(found: tuple[str, ...], wanted: tuple[str, ...]) -> str:
     """In words, how two different lists of classes differ."""
     if sorted(found) == sorted(wanted):
         place = next(
-            i for i, pair in enumerate(zip(found, wanted)) if len(set(pair)) > 1
+            i
+            for i, pair in enumerate(zip(found, wanted, strict=True))
+            if len(set(pair)) > 1
         )
         return (
             f"the classes in another order: class {place} is '{found[place]}', not "
@@ -145,7 +149,7 @@ def _image_difference(found: TableSpec, wanted: TableSpec) -> str:
 
 
 def image_difference(found: TableSpec, wanted: TableSpec) -> str | None:
-    """Which images of `wanted` are absent from `found` or have changed; None if none."""
+    """Which images of `wanted` are not in `found`, or have changed; None if none."""
     there = {image.path: image for image in found.images}
     absent = [image.path for image in wanted.images if image.path not in there]
     if absent:

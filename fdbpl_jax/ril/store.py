@@ -1,8 +1,8 @@
 """Arrays and small files of a table: the only place that speaks to TensorStore.
 
-A shard of an array holds one block of images, so a block's write is one whole file, put
-in place by a rename. An inner chunk holds one region slot of all images of the block, so
-reading a slot of many images is a short contiguous read.
+A shard of an array holds one block of images, so a block's write is one whole file,
+put in place by a rename. An inner chunk holds one region slot of all images of the
+block, so reading a slot of many images is a short contiguous read.
 """
 
 import contextlib
@@ -146,7 +146,7 @@ def write_block(
     block: int,
     values: Mapping[str, np.ndarray],
 ) -> None:
-    """Writes a block's shard of every array named in `values`, each whole or not at all."""
+    """Writes a block's shard of every array in `values`, each whole or not at all."""
     futures = {}
     for name, value in values.items():
         first = block * block_of(arrays[name])

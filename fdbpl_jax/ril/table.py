@@ -1,8 +1,8 @@
 """A finished RIL table: what makes a folder one, what is in it, and whether it serves.
 
-A folder is a table when its manifest is there, whole; the manifest is written last. The
-features of a student are there when their own small manifest is, so that features can be
-added without touching the table's.
+A folder is a table when its manifest is there, whole; the manifest is written last.
+The features of a student are there when their own small manifest is, so that features
+can be added without touching the table's.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ _BLOCK_REGIONS = 16_384  # a block's regions at most: what a kill may cost
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """An open table. `arrays` by name: box, flip, label_index, … (see `array_shapes`)."""
+    """An open table; `arrays` are those of `array_shapes`, by name."""
 
     path: str
     spec: TableSpec
@@ -159,8 +159,8 @@ def check_table(table: Table, needed: TableSpec) -> None:
     check_rows(table.spec, needed, table.path)
     if needed.student and table.student != needed.student:
         raise UserError(
-            f"RIL table '{table.path}' was opened with the features of student "
-            f"'{table.student[:12]}', and this run needs those of {needed.student[:12]}…",
+            f"RIL table '{table.path}' was opened with features of student "
+            f"'{table.student[:12]}', and this run needs '{needed.student[:12]}'",
             "Add them with `python -m fdbpl_jax.ril build` and this student.",
         )
 

@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fdbpl_jax.clip.layout import make_layout
 from fdbpl_jax.clip.text import (
     embed_tokens,
     encode_prompts,
     encode_text,
     eos_position,
-    make_layout,
 )
 
 SOS, EOS, LENGTH, SLOTS = 12, 13, 77, 3

@@ -1,0 +1,142 @@
+"""A CoOp problem of a given size, the same for every side that is measured.
+
+No weights or vocabulary are needed: speed depends on shapes alone, and of the class
+names only on how many tokens they have. Those lengths are ImageNet's.
+"""
+
+import dataclasses
+import types
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+
+from fdbpl_jax.clip.config import TextConfig, TowerConfig
+from fdbpl_jax.clip.layout import make_layout
+from fdbpl_jax.clip.text import init_text
+from fdbpl_jax.config import METHOD_OPTIM, FdbplConfig, OptimConfig
+from fdbpl_jax.methods import METHODS
+from fdbpl_jax.step import Frozen, RegionBatch, StepSetup
+
+VIT_B32 = TextConfig(
+    tower=TowerConfig(512, 12, 8, 2048, "quick_gelu", 1e-5),
+    vocab_size=49408,
+    context_length=77,
+    eos_token_id=49407,
+)
+JOINT = 512
+CONTEXT = 4  # learnable tokens, after SOS: "a photo of a"
+KEPT = 20  # labels of a stored region, the paper's K
+SCALE = 100.0  # exp(logit_scale) of OpenAI's models
+
+# How many of ImageNet's 1000 class names, as CLIP's authors worded them, have how many
+# byte-pair tokens.
+NAME_LENGTHS: Mapping[int, int] = types.MappingProxyType(
+    {1: 246, 2: 508, 3: 155, 4: 49, 5: 24, 6: 9, 7: 7, 8: 1, 11: 1}
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """Everything both sides are given.
+
+    text, params: the text tower. ids, slot: `[C T]`, T its context length: SOS, context
+    slots, name, ".", EOS, zeros. eos: `[C]`. context: `[L W]`, where training starts.
+    """
+
+    text: TextConfig
+    params: dict
+    ids: np.ndarray
+    slot: np.ndarray
+    eos: np.ndarray
+    context: np.ndarray
+
+    @property
+    def classes(self) -> int:
+        """C."""
+        return len(self.ids)
+
+
+def name_lengths(classes: int, seed: int) -> Int[np.ndarray, "C"]:
+    """Tokens of each name: evenly spaced quantiles of ImageNet's, in random order."""
+    all_lengths = np.repeat(list(NAME_LENGTHS), list(NAME_LENGTHS.values()))
+    place = (np.arange(classes) + 0.5) / classes
+    lengths = np.quantile(all_lengths, place, method="inverted_cdf")
+    return np.random.default_rng(seed).permutation(lengths)
+
+
+def make_problem(text: TextConfig, joint: int, classes: int, seed: int) -> Problem:
+    """Random weights, random name tokens, and a random context to start from."""
+    rng = np.random.default_rng(seed)
+    lengths = name_lengths(classes, seed)
+    ids = np.zeros((classes, text.context_length), np.int32)
+    slot = np.full_like(ids, -1)
+    ids[:, 0] = text.eos_token_id - 1
+    slot[:, 1 : 1 + CONTEXT] = np.arange(CONTEXT)
+    eos = 1 + CONTEXT + lengths + 1
+    for row, length in enumerate(lengths):
+        name = slice(1 + CONTEXT, 1 + CONTEXT + length)
+        ids[row, name] = rng.integers(2, text.eos_token_id - 1, length)
+        ids[row, name.stop] = 1  # "."
+        ids[row, eos[row]] = text.eos_token_id
+    context = 0.02 * rng.standard_normal((CONTEXT, text.tower.width))
+    params = init_text(text, joint, jax.random.key(seed))
+    return Problem(text, params, ids, slot, eos, context.astype(np.float32))
+
+
+def make_frozen(problem: Problem, method: str) -> Frozen:
+    """What our training step reads, on the device."""
+    layout = make_layout(problem.ids, problem.slot, problem.eos, class_specific=False)
+    layouts = dict.fromkeys(branches(method), layout)
+    return jax.device_put(Frozen(problem.params, jnp.float32(SCALE), layouts))
+
+
+def make_prompts(problem: Problem, method: str) -> dict:
+    """The prompts our training starts from; both branches start alike."""
+    return {
+        branch: {"context": jnp.array(problem.context)} for branch in branches(method)
+    }
+
+
+def branches(method: str) -> tuple[str, ...]:
+    """The prompts a method learns."""
+    negative = METHODS[method].negative
+    return ("positive", "negative") if negative else ("positive",)
+
+
+def make_setup(problem: Problem, method: str, optim: OptimConfig | None = None):
+    """What our training step is compiled for, with the method's own recipe."""
+    return StepSetup(
+        text=problem.text,
+        classes=problem.classes,
+        method=METHODS[method],
+        optim=optim or METHOD_OPTIM[method],
+        fdbpl=FdbplConfig(),
+        label="mr",
+        steps_per_epoch=25,
+    )
+
+
+def make_batches(
+    classes: int, joint: int, steps: int, batch: int, seed: int
+) -> RegionBatch:
+    """Random rows of a RIL table, on the host, with a leading axis of steps."""
+    rng = np.random.default_rng(seed)
+    kept = min(KEPT, classes)
+    feature = _normalised(rng.standard_normal((steps, batch, joint)))
+    score = rng.standard_normal((steps, batch, classes))
+    index = np.argsort(-score, axis=-1)[..., :kept]
+    prob = np.exp(np.take_along_axis(score, index, -1) * 3)
+    return RegionBatch(
+        feature=feature.astype(np.float16),
+        label=rng.integers(classes, size=(steps, batch)).astype(np.int32),
+        label_index=index.astype(np.int32),
+        label_prob=(prob / prob.sum(-1, keepdims=True)).astype(np.float16),
+        entropy=rng.uniform(0, np.log(classes), (steps, batch)).astype(np.float32),
+    )
+
+
+def _normalised(x: Float[np.ndarray, "*N D"]) -> Float[np.ndarray, "*N D"]:
+    return x / np.linalg.norm(x, axis=-1, keepdims=True)

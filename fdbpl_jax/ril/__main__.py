@@ -1,0 +1,168 @@
+"""RIL tables by hand: `python -m fdbpl_jax.ril build|verify|show`.
+
+build --dataset=caltech101 --data_root=DATA --path=TABLE --student=… --teacher=…
+verify TABLE
+show TABLE
+"""
+
+import sys
+from pathlib import Path
+
+from absl import flags, logging
+
+from fdbpl_jax.cli import run_app
+from fdbpl_jax.clip.model import load_clip
+from fdbpl_jax.config import CropConfig, RilConfig
+from fdbpl_jax.data.datasets import load_dataset
+from fdbpl_jax.data.splits import few_shot, subset
+from fdbpl_jax.data.types import Dataset, Example
+from fdbpl_jax.errors import UserError, unknown_name
+from fdbpl_jax.ril.build import build_table, plan_spec
+from fdbpl_jax.ril.show import describe
+from fdbpl_jax.ril.verify import verify_table
+from fdbpl_jax.shapes.dataset import load_shapes
+from fdbpl_jax.shapes.pair import embedded
+from fdbpl_jax.shapes.world import TASKS
+
+_CROP = CropConfig()
+
+_PATH = flags.DEFINE_string("path", "", "The table: a folder, or a URL like gs://….")
+_DATASET = flags.DEFINE_string("dataset", "shapes-negative", "Whose training images.")
+_DATA_ROOT = flags.DEFINE_string("data_root", "", "The folder that holds the data.")
+_STUDENT = flags.DEFINE_string("student", "", "Directory or hub id; or the embedded.")
+_TEACHER = flags.DEFINE_string("teacher", "", "Directory or hub id; or the embedded.")
+_FEATURES = flags.DEFINE_bool("features", True, "Store the student's features.")
+_SUBSET = flags.DEFINE_string("subset", "base", "Classes: base, new or all.")
+_SHOTS = flags.DEFINE_integer("shots", 16, "Images a class; 0: all.")
+_SEEDS = flags.DEFINE_list("seeds", "1,2,3", "Whose few-shot images it serves.")
+_REGIONS = flags.DEFINE_integer("regions", 50, "M an image; the paper stores 500.")
+_KEEP = flags.DEFINE_integer("keep", 0, "K; 0: 20, or all if there are fewer.")
+_RIL_SEED = flags.DEFINE_integer("ril_seed", 0, "Of the boxes and flips.")
+_SCALE = flags.DEFINE_list("scale", list(map(str, _CROP.scale)), "Share of the area.")
+_RATIO = flags.DEFINE_list("ratio", list(map(str, _CROP.ratio)), "Width / height.")
+_FLIP = flags.DEFINE_float("flip", _CROP.flip, "Probability of mirroring.")
+_BATCH = flags.DEFINE_integer("batch_size", 128, "Regions computed at once.", 1)
+_WORKERS = flags.DEFINE_integer("workers", 0, "Threads; 0: one a processor.", 0)
+_SHARD = flags.DEFINE_string("shard", "0/1", "index/count: every count-th block only.")
+
+_COMMANDS = ("build", "verify", "show")
+
+
+def _build() -> None:
+    dataset = _dataset()
+    examples = _examples(dataset)
+    teacher = load_clip(_TEACHER.value or str(embedded("teacher")))
+    student = None
+    if _FEATURES.value:
+        student = load_clip(_STUDENT.value or str(embedded("student")))
+    settings = RilConfig(
+        keep=_KEEP.value,
+        seed=_RIL_SEED.value,
+        crop=CropConfig(_pair("scale"), _pair("ratio"), _FLIP.value),
+    )
+    chosen = subset(dataset, _SUBSET.value)
+    spec = plan_spec(chosen, examples, teacher, student, settings, _REGIONS.value)
+    report = build_table(
+        _path(), spec, dataset.root, teacher, student,
+        batch_size=_BATCH.value, workers=_WORKERS.value, shard=_shard(),
+    )  # fmt: skip
+    rate = report.regions_built / report.seconds
+    logging.info(
+        "RIL table '%s': %d of its %d regions made in %.1f s, %.0f regions/s",
+        *(_path(), report.regions_built, report.regions, report.seconds, rate),
+    )
+
+
+def _dataset() -> Dataset:
+    if _DATASET.value in TASKS:
+        return load_shapes(_DATASET.value, Path(_DATA_ROOT.value or "runs/shapes"))
+    if not _DATA_ROOT.value:
+        raise UserError(
+            f"data set '{_DATASET.value}' needs --data_root",
+            "Set it to the folder that holds the data sets.",
+        )
+    return load_dataset(_DATASET.value, Path(_DATA_ROOT.value))
+
+
+def _examples(dataset: Dataset) -> list[Example]:
+    """The training images of all seeds together, of the classes asked for."""
+    if not _SHOTS.value:
+        return list(subset(dataset, _SUBSET.value).train)
+    drawn = {
+        example
+        for seed in _numbers("seeds", int)
+        for example in subset(
+            few_shot(dataset, _SHOTS.value, seed), _SUBSET.value
+        ).train
+    }
+    return sorted(drawn, key=lambda example: example.path)
+
+
+def _numbers(flag: str, kind: type) -> tuple:
+    try:
+        return tuple(kind(text) for text in flags.FLAGS[flag].value)
+    except ValueError as error:
+        raise UserError(f"--{flag} is {','.join(flags.FLAGS[flag].value)}") from error
+
+
+def _pair(flag: str) -> tuple[float, float]:
+    values = _numbers(flag, float)
+    if len(values) != 2 or not 0 < values[0] <= values[1]:
+        raise UserError(
+            f"--{flag} is {values}", "Give two positive numbers, the lower one first."
+        )
+    return values
+
+
+def _shard() -> tuple[int, int]:
+    index, _, count = _SHARD.value.partition("/")
+    if index.isdecimal() and count.isdecimal() and int(index) < int(count):
+        return int(index), int(count)
+    raise UserError(
+        f"--shard is '{_SHARD.value}'", "Give index/count, such as 0/4 to 3/4."
+    )
+
+
+def _path() -> str:
+    if not _PATH.value:
+        raise UserError("no table is named", "Give its folder: --path=FOLDER.")
+    return _PATH.value
+
+
+def _verify() -> None:
+    found = verify_table(_path())
+    print(
+        f"OK: {found.images} images, {found.regions} regions, {found.arrays} arrays, "
+        f"features of {found.students} students"
+    )
+
+
+def _show() -> None:
+    print(describe(_path()))
+
+
+def _words(argv: list[str]) -> list[str]:
+    """Takes the command, and for verify and show the table, out of `argv`."""
+    words = []
+    while len(argv) > 1 and not argv[1].startswith("-") and len(words) < 2:
+        words.append(argv.pop(1))
+    return words
+
+
+def main() -> None:
+    """Runs the command that `sys.argv` names."""
+    words = _words(sys.argv)
+    commands = dict(zip(_COMMANDS, (_build, _verify, _show), strict=True))
+
+    def command() -> None:
+        if not words or words[0] not in commands:
+            raise unknown_name("command", words[0] if words else "", _COMMANDS)
+        if len(words) > 1:
+            _PATH.value = words[1]
+        commands[words[0]]()
+
+    run_app(command)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""Reads a whole table and says whether it can be trusted."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from fdbpl_jax.errors import UserError
+from fdbpl_jax.ril import manifest, store
+from fdbpl_jax.ril.manifest import feature_name
+from fdbpl_jax.ril.table import Table, open_table
+
+_SUM = 5e-3  # what rounding to float16 may do to Σ kept, or to the norm of a feature
+
+
+@dataclasses.dataclass(frozen=True)
+class VerifyReport:
+    """What was found whole."""
+
+    images: int
+    regions: int
+    arrays: int
+    students: int
+
+
+def verify_table(path: str | Path) -> VerifyReport:
+    """Reads every chunk of every array, and checks that its values can be.
+
+    TensorStore compares the check sum of each chunk as it decodes it. Beyond that,
+    boxes must lie inside their images, labels be classes, different and most probable
+    first, probabilities be some, entropies lie in [0, log C], features have norm 1.
+
+    Raises:
+      UserError: the first damage, naming the file or the row.
+    """
+    table = open_table(path, "")
+    students = manifest.students(table.folder)
+    tables = [table] + [open_table(path, student) for student in students]
+    block = store.block_of(table.arrays["box"])
+    images = len(table.spec.images)
+    for first in range(0, images, block):
+        rows = np.arange(first, min(first + block, images))
+        _check_block(table, rows, list(table.arrays), _label_problem)
+        for of_student in tables[1:]:
+            name = feature_name(of_student.student)
+            _check_block(of_student, rows, [name], _feature_problem)
+    return VerifyReport(
+        images,
+        images * table.spec.regions,
+        len(table.arrays) + len(students),
+        len(students),
+    )
+
+
+Problem = Callable[[Table, np.ndarray, dict[str, np.ndarray]], tuple[str, np.ndarray]]
+
+
+def _check_block(
+    table: Table, rows: np.ndarray, names: list[str], problem: Problem
+) -> None:
+    found = table.read(names, rows, np.arange(table.spec.regions))
+    what, bad = problem(table, rows, found)
+    if bad.any():
+        row, slot = np.argwhere(bad)[0]
+        raise UserError(
+            f"RIL table '{table.path}': {what} in region {slot} of image {rows[row]} "
+            f"('{table.spec.images[rows[row]].path}')",
+            "The file was changed, or written by another program: delete the table's "
+            "folder and build it again.",
+        )
+
+
+def _label_problem(
+    table: Table, rows: np.ndarray, found: dict[str, np.ndarray]
+) -> tuple[str, np.ndarray]:
+    """The first kind of damage there is, and [n M] where; none if nowhere."""
+    classes = len(table.spec.class_names)
+    size = np.array([table.spec.images[row].size for row in rows], np.int64)
+    box = found["box"].astype(np.int64)
+    index, prob = found["label_index"], found["label_prob"].astype(np.float32)
+    entropy = found["entropy"]
+    outside = (box[..., :2] + box[..., 2:] > size[:, None]).any(-1)
+    order = np.sort(index, axis=-1)
+    problems = {
+        "a box outside the image": outside | (box[..., 2:] < 1).any(-1),
+        f"a label that is none of the {classes} classes": (index >= classes).any(-1),
+        "a label twice": (order[..., 1:] == order[..., :-1]).any(-1),
+        "a probability outside [0, 1]": ~((prob >= 0) & (prob <= 1)).all(-1),
+        "labels that are not the most probable first": (np.diff(prob) > 0).any(-1),
+        "probabilities that sum to more than 1": prob.sum(-1) > 1 + _SUM,
+        "an entropy outside [0, log C]": ~(
+            (entropy >= -1e-4) & (entropy <= math.log(classes) + 1e-4)
+        ),
+    }
+    return _first(problems)
+
+
+def _feature_problem(
+    table: Table, rows: np.ndarray, found: dict[str, np.ndarray]
+) -> tuple[str, np.ndarray]:
+    feature = found[feature_name(table.student)].astype(np.float32)
+    norm = np.linalg.norm(feature, axis=-1)
+    return _first({"a feature that has not norm 1": ~(np.abs(norm - 1) < _SUM)})
+
+
+def _first(problems: dict[str, np.ndarray]) -> tuple[str, np.ndarray]:
+    for what, bad in problems.items():
+        if bad.any():
+            return what, bad
+    return "", np.zeros((0, 0), bool)
