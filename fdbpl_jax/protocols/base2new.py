@@ -4,6 +4,7 @@ For each data set: test features → RIL table → cells; then one report.
 """
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -88,7 +89,8 @@ def run(config: RunConfig, workdir: Path, command: str) -> Sequence[results.Row]
     for dataset in datasets:
         found.append(prepare(config, dataset, student, teacher, workdir))
         cells += [*found[-1].untrained, *_run_cells(config, found[-1], workdir)]
-    rows = results.summarise(cells)
+    planned = itertools.product(config.data.datasets, config.methods, config.seeds)
+    rows = results.summarise(cells, [cell.key for cell in cells] + list(planned))
     facts = report.RunFacts(
         protocol="base2new",
         command=command,

@@ -45,8 +45,6 @@ _BATCH = flags.DEFINE_integer("batch_size", 128, "Regions computed at once.", 1)
 _WORKERS = flags.DEFINE_integer("workers", 0, "Threads; 0: one a processor.", 0)
 _SHARD = flags.DEFINE_string("shard", "0/1", "index/count: every count-th block only.")
 
-_COMMANDS = ("build", "verify", "show")
-
 
 def _build() -> None:
     dataset = _dataset()
@@ -141,25 +139,25 @@ def _show() -> None:
     print(describe(_path()))
 
 
-def _words(argv: list[str]) -> list[str]:
-    """Takes the command, and for verify and show the table, out of `argv`."""
+def _command(argv: list[str]) -> str:
+    """Takes the command out of `argv`; a word after it becomes --path."""
     words = []
     while len(argv) > 1 and not argv[1].startswith("-") and len(words) < 2:
         words.append(argv.pop(1))
-    return words
+    if len(words) > 1:
+        argv.insert(1, f"--path={words[1]}")
+    return words[0] if words else ""
 
 
 def main() -> None:
     """Runs the command that `sys.argv` names."""
-    words = _words(sys.argv)
-    commands = dict(zip(_COMMANDS, (_build, _verify, _show), strict=True))
+    name = _command(sys.argv)
+    commands = {"build": _build, "verify": _verify, "show": _show}
 
     def command() -> None:
-        if not words or words[0] not in commands:
-            raise unknown_name("command", words[0] if words else "", _COMMANDS)
-        if len(words) > 1:
-            _PATH.value = words[1]
-        commands[words[0]]()
+        if name not in commands:
+            raise unknown_name("command", name, commands)
+        commands[name]()
 
     run_app(command)
 

@@ -112,8 +112,8 @@ def check_space(folder: ts.KvStore, need: int) -> None:
     free = shutil.disk_usage(local).free
     if need > free:
         raise UserError(
-            f"RIL table '{folder.path}' needs up to {need / 1e6:,.0f} MB more, and "
-            f"{free / 1e6:,.0f} MB are free there",
+            f"RIL table '{folder.path}' needs up to {need / 1e6:,.1f} MB more, and "
+            f"{free / 1e6:,.1f} MB are free there",
             "Free some space, choose another folder, or store fewer regions (regions) "
             "or labels (keep).",
         )

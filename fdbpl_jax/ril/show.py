@@ -2,6 +2,7 @@
 
 from pathlib import Path, PurePosixPath
 
+import jax.numpy as jnp
 import numpy as np
 
 from fdbpl_jax.data.types import prompt_name
@@ -80,8 +81,8 @@ def _sizes(table: Table) -> str:
 
 
 def _weights(table: Table, entropy: np.ndarray) -> str:
-    weight = information_weight(entropy, len(table.spec.class_names))
-    counts, edges = np.histogram(np.asarray(weight), bins=_BINS, range=(0, 1))
+    weight = _weight(table, entropy)
+    counts, edges = np.histogram(weight, bins=_BINS, range=(0, 1))
     lines = [
         f"information weight w of {entropy.size} regions, mean {weight.mean():.3f}"
     ]
@@ -91,8 +92,13 @@ def _weights(table: Table, entropy: np.ndarray) -> str:
     return "\n".join(lines)
 
 
+def _weight(table: Table, entropy: np.ndarray) -> np.ndarray:
+    classes = len(table.spec.class_names)
+    return np.asarray(information_weight(jnp.asarray(entropy), classes))
+
+
 def _agreement(table: Table, best: np.ndarray) -> str:
-    """How often the teacher's first label is the class that the image's folder names."""
+    """How often the teacher's first label is what the image's folder is called."""
     spec = table.spec
     words = {prompt_name(name).casefold(): c for c, name in enumerate(spec.class_names)}
     folders = [prompt_name(PurePosixPath(i.path).parent.name) for i in spec.images]
@@ -110,9 +116,7 @@ def _agreement(table: Table, best: np.ndarray) -> str:
 def _rows(table: Table, found: dict[str, np.ndarray]) -> str:
     lines = ["example regions (top, left, height, width; kept labels)"]
     images = len(table.spec.images)
-    weight = np.asarray(
-        information_weight(found["entropy"], len(table.spec.class_names))
-    )
+    weight = _weight(table, found["entropy"])
     for row in np.linspace(0, images - 1, min(_EXAMPLES, images)).astype(int):
         box = ", ".join(str(value) for value in found["box"][row, 0])
         mirrored = " mirrored" if found["flip"][row, 0] else ""

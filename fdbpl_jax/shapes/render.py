@@ -18,8 +18,8 @@ _STRIPE_ANGLES = {
     "upright striped": (0.0,),
     "slanted striped": (45.0, -45.0),
 }
-_PIXEL_NOISE = 18.0  # standard deviation, in grey levels
-_COLOUR_CAST = 42.0  # the most that the light shifts a channel
+_PIXEL_NOISE = 28.0  # standard deviation, in grey levels
+_COLOUR_CAST = 48.0  # the most that the light shifts a channel
 _MARKS = (4, 10)  # distractor marks a picture, at least and at most
 
 
@@ -52,7 +52,7 @@ def draw_scene(
         _draw_mark(canvas, rng, rows, columns)
     if look is not None:
         _draw_object(canvas, look, rng, rows, columns)
-    for _ in range(int(rng.integers(0, 3))):  # some lie in front
+    for _ in range(int(rng.integers(1, 5))):  # some lie in front
         _draw_mark(canvas, rng, rows, columns)
     canvas += rng.uniform(-_COLOUR_CAST, _COLOUR_CAST, 3).astype(np.float32)
     canvas += _PIXEL_NOISE * rng.standard_normal(canvas.shape, dtype=np.float32)
@@ -96,7 +96,7 @@ def _draw_object(
     columns: np.ndarray,
 ) -> None:
     size = len(rows)
-    radius = size * rng.uniform(0.42, 0.68) / 2
+    radius = size * rng.uniform(0.34, 0.6) / 2
     x, y = rng.uniform(radius, size - radius, 2)
     tilt = np.deg2rad(rng.uniform(-10, 10))
     dx, dy = columns - x, rows - y
@@ -112,9 +112,9 @@ def _draw_object(
 def _two_tones(colour: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """The object's colour, and the light or dark tone between its stripes or dots."""
     bits = np.array(world.COLOURS[colour], np.float32)
-    strength = rng.uniform(32, 100)
+    strength = rng.uniform(26, 85)
     main = 127.5 + (2 * bits - 1) * strength + rng.uniform(-18, 18, 3)
-    tone = 127.5 + rng.choice((-1.0, 1.0)) * rng.uniform(60, 100)
+    tone = 127.5 + rng.choice((-1.0, 1.0)) * rng.uniform(40, 95)
     return main, 0.3 * main + 0.7 * tone
 
 
@@ -137,7 +137,7 @@ def _texture(
     texture: str, u: np.ndarray, v: np.ndarray, rng: np.random.Generator
 ) -> Bool[np.ndarray, "H W"]:
     """True where the object shows its own colour."""
-    period = rng.uniform(7.0, 10.0)
+    period = rng.uniform(6.0, 9.0)
     phase = rng.uniform(0, 2 * np.pi, 2)
     wave = 2 * np.pi / period
     if texture == "solid":

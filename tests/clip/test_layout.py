@@ -36,6 +36,11 @@ def test_equal_ids_with_different_slots_are_not_shared():
     np.testing.assert_array_equal(found.prefix_ids, [12, 1])
 
 
+def test_context_tokens_in_another_order_are_not_shared():
+    found = layout([[12, 0, 0, 13]] * 2, [[-1, 0, 1, -1], [-1, 1, 0, -1]], [3, 3])
+    np.testing.assert_array_equal(found.prefix_ids, [12])
+
+
 def test_an_id_at_a_slot_is_only_a_placeholder():
     found = layout([[12, 1, 4, 13], [12, 2, 5, 13]], [[-1, 0, -1, -1]] * 2, [3, 3])
     assert len(found.prefix_ids) == 2

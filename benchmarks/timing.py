@@ -1,0 +1,114 @@
+"""Timing in turns, and what the machine was meanwhile."""
+
+import dataclasses
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+SLOW = 20.0  # seconds; a run that takes longer is repeated only so many times:
+SLOW_REPEATS = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Side:
+    """One of the things compared.
+
+    name: in the tables. run: does `steps` steps and returns when they are done.
+    compile_seconds: what it took to make `run`.
+    """
+
+    name: str
+    run: Callable[[], None]
+    steps: int = 1
+    compile_seconds: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Timing:
+    """What was measured of a side: `wall` and `cpu` are seconds a step of each repeat.
+
+    cpu is summed over the threads of this process: with wall it tells whether the cores
+    were there for us.
+    """
+
+    name: str
+    steps: int
+    compile_seconds: float
+    warm_up: float
+    wall: tuple[float, ...]
+    cpu: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """Median wall seconds a step."""
+        return statistics.median(self.wall)
+
+
+def in_turns(
+    sides: Sequence[Side], repeats: int, log: Callable[[str], None]
+) -> list[Timing]:
+    """Runs each side once untimed, then all of them round after round.
+
+    Whatever slows the machine for a while so falls on every side, not on one. A side
+    that is slow to warm up takes part in the first rounds only.
+    """
+    measured: list[list[tuple[float, float]]] = [[_once(side)] for side in sides]
+    for turn in range(repeats):
+        for side, seconds in zip(sides, measured, strict=True):
+            rounds = min(repeats, SLOW_REPEATS) if seconds[0][0] > SLOW else repeats
+            if turn < rounds:
+                seconds.append(_once(side))
+                log(
+                    f"  {turn + 1}/{rounds} {seconds[-1][0]:9.3f} s a step  {side.name}"
+                )
+    return [
+        Timing(
+            name=side.name,
+            steps=side.steps,
+            compile_seconds=side.compile_seconds,
+            warm_up=seconds[0][0],
+            wall=tuple(wall for wall, _ in seconds[1:]),
+            cpu=tuple(cpu for _, cpu in seconds[1:]),
+        )
+        for side, seconds in zip(sides, measured, strict=True)
+    ]
+
+
+def _once(side: Side) -> tuple[float, float]:
+    """Wall and CPU seconds a step of one run."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    side.run()
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    return wall / side.steps, cpu / side.steps
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def machine() -> dict[str, str]:
+    """Processor, system and versions, as the tables name them."""
+    names = ("jax", "flax", "torch", "transformers")
+    return {
+        "cpu": f"{_cpu_model()}, {cores()} cores",
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in names},
+    }
+
+
+def load() -> float:
+    """Processes running or waiting, averaged over the last minute."""
+    return round(os.getloadavg()[0], 2)
+
+
+def _cpu_model() -> str:
+    table = Path("/proc/cpuinfo")
+    lines = table.read_text().splitlines() if table.exists() else []
+    models = [line.split(":", 1)[1] for line in lines if line.startswith("model name")]
+    return models[0].strip() if models else platform.machine()

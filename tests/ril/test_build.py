@@ -1,0 +1,353 @@
+import dataclasses
+import shutil
+from collections import Counter, namedtuple
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from fdbpl_jax.clip.model import image_features, text_features
+from fdbpl_jax.config import CropConfig, RilConfig
+from fdbpl_jax.errors import UserError
+from fdbpl_jax.ril import compute, crops, ledger, manifest, store
+from fdbpl_jax.ril.blocks import fixed_batch
+from fdbpl_jax.ril.build import add_features, build_table, ensure_table, plan_spec
+from fdbpl_jax.ril.regions import crop_region, draw_regions
+from fdbpl_jax.ril.table import open_table
+from fdbpl_jax.ril.verify import verify_table
+
+
+def contents(table):
+    return {name: array.read().result() for name, array in table.arrays.items()}
+
+
+def files(path):
+    return {
+        file.relative_to(path).as_posix(): file.read_bytes()
+        for file in path.rglob("*")
+        if file.is_file()
+    }
+
+
+@pytest.fixture
+def copy(built, tmp_path):
+    return shutil.copytree(built, tmp_path / "copy")
+
+
+def test_rows_are_what_teacher_and_student_say(table, dataset, spec, teacher, student):
+    found = contents(table)
+    texts = [dataset.template.format(name) for name in spec.class_names]
+    text = np.asarray(text_features(teacher, texts), np.float64)
+    for row in (0, 17, 39):
+        record = spec.images[row]
+        slots = range(spec.regions)
+        box, flip = draw_regions(spec.crop, 0, record.hash, record.size, slots)
+        np.testing.assert_array_equal(found["box"][row], box)
+        np.testing.assert_array_equal(found["flip"][row], flip)
+        image = Image.open(dataset.root / record.path).convert("RGB")
+
+        def cut(size, image=image, box=box, flip=flip):
+            pairs = zip(box, flip, strict=True)
+            return np.stack([crop_region(image, b, bool(f), size) for b, f in pairs])
+
+        seen = np.asarray(image_features(teacher, cut(teacher.image.size)), np.float64)
+        whole = np.exp(spec.temperature * seen @ text.T)
+        whole /= whole.sum(-1, keepdims=True)
+        order = np.argsort(-whole, axis=-1)[:, : spec.keep]
+        np.testing.assert_array_equal(found["label_index"][row], order)
+        kept = np.take_along_axis(whole, order, axis=-1)
+        np.testing.assert_allclose(found["label_prob"][row], kept, atol=1e-3)
+        entropy = -(whole * np.log(whole + 1e-6)).sum(-1)
+        np.testing.assert_allclose(found["entropy"][row], entropy, atol=1e-4)
+        own = np.asarray(image_features(student, cut(student.image.size)))
+        feature = found[f"feature/{student.fingerprint}"][row]
+        np.testing.assert_allclose(feature, own, atol=1e-3)
+
+
+def test_spec_says_what_the_table_was_made_from(table, spec, dataset, teacher, student):
+    assert table.spec == spec
+    assert [image.path for image in spec.images] == sorted(
+        e.path for e in dataset.train
+    )
+    assert spec.temperature == pytest.approx(np.exp(4.5), rel=1e-5)
+    assert (spec.teacher, spec.student) == (teacher.fingerprint, student.fingerprint)
+    assert spec.feature_width == 10
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [(RilConfig(), 6), (RilConfig(keep=2), 2), (RilConfig(label="full"), 6)],
+)
+def test_keep_follows_the_settings(dataset, teacher, settings, expected):
+    few = dataset.train[:2]
+    assert plan_spec(dataset, few, teacher, None, settings, 1).keep == expected
+
+
+def test_keeping_more_labels_than_classes_is_refused(dataset, teacher):
+    with pytest.raises(UserError, match=r"7 labels .* of 6 classes"):
+        plan_spec(dataset, dataset.train[:2], teacher, None, RilConfig(keep=7), 1)
+
+
+def test_sizes_are_of_upright_images(tmp_path, dataset, teacher):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn
+    Image.new("RGB", (30, 20)).save(tmp_path / "turned.jpg", exif=exif)
+    turned = dataclasses.replace(dataset, root=tmp_path)
+    example = dataclasses.replace(dataset.train[0], path="turned.jpg")
+    spec = plan_spec(turned, [example], teacher, None, RilConfig(), 1)
+    assert spec.images[0].size == (30, 20)
+
+
+def test_rows_do_not_depend_on_other_images(tmp_path, table, dataset, teacher, student):
+    few = [dataset.train[i] for i in (33, 2, 17, 8, 25)]
+    spec = plan_spec(dataset, few, teacher, student, RilConfig(keep=4), 6)
+    assert spec == plan_spec(dataset, few[::-1], teacher, student, RilConfig(keep=4), 6)
+    build_table(tmp_path / "few", spec, dataset.root, teacher, student)
+    alone = contents(open_table(tmp_path / "few"))
+    place = {image.path: row for row, image in enumerate(table.spec.images)}
+    rows = [place[image.path] for image in spec.images]
+    for name, value in contents(table).items():
+        if name in ("box", "flip", "label_index"):
+            np.testing.assert_array_equal(alone[name], value[rows])
+        else:
+            np.testing.assert_allclose(alone[name], value[rows], atol=2e-3)
+
+
+def test_batches_have_one_shape_and_images_are_decoded_once(
+    tmp_path, monkeypatch, dataset, spec, teacher, student
+):
+    shapes, decoded = set(), Counter()
+
+    def features(clip, pixels):
+        shapes.add((clip.name, pixels.shape))
+        return image_features(clip, pixels)
+
+    def read(root, path):
+        decoded[path] += 1
+        return Image.open(root / path).convert("RGB")
+
+    monkeypatch.setattr(compute, "image_features", features)
+    monkeypatch.setattr(crops, "read_image", read)
+    build_table(tmp_path / "t", spec, dataset.root, teacher, student, batch_size=40)
+    assert {shape[0] for _, shape in shapes} == {32}  # 96 regions a block in 3
+    assert len(shapes) == 2
+    assert set(decoded.values()) == {2}  # once more to see that it can be
+
+
+def test_batch_leaves_little_empty():
+    assert fixed_batch(128, 96) == 96
+    assert fixed_batch(128, 1000) == 128
+    assert fixed_batch(128, 16_000) == 128
+    assert fixed_batch(128, 800) == 120
+    assert fixed_batch(3, 800) == 3
+
+
+def test_shards_make_one_table(tmp_path, built, dataset, spec, teacher, student):
+    path = tmp_path / "t"
+    first = build_table(path, spec, dataset.root, teacher, student, shard=(0, 2))
+    assert first.regions_built == (16 + 8) * 6
+    with pytest.raises(UserError, match="no finished RIL table"):
+        open_table(path)
+    second = build_table(path, spec, dataset.root, teacher, student, shard=(1, 2))
+    assert (second.regions_built, second.regions) == (16 * 6, 40 * 6)
+    assert files(path) == files(built)
+
+
+FIELDS = {
+    "dataset": "others",
+    "class_names": ("bee", "ant", "cow", "dog", "emu", "fox"),
+    "template": "{} texture.",
+    "teacher": "another",
+    "temperature": 100.0,
+    "student": "another",
+    "feature_width": 11,
+    "crop": CropConfig(flip=0.0),
+    "seed": 1,
+    "regions": 7,
+    "keep": 5,
+}
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_going_on_with_another_spec_is_refused(tmp_path, spec, field):
+    folder = store.open_folder(tmp_path / "t")
+    ledger.begin(folder, spec)
+    ledger.begin(folder, spec)
+    other = dataclasses.replace(spec, **{field: FIELDS[field]})
+    words = {"class_names": "classes in another order: class 0 is 'ant', not 'bee'"}
+    with pytest.raises(UserError, match=words.get(field, field)):
+        ledger.begin(folder, other)
+
+
+def test_going_on_with_other_images_is_refused(tmp_path, spec):
+    folder = store.open_folder(tmp_path / "t")
+    ledger.begin(folder, spec)
+    fewer = dataclasses.replace(spec, images=spec.images[1:])
+    with pytest.raises(UserError, match=r"images: 1 are not in both: ant/000.jpg"):
+        ledger.begin(folder, fewer)
+    changed = dataclasses.replace(spec.images[0], hash="0" * 64)
+    other = dataclasses.replace(spec, images=(changed, *spec.images[1:]))
+    with pytest.raises(UserError, match=r"1 have changed since: ant/000.jpg"):
+        ledger.begin(folder, other)
+    turned = dataclasses.replace(spec, images=spec.images[::-1])
+    with pytest.raises(UserError, match="same images in another order"):
+        ledger.begin(folder, turned)
+
+
+def test_building_over_a_finished_table_of_another_spec_is_refused(
+    copy, dataset, spec, teacher, student
+):
+    other = dataclasses.replace(spec, seed=1)
+    with pytest.raises(UserError, match="holds a RIL table with seed 0, not 1"):
+        build_table(copy, other, dataset.root, teacher, student)
+
+
+def test_arrays_without_a_manifest_are_not_built_on(
+    copy, dataset, spec, teacher, student
+):
+    (copy / manifest.MANIFEST).unlink()
+    with pytest.raises(UserError, match="no manifest"):
+        build_table(copy, spec, dataset.root, teacher, student)
+
+
+@pytest.mark.parametrize("array", ["label_prob", "box", "feature"])
+def test_a_lost_shard_is_made_again_as_it_was(
+    copy, built, monkeypatch, dataset, spec, teacher, student, array
+):
+    name = f"feature/{student.fingerprint}" if array == "feature" else array
+    (copy / name / "c/1/0/0").unlink()
+    used = set()
+
+    def features(clip, pixels):
+        used.add(clip.fingerprint)
+        return image_features(clip, pixels)
+
+    monkeypatch.setattr(compute, "image_features", features)
+    report = build_table(copy, spec, dataset.root, teacher, student)
+    assert report.regions_built == 16 * 6
+    assert used == {student.fingerprint if array == "feature" else teacher.fingerprint}
+    assert files(copy) == files(built)
+
+
+def test_a_finished_table_is_left_alone(copy, dataset, spec, teacher, student):
+    before = {file: file.stat().st_mtime_ns for file in copy.rglob("*")}
+    assert build_table(copy, spec, dataset.root, teacher, student).regions_built == 0
+    table, report = ensure_table(copy, spec, dataset.root, teacher, student)
+    assert report is None
+    assert table.student == student.fingerprint
+    assert {file: file.stat().st_mtime_ns for file in copy.rglob("*")} == before
+
+
+def test_added_features_are_those_of_a_build_with_them(
+    tmp_path, built, dataset, spec, teacher, student
+):
+    bare = dataclasses.replace(spec, student="", feature_width=0)
+    path = tmp_path / "bare"
+    build_table(path, bare, dataset.root, teacher, None)
+    with pytest.raises(UserError, match="no features of student"):
+        open_table(path, student.fingerprint)
+    _, report = ensure_table(path, spec, dataset.root, teacher, student)
+    assert report.regions_built == 40 * 6
+    name = f"feature/{student.fingerprint}/c"
+    assert files(path / name) == files(built / name)
+    # Without the teacher at hand, and for one more student.
+    second = dataclasses.replace(student, fingerprint="f" * 64)
+    add_features(path, dataset.root, second)
+    assert files(path / f"feature/{'f' * 64}/c") == files(built / name)
+    assert verify_table(path).students == 2
+    assert open_table(path).student == ""
+    assert not (path / "building").exists()
+
+
+def test_ensure_builds_then_opens(tmp_path, dataset, spec, teacher, student):
+    path = tmp_path / "t"
+    table, report = ensure_table(path, spec, dataset.root, teacher, student)
+    assert report.regions_built == 40 * 6
+    assert table.spec == spec
+    few = dataset.train[3:9]
+    smaller = plan_spec(dataset, few, teacher, student, RilConfig(keep=2), 3)
+    table, report = ensure_table(path, smaller, dataset.root, teacher, student)
+    assert report is None
+    assert table.spec == spec
+    with pytest.raises(UserError, match="regions 6, fewer than 9"):
+        ensure_table(
+            path,
+            dataclasses.replace(smaller, regions=9),
+            dataset.root,
+            teacher,
+            student,
+        )
+
+
+def test_ensure_mends_a_lost_shard(copy, built, dataset, spec, teacher, student):
+    (copy / "entropy/c/0/0").unlink()
+    _, report = ensure_table(copy, spec, dataset.root, teacher, student)
+    assert report.regions_built == 16 * 6
+    assert files(copy) == files(built)
+
+
+def test_broken_images_are_listed_before_anything_is_computed(
+    tmp_path, monkeypatch, dataset, teacher, student
+):
+    root = shutil.copytree(dataset.root, tmp_path / "pictures")
+    here = dataclasses.replace(dataset, root=root)
+    spec = plan_spec(here, here.train, teacher, student, RilConfig(), 2)
+    for number in (3, 6):  # JPEGs: planning reads no more than their header
+        file = root / dataset.train[number].path
+        file.write_bytes(file.read_bytes()[:-200])
+    monkeypatch.setattr(compute, "image_features", None)
+    with pytest.raises(UserError, match=r"2 images are broken: .*003.jpg.*006.jpg|"
+                       r"2 images are broken: .*006.jpg.*003.jpg"):  # fmt: skip
+        build_table(tmp_path / "t", spec, root, teacher, student)
+
+
+def test_missing_images_are_listed_when_planning(tmp_path, dataset, teacher):
+    empty = dataclasses.replace(dataset, root=tmp_path)
+    with pytest.raises(UserError, match=r"40 images are broken: .*is missing"):
+        plan_spec(empty, empty.train, teacher, None, RilConfig(), 2)
+
+
+def test_an_image_swapped_while_building_is_noticed(
+    tmp_path, dataset, spec, teacher, student
+):
+    root = shutil.copytree(dataset.root, tmp_path / "pictures")
+    Image.new("RGB", (9, 9)).save(root / spec.images[0].path)
+    with pytest.raises(UserError, match="is 9×9 pixels, and was"):
+        build_table(tmp_path / "t", spec, root, teacher, student)
+
+
+def test_a_disk_that_cannot_hold_the_table_is_refused_at_once(
+    tmp_path, monkeypatch, dataset, spec, teacher, student
+):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(9000, 8000, 1000))
+    with pytest.raises(UserError, match=r"up to 0 MB more, and\s+0 MB are free"):
+        build_table(tmp_path / "t", spec, dataset.root, teacher, student)
+
+
+def test_a_full_disk_is_said_so(tmp_path):
+    folder = store.open_folder(tmp_path)
+    with (
+        pytest.raises(UserError, match="disk is full: 'entropy' of RIL table"),
+        store.store_errors(folder, "entropy"),
+    ):
+        raise ValueError("RESOURCE_EXHAUSTED: write: No space left on device")
+
+
+def test_a_model_that_gives_nan_is_named_with_the_image(
+    tmp_path, dataset, spec, teacher, student
+):
+    broken = jax.tree.map(lambda leaf: leaf * np.nan, student.params)
+    broken = dataclasses.replace(student, params=broken)
+    with pytest.raises(UserError, match=r"student gives a feature .* 'ant/000.jpg'"):
+        build_table(tmp_path / "t", spec, dataset.root, teacher, broken)
+
+
+def test_a_model_that_the_spec_is_not_of_is_refused(
+    tmp_path, dataset, spec, teacher, student
+):
+    with pytest.raises(UserError, match="the teacher given has fingerprint"):
+        build_table(tmp_path / "t", spec, dataset.root, student, student)
+    with pytest.raises(UserError, match="the student given has fingerprint ''"):
+        build_table(tmp_path / "t", spec, dataset.root, teacher, None)
