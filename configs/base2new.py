@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from fdbpl_jax.config import default_config
 
-SHAPES = "shapes-negative,shapes-turned"
+SHAPES = "shapes-negative,shapes-infrared"
 REAL = "caltech101,eurosat,dtd"
 
 

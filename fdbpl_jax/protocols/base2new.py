@@ -90,7 +90,8 @@ def run(config: RunConfig, workdir: Path, command: str) -> Sequence[results.Row]
         found.append(prepare(config, dataset, student, teacher, workdir))
         cells += [*found[-1].untrained, *_run_cells(config, found[-1], workdir)]
     planned = itertools.product(config.data.datasets, config.methods, config.seeds)
-    rows = results.summarise(cells, [cell.key for cell in cells] + list(planned))
+    keys = dict.fromkeys([*(cell.key for cell in cells), *planned])
+    rows = results.summarise(cells, keys)
     facts = report.RunFacts(
         protocol="base2new",
         command=command,

@@ -131,7 +131,7 @@ def _verify() -> None:
     found = verify_table(_path())
     print(
         f"OK: {found.images} images, {found.regions} regions, {found.arrays} arrays, "
-        f"features of {found.students} students"
+        f"features of {found.students} student(s)"
     )
 
 

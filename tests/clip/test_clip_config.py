@@ -23,8 +23,9 @@ def test_the_older_sections_win_with_their_own_defaults():
         "vision_config": {"hidden_size": 96, "image_size": 64},
         "vision_config_dict": None,
     }
+    ours = parse_config(hf)  # first: transformers changes the sections it is given
     expected = parse_config(transformers.CLIPConfig(**hf).to_dict())
-    assert parse_config(hf) == expected
+    assert ours == expected
     assert (expected.text.tower.width, expected.text.eos_token_id) == (768, 49407)
     assert expected.vision.image_size == 64
 

@@ -51,7 +51,7 @@ def _write_clip(path: Path, tokenizer: Path, seed: int, width: int, image: int) 
     )
     rng = np.random.default_rng(seed)
     params = jax.tree.map(
-        lambda leaf: jnp.asarray(0.3 * rng.standard_normal(leaf.shape), leaf.dtype),
+        lambda leaf: jnp.asarray(0.8 * rng.standard_normal(leaf.shape), leaf.dtype),
         param_shapes(config),
     )
     params["logit_scale"] = jnp.asarray(4.5, jnp.float32)

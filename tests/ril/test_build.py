@@ -322,7 +322,7 @@ def test_a_disk_that_cannot_hold_the_table_is_refused_at_once(
 ):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(9000, 8000, 1000))
-    with pytest.raises(UserError, match=r"up to 0 MB more, and\s+0 MB are free"):
+    with pytest.raises(UserError, match=r"up to 0.0 MB more, and 0.0 MB"):
         build_table(tmp_path / "t", spec, dataset.root, teacher, student)
 
 
