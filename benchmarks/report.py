@@ -28,8 +28,8 @@ def markdown(result: dict, timings: dict[int, list[Timing]], command: str) -> st
     lines = [
         f"`{command}`",
         "",
-        f"{result['machine']['cpu']}; Python {result['machine']['python']}, {versions}; "
-        f"load {result['load_before']} before and {result['load_after']} after.",
+        f"{result['machine']['cpu']}; Python {result['machine']['python']}, "
+        f"{versions}; load {result['load_before']} before and {result['load_after']} after.",
     ]
     for classes, measured in timings.items():
         lines += ["", f"{classes} classes:", "", *_table(measured), *_ratios(measured)]
@@ -57,7 +57,7 @@ def _ratios(timings: list[Timing]) -> list[str]:
     coop, fdbpl = (median[our_name(m, steps)] for m in ("coop", "coop+fdbpl"))
     return [
         "",
-        f"- PyTorch's CoOp step at 77 tokens takes {median[TORCH] / coop:.1f} × as long "
-        f"as ours; cut to the longest prompt, {median[TORCH_CUT] / coop:.1f} ×.",
+        f"- PyTorch's CoOp step at 77 tokens takes {median[TORCH] / coop:.1f} × "
+        f"as long as ours; cut to the longest prompt, {median[TORCH_CUT] / coop:.1f} ×.",
         f"- A FDBPL step takes {fdbpl / coop:.2f} × our CoOp step.",
     ]

@@ -3,8 +3,8 @@
     python -m benchmarks.step --out=step_benchmark
 
 The text tower of ViT-B/32 with random weights, stored image features, and all of a
-step: forward, backward and update. Needs PyTorch. Some 10 minutes on 2 cores, nearly all
-of it PyTorch's at 500 classes; `--classes=50` takes 3.
+step: forward, backward and update. Needs PyTorch. Some 10 minutes on 2 cores, nearly
+all of it PyTorch's at 500 classes; `--classes=50` takes 3.
 """
 
 import dataclasses

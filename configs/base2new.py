@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from fdbpl_jax.config import default_config
 
-SHAPES = "shapes-negative,shapes-infrared"
+SHAPES = "shapes-negative,shapes-plain"
 REAL = "caltech101,eurosat,dtd"
 
 
@@ -26,4 +26,9 @@ def get_config(datasets: str = "") -> ConfigDict:
         config.data.datasets = REAL if datasets == "all" else datasets
         return config
     config.data.datasets = datasets or SHAPES
+    # Chosen on validation images: docs/defaults.md.
+    config.optim_for.coop.lr = 0.02
+    config.optim_for.coop_kdpl.lr = 0.01
+    config.optim_for.coop_fdbpl.lr = 0.02
+    config.optim_for.coop_fdbpl_release.lr = 0.02
     return config

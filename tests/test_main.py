@@ -28,7 +28,7 @@ def call(*arguments: str) -> subprocess.CompletedProcess:
         (["--config.shot=3", "--config=configs/base2new.py"], "shot"),
         (["--config=configs/base2new.py", "--config.ril.keeep=3"], 'mean "keep"'),
         (["--config=configs/base2new.py", "--config.optim.epochs=many"], "epochs"),
-        (["--config=configs/base2new.py", "--config.methods=cop"], "Did you mean 'coop'"),
+        (["--config=configs/base2new.py", "--config.methods=cop"], "mean 'coop'"),
         (["--config=configs/base2new.py", "--config.platform=tpu"], "'tpu'"),
         (["--config=configs/base2new.py:dtd", "--config.data.root=none"], "'none'"),
         (["--config=configs/base2new.py", "--wrokdir=x"], "workdir"),

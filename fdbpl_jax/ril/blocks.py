@@ -115,7 +115,8 @@ def _claimed(
     """Claims blocks one by one, and says what is to be made of each."""
     for block in blocks:
         with contextlib.ExitStack() as stack:
-            free = stack.enter_context(claim(site.locks, block))
+            with store.store_errors(site.folder, "building"):
+                free = stack.enter_context(claim(site.locks, block))
             missing = site.missing(block) if free else []
             if not missing:
                 continue

@@ -69,7 +69,7 @@ def _sizes(table: Table) -> str:
     regions = len(table.spec.images) * table.spec.regions
     lines = ["array                 on disk   bytes a region"]
     students = manifest.students(table.folder)
-    names = [*table.arrays, *map(manifest.feature_name, students)]
+    names = dict.fromkeys([*table.arrays, *map(manifest.feature_name, students)])
     total = 0
     for name in names:
         files = (local / name).rglob("*")

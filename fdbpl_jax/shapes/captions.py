@@ -35,9 +35,7 @@ CONTEXTS = (  # what a learner may start from; each a word a token
 )
 
 
-def condition_words(
-    condition: world.Condition, rng: np.random.Generator
-) -> list[str]:
+def condition_words(condition: world.Condition, rng: np.random.Generator) -> list[str]:
     """One wording of a condition, in a random order of its parts."""
     parts = [
         (condition.negative, _NEGATIVE),
@@ -83,6 +81,7 @@ def words() -> tuple[str, ...]:
     text = [word for wording in wordings for word in wording]
     text += [pattern.replace("{", " {") for pattern in _PATTERNS + _NOTHING_PATTERNS]
     text += [look.name for look in world.looks()] + list(CONTEXTS)
+    text += ["an infrared photo of a"]  # a condition that no task asks for
     text += [task.template.replace("{}.", "") for task in world.TASKS.values()]
     found = {word for line in text for word in line.split() if "{" not in word}
     return tuple(sorted(found | {"."}))

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 from absl import app, flags, logging
 from jaxtyping import Int
@@ -39,11 +40,13 @@ def tokenize_captions(
     config = pretrain.make_config(pretrain.RECIPES["student"], len(words)).text
     flat = [caption for fitting in drawn for caption in fitting]
     ids = np.asarray(tokenizer.tokenize(words, flat, config))
-    longest = int(np.asarray(eos_position(config, ids)).max()) + 1
+    longest = int(eos_position(config, jnp.asarray(ids)).max()) + 1
     return ids[:, :longest].reshape(len(drawn), per_look, longest), len(words)
 
 
-def train_pair(out: Path, source: Path, names: list[str], steps: int, seen: int) -> None:
+def train_pair(
+    out: Path, source: Path, names: list[str], steps: int, seen: int
+) -> None:
     """Trains and saves the models called `names` under `out`."""
     merges = vocabulary.read_merges(source)
     pictures = pool.draw_pictures(seen, seed=0)

@@ -4,6 +4,7 @@ Every byte stays, so any text can be written; of the merges only those stay that
 spelling the given words uses. The words are split exactly as the full one splits them.
 """
 
+import itertools
 import json
 import os
 from collections.abc import Iterable
@@ -39,7 +40,7 @@ def used_merges(merges: Iterable[Merge], words: Iterable[str]) -> tuple[Merge, .
     used: set[Merge] = set()
     for word in words:
         parts = [*word[:-1], word[-1] + _WORD_END]
-        while pairs := [p for p in zip(parts, parts[1:], strict=False) if p in rank]:
+        while pairs := [p for p in itertools.pairwise(parts) if p in rank]:
             best = min(pairs, key=rank.__getitem__)
             used.add(best)
             parts = _merge(parts, best)

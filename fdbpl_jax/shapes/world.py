@@ -104,8 +104,6 @@ class Task:
 TASKS = {
     "shapes-plain": Task(Condition(), "a photo of a {}."),
     "shapes-negative": Task(Condition(negative=True), "a negative photo of a {}."),
-    "shapes-turned": Task(Condition(turned=True), "a turned photo of a {}."),
-    "shapes-infrared": Task(Condition(infrared=True), "an infrared photo of a {}."),
 }
 
 
@@ -147,7 +145,9 @@ def _draw_half(left: list[Look]) -> list[Look]:
 def _fits(half: list[Look], left: list[Look]) -> bool:
     if len(set(half)) < len(half) or half[-1] not in left:
         return False
-    counts = {name: collections.Counter(getattr(x, name) for x in half) for name in _MOST}
+    counts = {
+        name: collections.Counter(getattr(x, name) for x in half) for name in _MOST
+    }
     return all(max(counts[name].values()) <= most for name, most in _MOST.items())
 
 

@@ -43,7 +43,7 @@ def accuracy(
 def zero_shot(
     clip: model.Clip, task: str, template: str, per_class: int = 40, split: str = "test"
 ) -> tuple[float, float]:
-    """Base and new accuracy in per cent of hand-written prompts on a task's pictures."""
+    """Base and new accuracy, in per cent, of hand-written prompts on a task."""
     pixels, labels = draw_split(task, split, per_class, clip.image.size)
     batches = np.array_split(pixels, max(1, len(pixels) // 256))
     images = np.concatenate([model.image_features(clip, batch) for batch in batches])

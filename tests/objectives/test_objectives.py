@@ -107,7 +107,8 @@ def test_fdbpl_follows_the_paper_equation_by_equation(case):
     ) / (B * (B - 1))
     assert diff2 > 0.01  # the case does exercise the term
     loss, terms = fdbpl(batch_of(case), *texts(case), jnp.float32(SCALE), SETTINGS)
-    for name, expected in dict(pos=pos, neg=neg, diff1=diff1, diff2=diff2).items():
+    names = ("pos", "neg", "diff1", "diff2")
+    for name, expected in zip(names, (pos, neg, diff1, diff2), strict=True):
         close(terms[name], expected)
     close(loss, pos + 0.7 * neg + 0.3 * diff1 + 2.0 * diff2)
 

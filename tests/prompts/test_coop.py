@@ -82,7 +82,9 @@ def test_words_of_another_length_are_refused(clip):
 
 
 def test_a_class_name_that_does_not_fit_is_refused(clip):
-    with pytest.raises(UserError, match="red red red.*tokens; the text tower reads 77"):
+    with pytest.raises(
+        UserError, match=r"red red red.*tokens; the text tower reads 77"
+    ):
         class_layout(
             clip.tokenizer,
             clip.config.text,

@@ -1,5 +1,7 @@
 import json
+import shutil
 import string
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -15,15 +17,15 @@ from fdbpl_jax.clip.model import Clip, load_clip, save_clip
 from fdbpl_jax.config import RilConfig
 from fdbpl_jax.data.types import Dataset, Example
 from fdbpl_jax.ril.build import build_table, plan_spec
-from fdbpl_jax.ril.table import open_table
+from fdbpl_jax.ril.table import Table, open_table
 
 CLASSES = ("ant", "bee", "cow", "dog", "emu", "fox")
 REGIONS, KEEP = 6, 4
 
 
-def write_pictures(root: Path, count: int, seed: int = 0) -> tuple[Example, ...]:
+def _write_pictures(root: Path, count: int) -> tuple[Example, ...]:
     """Small pictures in class folders, of several sizes and shapes."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     examples = []
     for number in range(count):
         label = number % len(CLASSES)
@@ -85,16 +87,21 @@ def teacher(pair_dirs) -> Clip:
 
 
 @pytest.fixture(scope="session")
+def write_pictures() -> Callable[[Path, int], tuple[Example, ...]]:
+    return _write_pictures
+
+
+@pytest.fixture(scope="session")
 def dataset(tmp_path_factory) -> Dataset:
     """40 pictures: three blocks, the last one short."""
     root = tmp_path_factory.mktemp("pictures")
-    train = write_pictures(root, 40)
+    train = _write_pictures(root, 40)
     return Dataset("pictures", root, CLASSES, "a photo of a {}.", train, (), ())
 
 
 @pytest.fixture(scope="session")
 def spec(dataset, teacher, student):
-    settings = RilConfig(keep=KEEP)
+    settings = RilConfig(keep=KEEP, seed=3)
     return plan_spec(dataset, dataset.train, teacher, student, settings, REGIONS)
 
 
@@ -107,5 +114,22 @@ def built(tmp_path_factory, dataset, spec, teacher, student) -> Path:
 
 
 @pytest.fixture
-def table(built):
+def table(built) -> Table:
     return open_table(built)
+
+
+@pytest.fixture
+def copy(built, tmp_path) -> Path:
+    """A finished table to be damaged."""
+    return shutil.copytree(built, tmp_path / "copy")
+
+
+@pytest.fixture(scope="session")
+def files() -> Callable[[Path], dict[str, bytes]]:
+    """What every file under a folder holds."""
+
+    def read(path: Path) -> dict[str, bytes]:
+        found = [file for file in path.rglob("*") if file.is_file()]
+        return {file.relative_to(path).as_posix(): file.read_bytes() for file in found}
+
+    return read

@@ -1,5 +1,3 @@
-import shutil
-
 import numpy as np
 import pytest
 
@@ -8,11 +6,6 @@ from fdbpl_jax.ril import store
 from fdbpl_jax.ril.show import describe
 from fdbpl_jax.ril.table import array_shapes, open_table
 from fdbpl_jax.ril.verify import VerifyReport, verify_table
-
-
-@pytest.fixture
-def copy(built, tmp_path):
-    return shutil.copytree(built, tmp_path / "copy")
 
 
 def test_a_whole_table_is_whole(built):

@@ -1,0 +1,39 @@
+import io
+import sys
+
+import pytest
+from absl import logging
+
+from fdbpl_jax.ril import progress
+from fdbpl_jax.ril.progress import Progress
+
+
+@pytest.fixture
+def lines(monkeypatch):
+    """Log lines, on a clock that goes on 4 seconds each time it is read."""
+    found, clock = [], iter(range(0, 1000, 4))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(logging, "info", lambda text, *rest: found.append(text % rest))
+    return found
+
+
+def test_logs_now_and_then_where_there_is_no_terminal(lines):
+    with Progress("table", 1000) as bar:
+        for _ in range(7):
+            bar.update(50)
+    assert lines == [
+        "table: 150 of 1000 regions, 12 regions/s, 68 s to finish",
+        "table: 300 of 1000 regions, 12 regions/s, 56 s to finish",
+    ]
+
+
+def test_shows_a_bar_on_a_terminal(lines, monkeypatch):
+    monkeypatch.undo()
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with Progress("table", 200) as bar:
+        bar.update(200)
+    assert "200/200" in terminal.getvalue()
+    assert "region/s" in terminal.getvalue()
+    assert not lines

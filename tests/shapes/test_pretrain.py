@@ -1,0 +1,56 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fdbpl_jax.clip import model
+from fdbpl_jax.shapes import pool, pretrain, train, world
+from fdbpl_jax.shapes.pair import embedded
+
+
+def test_augment_on_device_is_the_condition():
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (world.IMAGE_SIZE, world.IMAGE_SIZE, 3), np.uint8)
+    every = np.arange(len(pool.CONDITIONS))
+    seen = pool.augment(
+        jnp.tile(image[None], (len(every), 1, 1, 1)),
+        jnp.asarray(every),
+        jax.random.key(0),
+        jnp.float32(1.0),
+        world.IMAGE_SIZE,
+    )
+    wanted = np.stack([c.pixels(image) for c in pool.CONDITIONS])
+    np.testing.assert_allclose(np.asarray(seen), wanted, atol=0.5)
+
+
+def test_pretraining_pictures_are_no_data_set_pictures():
+    pictures = pool.draw_pictures(1, seed=0)
+    assert pictures.pixels.shape == (145, world.IMAGE_SIZE, world.IMAGE_SIZE, 3)
+    assert (pictures.look == np.arange(145)).all()
+    again = pool.draw_pictures(1, seed=0)
+    np.testing.assert_array_equal(pictures.pixels, again.pixels)
+
+
+def test_a_short_training_learns_and_is_saved(tmp_path, monkeypatch):
+    small = pretrain.Recipe(
+        32, 1, 32, 1, 32, steps=1, learning_rate=5e-3, batch_size=64
+    )
+    monkeypatch.setitem(pretrain.RECIPES, "student", small)
+    monkeypatch.setattr(train, "_CAPTIONS", 4)
+    train.train_pair(tmp_path, embedded("teacher"), ["student"], steps=2, seen=1)
+    saved = model.load_clip(str(tmp_path / "student"))
+    assert model.text_features(saved, ["a photo of a red"]).shape == (1, 32)
+
+    pictures = pool.draw_pictures(4, seed=0)
+    ids, size = train.tokenize_captions(embedded("teacher"), 8, seed=0)
+    config = pretrain.make_config(small, size)
+    losses = []
+    monkeypatch.setattr(pretrain, "_LOG_EVERY", 60)
+    monkeypatch.setattr(
+        pretrain, "_log", lambda done, steps, seen, _: losses.append(seen)
+    )
+    longer = dataclasses.replace(small, steps=60)
+    pretrain.pretrain(longer, config, pictures, ids)
+    values = [float(loss) for loss in losses[0]]
+    assert np.mean(values[-10:]) < np.mean(values[:10]) - 0.3
