@@ -21,16 +21,11 @@ def markdown(result: dict, timings: dict[int, list[Timing]], command: str) -> st
       timings: by number of classes.
       command: that was run.
     """
-    versions = ", ".join(
-        f"{name} {result['machine'][name]}"
-        for name in ("jax", "flax", "torch", "transformers")
-    )
-    lines = [
-        f"`{command}`",
-        "",
-        f"{result['machine']['cpu']}; Python {result['machine']['python']}, "
-        f"{versions}; load {result['load_before']} before and {result['load_after']} after.",
-    ]
+    machine = result["machine"]
+    names = ("python", "jax", "flax", "torch", "transformers")
+    versions = ", ".join(f"{name} {machine[name]}" for name in names)
+    load = f"load {result['load_before']} before and {result['load_after']} after"
+    lines = [f"`{command}`", "", f"{machine['cpu']}; {versions}; {load}."]
     for classes, measured in timings.items():
         lines += ["", f"{classes} classes:", "", *_table(measured), *_ratios(measured)]
     return "\n".join(lines) + "\n"
@@ -57,7 +52,7 @@ def _ratios(timings: list[Timing]) -> list[str]:
     coop, fdbpl = (median[our_name(m, steps)] for m in ("coop", "coop+fdbpl"))
     return [
         "",
-        f"- PyTorch's CoOp step at 77 tokens takes {median[TORCH] / coop:.1f} × "
-        f"as long as ours; cut to the longest prompt, {median[TORCH_CUT] / coop:.1f} ×.",
+        f"- PyTorch's CoOp step takes {median[TORCH] / coop:.1f} × as long as ours at 77 "  # noqa: E501
+        f"tokens, {median[TORCH_CUT] / coop:.1f} × cut to the longest prompt.",
         f"- A FDBPL step takes {fdbpl / coop:.2f} × our CoOp step.",
     ]

@@ -86,10 +86,6 @@ def finish(folder: ts.KvStore, spec: TableSpec) -> None:
         store.delete_file(folder, manifest.RECORD)
         return
     shutil.rmtree(local, ignore_errors=True)
-    # What a killed builder was writing when it died.
-    for name in array_shapes(spec, spec.student, spec.feature_width):
-        for stray in (local.parent / name).glob("**/*.__lock"):
-            stray.unlink(missing_ok=True)
 
 
 def lock_folder(folder: ts.KvStore) -> Path | None:

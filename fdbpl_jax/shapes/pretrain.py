@@ -167,7 +167,8 @@ def _loss(
     said: Int[Array, "V T"],
     answer: Int[Array, "B"],
 ) -> Float[Array, ""]:
-    seen = image.normalise(SETTINGS, pixels)
+    mean, std = (jnp.array(x)[None, None, None] for x in (SETTINGS.mean, SETTINGS.std))
+    seen = (pixels / 255 - mean) / std  # never rounded to whole grey levels
     images = _unit(vision.encode_image(config.vision, params["vision"], seen))
     texts = _unit(text.encode_text(config.text, params["text"], said))
     scale = jnp.exp(jnp.minimum(params["logit_scale"], _MAX_LOGIT_SCALE))

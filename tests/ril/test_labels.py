@@ -51,8 +51,8 @@ def test_densify_is_the_equation(kind, equation, keep):
 
 def test_smoothing_with_all_kept_is_the_label_itself():
     p = random_labels(4, 5)
-    dense = densify(*keep_top(p, 5), 5, "ms")
-    assert np.isfinite(dense).all()
+    with jax.debug_nans(True):  # nothing is left to share, among no one
+        dense = densify(*keep_top(p, 5), 5, "ms")
     np.testing.assert_array_equal(dense, p)
 
 

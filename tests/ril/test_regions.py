@@ -48,6 +48,7 @@ def test_boxes_are_distributed_as_torchvisions(size):
     for mine, theirs in zip(ours.T, plain.T, strict=True):
         assert distance(mine, theirs) < 0.043
     assert distance(ours[:, 2] * ours[:, 3], plain[:, 2] * plain[:, 3]) < 0.043
+    assert distance(ours[:, 3] / ours[:, 2], plain[:, 3] / plain[:, 2]) < 0.043
     # Positions given the size: the share of the room above that is used.
     room = ours[:, 0] / np.maximum(size[0] - ours[:, 2], 1)
     theirs = plain[:, 0] / np.maximum(size[0] - plain[:, 2], 1)

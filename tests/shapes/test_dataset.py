@@ -77,7 +77,9 @@ def test_two_at_once(tmp_path):
     found = []
     workers = [
         threading.Thread(
-            target=lambda: found.append(dataset.load_shapes("shapes-turned", tmp_path))
+            target=lambda: found.append(
+                dataset.load_shapes("shapes-negative", tmp_path)
+            )
         )
         for _ in range(2)
     ]
@@ -86,7 +88,7 @@ def test_two_at_once(tmp_path):
     for worker in workers:
         worker.join()
     assert found[0] == found[1]
-    assert dataset.is_whole("shapes-turned", found[0].root)
+    assert dataset.is_whole("shapes-negative", found[0].root)
     assert [path.name for path in tmp_path.iterdir()] == [found[0].root.name]
 
 
