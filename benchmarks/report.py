@@ -52,7 +52,7 @@ def _ratios(timings: list[Timing]) -> list[str]:
     coop, fdbpl = (median[our_name(m, steps)] for m in ("coop", "coop+fdbpl"))
     return [
         "",
-        f"- PyTorch's CoOp step takes {median[TORCH] / coop:.1f} × as long as ours at 77 "  # noqa: E501
-        f"tokens, {median[TORCH_CUT] / coop:.1f} × cut to the longest prompt.",
+        f"- PyTorch's CoOp step takes {median[TORCH] / coop:.1f} × as long as ours at "
+        f"77 tokens, {median[TORCH_CUT] / coop:.1f} × cut to the longest prompt.",
         f"- A FDBPL step takes {fdbpl / coop:.2f} × our CoOp step.",
     ]

@@ -51,6 +51,8 @@ def _parse(argv: list[str], required: Sequence[str]) -> list[str]:
         for name in required:
             if flags.FLAGS[name].value is None:
                 raise UserError(f"--{name} is missing", "Try --help.")
+            # A config file that did not load only says so when it is looked into.
+            getattr(flags.FLAGS[name].value, "to_dict", None)
         if len(rest) > 1:
             raise UserError(f"argument '{rest[1]}' is not a flag", "Try --help.")
     # A config file that is missing or lacks a key raises these from within the parser.

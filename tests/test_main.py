@@ -30,7 +30,10 @@ def call(*arguments: str) -> subprocess.CompletedProcess:
         (["--config=configs/base2new.py", "--config.optim.epochs=many"], "epochs"),
         (["--config=configs/base2new.py", "--config.methods=cop"], "mean 'coop'"),
         (["--config=configs/base2new.py", "--config.platform=tpu"], "'tpu'"),
-        (["--config=configs/base2new.py:dtd", "--config.data.root=none"], "'none'"),
+        (
+            ["--config=configs/base2new.py:dtd", "--config.data.root=none"],
+            "none' is not",
+        ),
         (["--config=configs/base2new.py", "--wrokdir=x"], "workdir"),
     ],
 )

@@ -25,7 +25,7 @@ from fdbpl_jax.ril.table import Table, check_rows, open_table, region_bytes
 
 _PAPER_KEEP = 20  # K
 _BATCH = 128  # regions computed at once
-_PATIENCE = 1800.0  # seconds to wait for other processes without seeing a block done
+_THREADS = 16  # at most, unless asked for: each holds a batch of pixels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,8 +50,8 @@ def plan_spec(
     Args:
       dataset: gives the classes, in order, and the teacher's template.
       examples: which images; their order does not matter.
-      teacher: whose labels.
-      student: whose features; None: none.
+      teacher: of the labels.
+      student: of the features; None: no features.
       ril: gives K (0: the paper's 20, or all where that is fewer or labels are to be
         "full"), the crop and the seed.
       regions: M.
@@ -60,6 +60,11 @@ def plan_spec(
       UserError: images that cannot be read, listed, or values that make no table.
     """
     classes = len(dataset.class_names)
+    if ril.label == "full" and ril.keep not in (0, classes):
+        raise UserError(
+            f"labels are to be 'full', and keep is {ril.keep} of {classes} classes",
+            "Keep all of them (keep 0), or use 'mr' or 'ms'.",
+        )
     most = classes if ril.label == "full" else min(_PAPER_KEEP, classes)
     return TableSpec(
         dataset=dataset.name,
@@ -116,7 +121,7 @@ def ensure_table(
         if ledger.is_complete(folder, spec):
             return open_table(path, spec.student), None
     report = build_table(path, spec, root, teacher, student, shard=shard)
-    _wait_for_others(folder, spec)
+    ledger.wait(folder, spec)
     return open_table(path, spec.student), report
 
 
@@ -143,7 +148,7 @@ def build_table(
       teacher: of the labels.
       student: of the features; None: no features.
       batch_size: regions computed at once, at most.
-      workers: threads that decode and cut; 0: as many as there are processors.
+      workers: threads that decode and cut; 0: one a processor, up to 16.
       shard: (index, count): this call makes every count-th block only. The call that
         finds all blocks there finishes the table.
 
@@ -205,7 +210,7 @@ def _fill(
         teacher=teacher,
         student=student,
         batch_size=batch_size,
-        workers=workers or os.cpu_count() or 1,
+        workers=workers or min(_THREADS, os.cpu_count() or 1),
     )
     blocks = [
         block
@@ -235,20 +240,3 @@ def _check_model(kind: str, clip: Clip | None, fingerprint: str) -> None:
             f"made with '{fingerprint[:12]}'",
             "Give the model that the table was planned with.",
         )
-
-
-def _wait_for_others(folder: ts.KvStore, spec: TableSpec) -> None:
-    """Returns when the processes that were dealt other blocks have made them."""
-    arrays = ledger.open_arrays(folder, spec)
-    seen, since = -1, time.monotonic()
-    while not (manifest.read_manifest(folder) and ledger.is_complete(folder, spec)):
-        left = len(ledger.missing_blocks(folder, spec, arrays))
-        if left != seen:
-            seen, since = left, time.monotonic()
-        if time.monotonic() - since > _PATIENCE:
-            raise UserError(
-                f"no other process has finished a block of RIL table '{folder.path}' "
-                f"for {_PATIENCE / 60:.0f} minutes; {left} blocks are missing",
-                "See what became of the other processes, and start all of them again.",
-            )
-        time.sleep(1)

@@ -96,7 +96,7 @@ def check_images(
       UserError: listing the images that cannot be read or have changed.
     """
     broken = []
-    for future in [pool.submit(_decode, root, image) for image in images]:
+    for future in [pool.submit(_check, root, image) for image in images]:
         try:
             future.result()
         except UserError as error:
@@ -119,6 +119,10 @@ def _submit_block(
             for image in touched
         }
         yield pool.submit(_cut, work, start, stop, batch, decoded)
+
+
+def _check(root: Path, image: ImageRecord) -> None:
+    _decode(root, image)  # and forget it: together they may not fit
 
 
 def _decode(root: Path, image: ImageRecord) -> Image.Image:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from fdbpl_jax.ril.spec import TableSpec, first_difference
 from fdbpl_jax.ril.table import array_shapes, images_per_block
 
 _FOLDER = "building"
+_PATIENCE = 1800.0  # seconds without seeing a block done
 
 
 def begin(folder: ts.KvStore, spec: TableSpec) -> None:
@@ -48,6 +50,9 @@ def open_arrays(folder: ts.KvStore, spec: TableSpec) -> dict[str, ts.TensorStore
     """The arrays of a table to be written, made when missing."""
     shapes = array_shapes(spec, spec.student, spec.feature_width)
     block = images_per_block(spec)
+    if store.read_file(folder, "box/zarr.json") is not None:
+        # Another version may have cut its blocks another way.
+        block = store.block_of(store.open_array(folder, "box", *shapes["box"]))
     return {
         name: store.open_array(folder, name, shape, dtype, block)
         for name, (shape, dtype) in shapes.items()
@@ -86,6 +91,27 @@ def finish(folder: ts.KvStore, spec: TableSpec) -> None:
         store.delete_file(folder, manifest.RECORD)
         return
     shutil.rmtree(local, ignore_errors=True)
+
+
+def wait(folder: ts.KvStore, spec: TableSpec) -> None:
+    """Returns when the processes that were dealt other blocks have made them.
+
+    Raises:
+      UserError: for half an hour, none of them has finished a block.
+    """
+    arrays = open_arrays(folder, spec)
+    seen, since = -1, time.monotonic()
+    while not (manifest.read_manifest(folder) and is_complete(folder, spec)):
+        left = len(missing_blocks(folder, spec, arrays))
+        if left != seen:
+            seen, since = left, time.monotonic()
+        if time.monotonic() - since > _PATIENCE:
+            raise UserError(
+                f"no other process has finished a block of RIL table '{folder.path}' "
+                f"for {_PATIENCE / 60:.0f} minutes; {left} blocks are missing",
+                "See what became of the other processes, and start all of them again.",
+            )
+        time.sleep(1)
 
 
 def lock_folder(folder: ts.KvStore) -> Path | None:

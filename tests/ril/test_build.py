@@ -72,6 +72,12 @@ def test_keep_follows_the_settings(dataset, teacher, settings, expected):
     assert plan_spec(dataset, few, teacher, None, settings, 1).keep == expected
 
 
+def test_full_labels_need_all_to_be_kept(dataset, teacher):
+    settings = RilConfig(label="full", keep=5)
+    with pytest.raises(UserError, match="keep is 5 of 6 classes"):
+        plan_spec(dataset, dataset.train[:2], teacher, None, settings, 1)
+
+
 def test_keeping_more_labels_than_classes_is_refused(dataset, teacher):
     with pytest.raises(UserError, match=r"7 labels .* of 6 classes"):
         plan_spec(dataset, dataset.train[:2], teacher, None, RilConfig(keep=7), 1)

@@ -1,6 +1,7 @@
 """What a build does with a folder in which something is already."""
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -128,6 +129,39 @@ def test_added_features_are_those_of_a_build_with_them(
     assert verify_table(path).students == 2
     assert open_table(path).student == ""
     assert not (path / "building").exists()
+
+
+def test_blocks_stay_as_they_were_cut(
+    copy, built, files, monkeypatch, dataset, spec, student
+):
+    monkeypatch.setattr(ledger, "images_per_block", lambda _: 7)
+    add_features(copy, dataset.root, dataclasses.replace(student, fingerprint="f" * 64))
+    name = f"feature/{student.fingerprint}/c"
+    assert files(copy / f"feature/{'f' * 64}/c") == files(built / name)
+
+
+def test_processes_return_when_the_whole_table_is_there(
+    tmp_path, built, files, dataset, spec, teacher, student
+):
+    path = tmp_path / "t"
+
+    def ensure(index):
+        return ensure_table(path, spec, dataset.root, teacher, student, (index, 2))
+
+    with ThreadPoolExecutor(2) as pool:
+        (one, first), (two, second) = pool.map(ensure, range(2))
+    assert one.spec == two.spec == spec
+    assert {first.regions_built, second.regions_built} == {16 * 6, 24 * 6}
+    assert files(path) == files(built)
+
+
+def test_processes_that_never_come_are_not_waited_for_for_ever(
+    tmp_path, monkeypatch, dataset, spec, teacher, student
+):
+    monkeypatch.setattr(ledger, "_PATIENCE", 0.5)
+    path = tmp_path / "t"
+    with pytest.raises(UserError, match=r"no other process .* 2 blocks are missing"):
+        ensure_table(path, spec, dataset.root, teacher, student, (1, 2))
 
 
 def test_ensure_builds_then_opens(tmp_path, dataset, spec, teacher, student):
