@@ -82,7 +82,8 @@ def make_problem(text: TextConfig, joint: int, classes: int, seed: int) -> Probl
         ids[row, name.stop] = 1  # "."
         ids[row, eos[row]] = text.eos_token_id
     context = 0.02 * rng.standard_normal((CONTEXT, text.tower.width))
-    params = init_text(text, joint, jax.random.key(seed))
+    init = jax.jit(init_text, static_argnums=(0, 1))
+    params = init(text, joint, jax.random.key(seed))
     return Problem(text, params, ids, slot, eos, context.astype(np.float32))
 
 

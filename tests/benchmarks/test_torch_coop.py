@@ -57,7 +57,7 @@ def test_both_sides_have_the_same_loss_and_gradient(problem, batches, cut):
         return cross_entropy(batch, text, frozen.scale)[0]
 
     prompt = given.make_prompts(problem, "coop")["positive"]
-    value, gradient = jax.value_and_grad(ours)(prompt)
+    value, gradient = jax.jit(jax.value_and_grad(ours))(prompt)
     np.testing.assert_allclose(value, loss.item(), rtol=1e-4)
     theirs = model.context.grad.numpy()
     scale = np.abs(theirs).max()
