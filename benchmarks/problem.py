@@ -18,6 +18,7 @@ from fdbpl_jax.clip.layout import make_layout
 from fdbpl_jax.clip.text import init_text
 from fdbpl_jax.config import METHOD_OPTIM, FdbplConfig, OptimConfig
 from fdbpl_jax.methods import METHODS
+from fdbpl_jax.objectives.fdbpl import loss_weights
 from fdbpl_jax.step import Frozen, RegionBatch, StepSetup
 
 VIT_B32 = TextConfig(
@@ -91,7 +92,8 @@ def make_frozen(problem: Problem, method: str) -> Frozen:
     """What our training step reads, on the device."""
     layout = make_layout(problem.ids, problem.slot, problem.eos, class_specific=False)
     layouts = dict.fromkeys(branches(method), layout)
-    return jax.device_put(Frozen(problem.params, jnp.float32(SCALE), layouts))
+    weights = loss_weights(FdbplConfig())
+    return jax.device_put(Frozen(problem.params, jnp.float32(SCALE), layouts, weights))
 
 
 def make_prompts(problem: Problem, method: str) -> dict:
@@ -114,7 +116,7 @@ def make_setup(problem: Problem, method: str, optim: OptimConfig | None = None):
         classes=problem.classes,
         method=METHODS[method],
         optim=optim or METHOD_OPTIM[method],
-        fdbpl=FdbplConfig(),
+        weight_from=FdbplConfig().weight_from,
         label="mr",
         steps_per_epoch=25,
     )

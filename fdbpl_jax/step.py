@@ -14,11 +14,11 @@ import optax
 from jaxtyping import Array, Float
 
 from fdbpl_jax.clip.config import TextConfig
-from fdbpl_jax.config import FdbplConfig, OptimConfig
+from fdbpl_jax.config import OptimConfig
 from fdbpl_jax.methods import Method
 from fdbpl_jax.objectives.batch import Batch
 from fdbpl_jax.objectives.cross_entropy import cross_entropy
-from fdbpl_jax.objectives.fdbpl import fdbpl
+from fdbpl_jax.objectives.fdbpl import FdbplWeights, fdbpl
 from fdbpl_jax.objectives.fdbpl_release import fdbpl_release
 from fdbpl_jax.objectives.kdpl import kdpl
 from fdbpl_jax.optim import learning_rate, optimiser
@@ -34,7 +34,7 @@ class StepSetup:
     classes: int
     method: Method
     optim: OptimConfig
-    fdbpl: FdbplConfig
+    weight_from: str  # FdbplConfig.weight_from
     label: str  # RilConfig.label
     steps_per_epoch: int
 
@@ -51,11 +51,15 @@ class TrainState(NamedTuple):
 
 
 class Frozen(NamedTuple):
-    """What training reads: text tower, exp(logit_scale), a layout for each prompt."""
+    """What training reads.
+
+    text: the tower. scale: exp(logit_scale). layout: of each prompt. weights: FDBPL's.
+    """
 
     text: dict
     scale: jax.Array
     layout: dict
+    weights: FdbplWeights
 
 
 class RegionBatch(NamedTuple):
@@ -131,7 +135,8 @@ def _loss(
     if objective == "kdpl":
         return kdpl(batch, text["positive"], scale)
     if objective == "fdbpl":
-        return fdbpl(batch, text["positive"], text["negative"], scale, setup.fdbpl)
+        branches = (text["positive"], text["negative"])
+        return fdbpl(batch, *branches, scale, frozen.weights)
     if objective == "fdbpl_release":
         return fdbpl_release(batch, text["positive"], text["negative"], scale)
     raise ValueError(f"objective {objective} has no loss")
@@ -142,7 +147,7 @@ def _from_regions(setup: StepSetup, rows: RegionBatch) -> Batch:
     teacher = densify(rows.label_index, rows.label_prob, setup.classes, setup.label)
     sparse = (
         setup.method.objective == "fdbpl_release"  # as the released code does
-        or setup.fdbpl.weight_from == "sparse"
+        or setup.weight_from == "sparse"
     )
     weight = information_weight(
         entropy(teacher) if sparse else rows.entropy, setup.classes

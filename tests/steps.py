@@ -11,6 +11,7 @@ from fdbpl_jax.clip.layout import make_layout
 from fdbpl_jax.clip.text import init_text
 from fdbpl_jax.config import FdbplConfig, OptimConfig
 from fdbpl_jax.methods import METHODS
+from fdbpl_jax.objectives.fdbpl import loss_weights
 from fdbpl_jax.step import Frozen, RegionBatch, StepSetup
 
 CLASSES, KEPT, WIDTH, JOINT, LENGTH = 4, 3, 8, 6, 2
@@ -27,7 +28,7 @@ def setup_of(method: str, **optim) -> StepSetup:
         classes=CLASSES,
         method=METHODS[method],
         optim=dataclasses.replace(settings, **optim),
-        fdbpl=FdbplConfig(),
+        weight_from=FdbplConfig().weight_from,
         label="mr",
         steps_per_epoch=3,
     )
@@ -45,7 +46,7 @@ def layout():
 def frozen() -> Frozen:
     params = init_text(TEXT, JOINT, jax.random.key(1))
     where = {"positive": layout(), "negative": layout()}
-    return Frozen(params, jnp.float32(5.0), where)
+    return Frozen(params, jnp.float32(5.0), where, loss_weights(FdbplConfig()))
 
 
 def prompts(setup: StepSetup, seed: int = 0) -> dict:

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import steps
 
+from fdbpl_jax.config import FdbplConfig
+from fdbpl_jax.objectives.fdbpl import loss_weights
 from fdbpl_jax.step import RegionBatch, init_state, run_steps
 
 METHODS = ["coop", "coop+fdbpl", "coop+fdbpl_release"]
@@ -58,7 +60,7 @@ def test_metrics_tell_terms_weights_and_rate_of_every_step():
     # Three steps an epoch: the fourth has the second epoch's rate.
     expected = 0.1 * 0.5 * (1 + np.cos(np.pi * np.array([0, 0, 0, 1]) / 4))
     np.testing.assert_allclose(metrics["lr"], expected, rtol=1e-5)
-    terms, settings = metrics, setup.fdbpl
+    terms, settings = metrics, FdbplConfig()
     total = (
         terms["pos"]
         + settings.lambda_neg * terms["neg"]
@@ -70,8 +72,7 @@ def test_metrics_tell_terms_weights_and_rate_of_every_step():
 
 def test_sparse_weights_come_from_the_densified_label():
     setup = steps.setup_of("coop+fdbpl")
-    sparse = dataclasses.replace(setup.fdbpl, weight_from="sparse")
-    setup = dataclasses.replace(setup, fdbpl=sparse)
+    setup = dataclasses.replace(setup, weight_from="sparse")
     batches = steps.regions(1, 5)
     _, metrics = run_steps(setup, fresh(setup), steps.frozen(), batches)
     prob = batches.label_prob[0].astype(np.float64)
@@ -81,11 +82,13 @@ def test_sparse_weights_come_from_the_densified_label():
     np.testing.assert_allclose(metrics["w_mean"][0], expected, rtol=1e-4)
 
 
-def test_one_compilation_serves_all_seeds_and_frozen_weights_stay():
+def test_one_compilation_serves_all_seeds_and_loss_weights():
     setup, frozen = steps.setup_of("coop+fdbpl", lr=0.05), steps.frozen()
     before = jax.device_get(frozen.text)
     start = run_steps._cache_size()
     for seed in range(3):
+        weights = loss_weights(FdbplConfig(lambda_neg=1.0 * seed, delta=0.1 * seed))
+        frozen = frozen._replace(weights=weights)
         run_steps(setup, fresh(setup, seed), frozen, steps.regions(3, 5, seed))
     assert run_steps._cache_size() == start + 1
     jax.tree.map(np.testing.assert_array_equal, before, jax.device_get(frozen.text))

@@ -1,5 +1,8 @@
 """FDBPL's objective: two prompts, by region information (paper, equations 7–17)."""
 
+from typing import NamedTuple
+
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
@@ -14,12 +17,34 @@ from fdbpl_jax.objectives.divergence import (
 _SMALL = 1e-12  # of a squared length: keeps the gradient of sqrt finite at zero
 
 
+class FdbplWeights(NamedTuple):
+    """The loss weights, α and δ as float32 scalars: other values compile nothing."""
+
+    neg: jax.Array
+    diff1: jax.Array
+    diff2: jax.Array
+    alpha: jax.Array
+    delta: jax.Array
+
+
+def loss_weights(settings: FdbplConfig) -> FdbplWeights:
+    """The weights of a config, on the device."""
+    values = (
+        settings.lambda_neg,
+        settings.lambda_diff1,
+        settings.lambda_diff2,
+        settings.alpha,
+        settings.delta,
+    )
+    return FdbplWeights(*map(jnp.float32, values))
+
+
 def fdbpl(
     batch: Batch,
     positive: Float[Array, "C D"],
     negative: Float[Array, "C D"],
     scale: Float[Array, ""],
-    settings: FdbplConfig,
+    weights: FdbplWeights,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """Equation 17, and its four terms by name.
 
@@ -28,7 +53,7 @@ def fdbpl(
       positive: text features T of the positive prompt, L2-normalised.
       negative: text features T̄ of the negative prompt, L2-normalised.
       scale: exp(logit_scale) of the student, that is 1/τ.
-      settings: the four weights and δ.
+      weights: of the terms, α and δ.
 
     Means stand where the paper prints sums over the batch: a sum would tie the learning
     rate to the batch size.
@@ -43,14 +68,14 @@ def fdbpl(
         "neg": jnp.mean(
             (1 - weight) * kl_uniform_to_logits(class_logits(feature, negative, scale))
         ),
-        "diff1": first_order(feature, difference, label, weight, settings.alpha),
-        "diff2": second_order(feature, difference, label, weight, settings.delta),
+        "diff1": first_order(feature, difference, label, weight, weights.alpha),
+        "diff2": second_order(feature, difference, label, weight, weights.delta),
     }
     loss = (
         terms["pos"]
-        + settings.lambda_neg * terms["neg"]
-        + settings.lambda_diff1 * terms["diff1"]
-        + settings.lambda_diff2 * terms["diff2"]
+        + weights.neg * terms["neg"]
+        + weights.diff1 * terms["diff1"]
+        + weights.diff2 * terms["diff2"]
     )
     return loss, terms
 
@@ -60,7 +85,7 @@ def first_order(
     difference: Float[Array, "C D"],
     label: Int[Array, " B"],
     weight: Float[Array, " B"],
-    alpha: float,
+    alpha: float | Float[Array, ""],
 ) -> Float[Array, ""]:
     """Equations 11–13 with the sign as printed, which agrees with the paper's figure 7.
 
@@ -77,7 +102,7 @@ def second_order(
     difference: Float[Array, "C D"],
     label: Int[Array, " B"],
     weight: Float[Array, " B"],
-    delta: float,
+    delta: float | Float[Array, ""],
 ) -> Float[Array, ""]:
     """Equations 14–16, over ordered pairs whose pseudo labels differ.
 

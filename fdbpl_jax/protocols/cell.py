@@ -23,6 +23,7 @@ from fdbpl_jax.config import PromptConfig, RunConfig
 from fdbpl_jax.data.pipeline import epoch_steps
 from fdbpl_jax.data.types import Dataset, prompt_name
 from fdbpl_jax.files import write_text
+from fdbpl_jax.objectives.fdbpl import loss_weights
 from fdbpl_jax.prompts.coop import class_layout, init_context, text_features
 from fdbpl_jax.protocols.claim import claim
 from fdbpl_jax.results import CellResult
@@ -84,6 +85,7 @@ def run_cell(
         stage.student.params["text"],
         jnp.exp(stage.student.params["logit_scale"]),
         {branch: _layout(stage, run.prompt, stage.base) for branch in state.prompts},
+        loss_weights(run.fdbpl),
     )
     source = _source(run, stage, dataset, method_name, seed)
     trained = train(
@@ -162,7 +164,7 @@ def _setup(
         classes=len(dataset.class_names),
         method=method,
         optim=dataclasses.replace(optim, batch_size=batch),
-        fdbpl=run.fdbpl,
+        weight_from=run.fdbpl.weight_from,
         label=run.ril.label,
         steps_per_epoch=steps,
     )

@@ -8,7 +8,7 @@ import pytest
 from fdbpl_jax.config import FdbplConfig
 from fdbpl_jax.objectives.batch import Batch
 from fdbpl_jax.objectives.cross_entropy import cross_entropy
-from fdbpl_jax.objectives.fdbpl import fdbpl
+from fdbpl_jax.objectives.fdbpl import fdbpl, loss_weights
 from fdbpl_jax.objectives.fdbpl_release import fdbpl_release
 from fdbpl_jax.objectives.kdpl import kdpl
 
@@ -106,7 +106,7 @@ def test_fdbpl_follows_the_paper_equation_by_equation(case):
         if y[i] != y[j]
     ) / (B * (B - 1))
     assert diff2 > 0.01  # the case does exercise the term
-    loss, terms = fdbpl(batch_of(case), *texts(case), jnp.float32(SCALE), SETTINGS)
+    loss, terms = fdbpl(batch_of(case), *texts(case), jnp.float32(SCALE), loss_weights(SETTINGS))
     names = ("pos", "neg", "diff1", "diff2")
     for name, expected in zip(names, (pos, neg, diff1, diff2), strict=True):
         close(terms[name], expected)
@@ -136,7 +136,7 @@ def test_gradients_are_finite_where_prompts_or_labels_coincide(case):
     positive = texts(case)[0]
 
     def loss(positive, negative):
-        paper, _ = fdbpl(batch, positive, negative, jnp.float32(SCALE), SETTINGS)
+        paper, _ = fdbpl(batch, positive, negative, jnp.float32(SCALE), loss_weights(SETTINGS))
         release, _ = fdbpl_release(batch, positive, negative, jnp.float32(SCALE))
         return paper + release
 
@@ -147,5 +147,5 @@ def test_gradients_are_finite_where_prompts_or_labels_coincide(case):
 def test_a_batch_of_one_class_has_no_second_order_term(case):
     batch = batch_of(case)
     batch = batch._replace(teacher=jnp.eye(C)[jnp.zeros(B, jnp.int32)])
-    _, terms = fdbpl(batch, *texts(case), jnp.float32(SCALE), SETTINGS)
+    _, terms = fdbpl(batch, *texts(case), jnp.float32(SCALE), loss_weights(SETTINGS))
     assert float(terms["diff2"]) == 0.0
