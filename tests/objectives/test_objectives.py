@@ -17,6 +17,7 @@ SCALE = 9.0
 SETTINGS = FdbplConfig(
     lambda_neg=0.7, lambda_diff1=0.3, lambda_diff2=2.0, alpha=1.5, delta=0.2
 )
+WEIGHTS = loss_weights(SETTINGS)
 
 
 def unit(rows):
@@ -106,7 +107,9 @@ def test_fdbpl_follows_the_paper_equation_by_equation(case):
         if y[i] != y[j]
     ) / (B * (B - 1))
     assert diff2 > 0.01  # the case does exercise the term
-    loss, terms = fdbpl(batch_of(case), *texts(case), jnp.float32(SCALE), loss_weights(SETTINGS))
+    loss, terms = fdbpl(
+        batch_of(case), *texts(case), jnp.float32(SCALE), loss_weights(SETTINGS)
+    )
     names = ("pos", "neg", "diff1", "diff2")
     for name, expected in zip(names, (pos, neg, diff1, diff2), strict=True):
         close(terms[name], expected)
@@ -136,7 +139,9 @@ def test_gradients_are_finite_where_prompts_or_labels_coincide(case):
     positive = texts(case)[0]
 
     def loss(positive, negative):
-        paper, _ = fdbpl(batch, positive, negative, jnp.float32(SCALE), loss_weights(SETTINGS))
+        paper, _ = fdbpl(
+            batch, positive, negative, jnp.float32(SCALE), loss_weights(SETTINGS)
+        )
         release, _ = fdbpl_release(batch, positive, negative, jnp.float32(SCALE))
         return paper + release
 
@@ -147,5 +152,5 @@ def test_gradients_are_finite_where_prompts_or_labels_coincide(case):
 def test_a_batch_of_one_class_has_no_second_order_term(case):
     batch = batch_of(case)
     batch = batch._replace(teacher=jnp.eye(C)[jnp.zeros(B, jnp.int32)])
-    _, terms = fdbpl(batch, *texts(case), jnp.float32(SCALE), loss_weights(SETTINGS))
+    _, terms = fdbpl(batch, *texts(case), jnp.float32(SCALE), WEIGHTS)
     assert float(terms["diff2"]) == 0.0
