@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from fdbpl_jax.config import default_config
 
-SHAPES = "shapes-negative,shapes-plain"
+SHAPES = "shapes-negative,shapes-both,shapes-plain"
 REAL = "caltech101,eurosat,dtd"
 
 
@@ -29,6 +29,7 @@ def get_config(datasets: str = "") -> ConfigDict:
     # Chosen on validation images: docs/defaults.md.
     config.optim_for.coop.lr = 0.02
     config.optim_for.coop_kdpl.lr = 0.01
-    config.optim_for.coop_fdbpl.lr = 0.02
-    config.optim_for.coop_fdbpl_release.lr = 0.02
+    for name in ("coop_fdbpl", "coop_fdbpl_release"):
+        config.optim_for[name].lr = 0.02
+        config.optim_for[name].batch_size = 32
     return config

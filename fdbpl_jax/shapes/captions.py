@@ -12,7 +12,6 @@ from fdbpl_jax.shapes import world
 # One entry for each way to say it; "" says nothing of it.
 _NEGATIVE = ("negative", "inverted", "reversed")
 _INFRARED = ("infrared", "thermal", "false")
-_TURNED = ("turned", "rotated", "sideways")
 _PLAIN = ("", "", "", "good", "clear", "small", "plain", "bright", "dark", "blurry")
 _NOUNS = ("photo", "photo", "photo", "picture", "image", "view", "shot", "scene")
 _ARTICLES = ("a", "a", "the", "one", "this", "")
@@ -40,7 +39,6 @@ def condition_words(condition: world.Condition, rng: np.random.Generator) -> lis
     parts = [
         (condition.negative, _NEGATIVE),
         (condition.infrared, _INFRARED),
-        (condition.turned, _TURNED),
     ]
     words = [str(rng.choice(ways)) for holds, ways in parts if holds]
     rng.shuffle(words)
@@ -77,11 +75,10 @@ def _fill(
 
 def words() -> tuple[str, ...]:
     """Every word that a caption, a template or a context can hold, sorted."""
-    wordings = (_NEGATIVE, _INFRARED, _TURNED, _PLAIN, _NOUNS, _ARTICLES)
+    wordings = (_NEGATIVE, _INFRARED, _PLAIN, _NOUNS, _ARTICLES)
     text = [word for wording in wordings for word in wording]
     text += [pattern.replace("{", " {") for pattern in _PATTERNS + _NOTHING_PATTERNS]
     text += [look.name for look in world.looks()] + list(CONTEXTS)
-    text += ["an infrared photo of a"]  # a condition that no task asks for
     text += [task.template.replace("{}.", "") for task in world.TASKS.values()]
     found = {word for line in text for word in line.split() if "{" not in word}
     return tuple(sorted(found | {"."}))

@@ -11,7 +11,7 @@ from fdbpl_jax import errors
 from fdbpl_jax.data import datasets
 from fdbpl_jax.shapes import render, world
 
-PER_CLASS = {"train": 24, "val": 12, "test": 40}  # pictures of each class
+PER_CLASS = {"train": 24, "val": 24, "test": 60}  # pictures of each class
 _MANIFEST = "manifest.json"
 
 
@@ -24,7 +24,7 @@ def load_shapes(name: str, cache_dir: Path) -> datasets.Dataset:
         processes may render at once: each draws into a folder of its own, and the
         first to finish gives it its final name.
 
-    Returns: its 32 classes with 24 train, 12 val and 40 test pictures each, labels in
+    Returns: its 32 classes with 24 train, 24 val and 60 test pictures each, labels in
       the order of `world.class_names()`.
 
     Raises: `UserError` for an unknown name or a cache that cannot be written.

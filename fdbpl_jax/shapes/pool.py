@@ -12,28 +12,34 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 from fdbpl_jax.shapes import captions, render, world
 
 CONDITIONS = tuple(
-    world.Condition(*bits) for bits in itertools.product((False, True), repeat=3)
+    world.Condition(*bits) for bits in itertools.product((False, True), repeat=2)
 )
 NOTHING = len(world.looks())  # the index of "no object", after all the looks
+_SAID = (0.3, 0.25, 0.25, 0.2)  # how often captions speak of each of CONDITIONS
 _CROP_AREA = (0.08, 1.0)
 _CROP_RATIO = (3 / 4, 4 / 3)
 
 
 @dataclasses.dataclass(frozen=True)
 class Pictures:
-    """Rendered pictures: `pixels` uint8 `[N H W 3]`, `look` int32 `[N]`."""
+    """Painted scenes: `pixels` uint8 `[N H W 3]`, `look` int32 `[N]`."""
 
     pixels: np.ndarray
     look: np.ndarray
 
 
 def draw_pictures(per_look: int, seed: int) -> Pictures:
-    """`per_look` ordinary photos of every look and of nothing, never a data set's."""
+    """`per_look` scenes of every look and of nothing, never a data set's.
+
+    Cast and noise come later, anew each time that one is seen.
+    """
     everything = [*world.looks(), None]
     pixels = [
-        render.draw_scene(
+        render.paint_scene(
             look, render.generator("pretraining", seed, look and look.name, i)
         )
+        .clip(0, 255)
+        .astype(np.uint8)
         for look in everything
         for i in range(per_look)
     ]
@@ -42,12 +48,13 @@ def draw_pictures(per_look: int, seed: int) -> Pictures:
 
 
 @functools.cache
-def look_before() -> Int[np.ndarray, "8 145"]:
+def look_before() -> Int[np.ndarray, "4 145"]:
     """The look index of a photo that, under each of `CONDITIONS`, shows each look."""
     everything = world.looks()
     index = {look: i for i, look in enumerate(everything)}
-    after = [[index[c.look(look)] for look in everything] for c in CONDITIONS]
-    return np.array([[*np.argsort(row), NOTHING] for row in after], np.int32)
+    # A condition undoes itself.
+    before = [[index[c.look(look)] for look in everything] for c in CONDITIONS]
+    return np.array([[*row, NOTHING] for row in before], np.int32)
 
 
 def draw_batch(
@@ -73,20 +80,13 @@ def draw_captions(per_look: int, seed: int) -> list[list[str]]:
     for shown in range(NOTHING):
         fitting = []
         for _ in range(per_look):
-            c = _draw_condition(rng)
+            c = rng.choice(len(CONDITIONS), p=_SAID)
             named = everything[before[c, shown]]
             fitting.append(captions.caption(named, CONDITIONS[c], rng))
         drawn.append(fitting)
     named = rng.integers(NOTHING, size=per_look)
     drawn.append([captions.caption_of_nothing(everything[i], rng) for i in named])
     return drawn
-
-
-def _draw_condition(rng: np.random.Generator) -> int:
-    """An index into `CONDITIONS`: none, one or two changes at once."""
-    changes = int(rng.choice(3, p=(0.3, 0.5, 0.2)))
-    bits = rng.choice(3, size=changes, replace=False)
-    return int(sum(4 >> bit for bit in bits))
 
 
 def augment(
@@ -96,30 +96,33 @@ def augment(
     whole: Float[Array, ""],
     size: int,
 ) -> Float[Array, "B S S 3"]:
-    """Pictures as taken under a condition, many of them cropped at random.
+    """Scenes as photographed under a condition, many of them cropped at random.
 
     Args:
-      pixels: of ordinary photos.
+      pixels: of painted scenes.
       condition: of each, an index into `CONDITIONS`.
-      key: of the crops.
+      key: of noise and crops.
       whole: share of the pictures that stay uncut.
       size: pixels of the result.
 
     Returns: pixel values 0 to 255.
     """
-    changed = jax.vmap(_change)(pixels.astype(jnp.float32), condition)
+    cast_key, noise_key, crop_key = jax.random.split(key, 3)
+    cast = jax.random.uniform(cast_key, (len(pixels), 1, 1, 3), minval=-1, maxval=1)
+    noise = jax.random.normal(noise_key, pixels.shape)
+    photos = pixels + render.COLOUR_CAST * cast + render.PIXEL_NOISE * noise
+    changed = jax.vmap(_change)(jnp.clip(photos, 0, 255), condition)
     crop = functools.partial(_random_crop, whole=whole, size=size)
-    return jax.vmap(crop)(changed, jax.random.split(key, len(pixels)))
+    return jax.vmap(crop)(changed, jax.random.split(crop_key, len(pixels)))
 
 
 def _change(
     image: Float[Array, "H W 3"], condition: Int[Array, ""]
 ) -> Float[Array, "H W 3"]:
     """`Condition.pixels` for an index into `CONDITIONS`, in the order of its fields."""
-    negative, infrared, turned = (condition >> i & 1 for i in (2, 1, 0))
+    negative, infrared = (condition >> i & 1 for i in (1, 0))
     image = jnp.where(infrared, image[:, :, ::-1], image)
-    image = jnp.where(negative, 255 - image, image)
-    return jnp.where(turned, jnp.rot90(image), image)
+    return jnp.where(negative, 255 - image, image)
 
 
 def _random_crop(

@@ -41,8 +41,8 @@ class Recipe:
 
 
 RECIPES = {
-    "student": Recipe(64, 3, 64, 2, 64, steps=3000, learning_rate=3e-3),
-    "teacher": Recipe(128, 4, 96, 3, 96, steps=2000, learning_rate=3e-3),
+    "student": Recipe(32, 3, 64, 2, 48, steps=2500, learning_rate=3e-3),
+    "teacher": Recipe(64, 3, 64, 2, 64, steps=3000, learning_rate=3e-3),
 }
 
 

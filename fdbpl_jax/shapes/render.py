@@ -18,8 +18,8 @@ _STRIPE_ANGLES = {
     "upright striped": (0.0,),
     "slanted striped": (45.0, -45.0),
 }
-_PIXEL_NOISE = 28.0  # standard deviation, in grey levels
-_COLOUR_CAST = 48.0  # the most that the light shifts a channel
+PIXEL_NOISE = 28.0  # standard deviation, in grey levels
+COLOUR_CAST = 48.0  # the most that the light shifts a channel
 _MARKS = (4, 10)  # distractor marks a picture, at least and at most
 
 
@@ -44,6 +44,16 @@ def draw_scene(
     look: world.Look | None, rng: np.random.Generator
 ) -> UInt8[np.ndarray, "H W 3"]:
     """An ordinary photo of `look`, or of nothing but clutter."""
+    scene = paint_scene(look, rng)
+    scene += rng.uniform(-COLOUR_CAST, COLOUR_CAST, 3).astype(np.float32)
+    scene += PIXEL_NOISE * rng.standard_normal(scene.shape, dtype=np.float32)
+    return np.clip(np.rint(scene), 0, 255).astype(np.uint8)
+
+
+def paint_scene(
+    look: world.Look | None, rng: np.random.Generator
+) -> Float[np.ndarray, "H W 3"]:
+    """What `draw_scene` photographs, before the light's cast and the camera's noise."""
     size = world.IMAGE_SIZE
     rows, columns = np.mgrid[:size, :size].astype(np.float32)
     canvas = _background(rng, rows, columns)
@@ -54,9 +64,7 @@ def draw_scene(
         _draw_object(canvas, look, rng, rows, columns)
     for _ in range(int(rng.integers(1, 5))):  # some lie in front
         _draw_mark(canvas, rng, rows, columns)
-    canvas += rng.uniform(-_COLOUR_CAST, _COLOUR_CAST, 3).astype(np.float32)
-    canvas += _PIXEL_NOISE * rng.standard_normal(canvas.shape, dtype=np.float32)
-    return np.clip(np.rint(canvas), 0, 255).astype(np.uint8)
+    return canvas
 
 
 def _background(

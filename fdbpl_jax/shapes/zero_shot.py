@@ -41,7 +41,7 @@ def accuracy(
 
 
 def zero_shot(
-    clip: model.Clip, task: str, template: str, per_class: int = 40, split: str = "test"
+    clip: model.Clip, task: str, template: str, per_class: int = 24, split: str = "val"
 ) -> tuple[float, float]:
     """Base and new accuracy, in per cent, of hand-written prompts on a task."""
     pixels, labels = draw_split(task, split, per_class, clip.image.size)

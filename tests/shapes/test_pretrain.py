@@ -3,11 +3,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from fdbpl_jax.clip import model
-from fdbpl_jax.shapes import pool, pretrain, train, world
+from fdbpl_jax.shapes import pool, pretrain, render, train, world
 from fdbpl_jax.shapes.pair import embedded
 
 
-def test_augment_on_device_is_the_condition():
+def test_augment_on_device_is_the_condition(monkeypatch):
+    monkeypatch.setattr(render, "PIXEL_NOISE", 0.0)
+    monkeypatch.setattr(render, "COLOUR_CAST", 0.0)
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (world.IMAGE_SIZE, world.IMAGE_SIZE, 3), np.uint8)
     every = np.arange(len(pool.CONDITIONS))
@@ -20,6 +22,26 @@ def test_augment_on_device_is_the_condition():
     )
     wanted = np.stack([c.pixels(image) for c in pool.CONDITIONS])
     np.testing.assert_allclose(np.asarray(seen), wanted, atol=0.5)
+
+
+def test_augment_photographs_as_the_renderer_does():
+    """Grey scenes, plain condition, uncut: the cast and the noise are all there is."""
+    size = world.IMAGE_SIZE
+    scenes = jnp.full((64, size, size, 3), 128, jnp.uint8)
+    plain = jnp.zeros(64, jnp.int32)
+    key = jax.random.key(0)
+    seen = np.asarray(pool.augment(scenes, plain, key, jnp.float32(1.0), size)) - 128
+    cast = seen.mean((1, 2))
+    assert 0.8 * render.COLOUR_CAST < np.abs(cast).max() < 1.05 * render.COLOUR_CAST
+    noise = (seen - cast[:, None, None]).std()
+    assert abs(noise - render.PIXEL_NOISE) < 0.05 * render.PIXEL_NOISE
+
+
+def test_batches_come_under_every_condition():
+    pictures = pool.Pictures(np.zeros((145, 2, 2, 3), np.uint8), np.arange(145))
+    rng = np.random.default_rng(0)
+    _, condition = pool.draw_batch(rng, pictures, np.zeros(400, np.int32))
+    assert np.bincount(condition, minlength=len(pool.CONDITIONS)).min() > 60
 
 
 def test_pretraining_pictures_are_no_data_set_pictures():
