@@ -79,6 +79,7 @@ def words() -> tuple[str, ...]:
     text = [word for wording in wordings for word in wording]
     text += [pattern.replace("{", " {") for pattern in _PATTERNS + _NOTHING_PATTERNS]
     text += [look.name for look in world.looks()] + list(CONTEXTS)
+    text += ["an infrared photo of a"]  # a condition that no task asks for by itself
     text += [task.template.replace("{}.", "") for task in world.TASKS.values()]
     found = {word for line in text for word in line.split() if "{" not in word}
     return tuple(sorted(found | {"."}))

@@ -97,7 +97,6 @@ class Task:
 TASKS = {
     "shapes-plain": Task(Condition(), "a photo of a {}."),
     "shapes-negative": Task(Condition(negative=True), "a negative photo of a {}."),
-    "shapes-infrared": Task(Condition(infrared=True), "an infrared photo of a {}."),
     "shapes-both": Task(
         Condition(negative=True, infrared=True), "a negative infrared photo of a {}."
     ),
