@@ -4,6 +4,9 @@ On the embedded shapes world, with the pair of tiny CLIPs that is shipped:
 
   python -m fdbpl_jax.main --config=configs/base2new.py
 
+Two minutes on 2 CPU cores. On shapes-negative CoOp ends at 68 / 61 (base / new, per
+cent), the student asked with "a photo of a" at 11 / 18.
+
 On real data sets (`:caltech101`, `:eurosat`, `:dtd`, `:folder`, `:all`, or several with
 commas), with any CLIP pair in Hugging Face layout:
 
