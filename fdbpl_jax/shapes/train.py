@@ -1,8 +1,8 @@
 """Trains the embedded pair of tiny CLIPs from scratch on the shapes world.
 
 `python -m fdbpl_jax.shapes.train --out=DIR` writes DIR/student and DIR/teacher in
-Hugging Face layout and prints what they know; 20 minutes at most on two CPU cores. Copied to
-fdbpl_jax/shapes/models, they are the embedded default.
+Hugging Face layout and prints what they know; 20 minutes at most on two CPU cores.
+Copied to fdbpl_jax/shapes/models, they are the embedded default.
 """
 
 import dataclasses
