@@ -167,6 +167,15 @@ def test_bad_input_is_refused_in_words(tmp_path, changes, message):
         run(tmp_path, **changes)
 
 
+def test_a_table_of_other_data_is_refused(finished, tmp_path):
+    workdir, _ = finished
+    (table,) = (workdir / "ril").glob("shapes-negative-*")
+    changes = {"ril.path": str(table), "data.datasets": "shapes-plain"}
+    with pytest.raises(UserError, match="shapes-plain"):
+        run(tmp_path, **changes)
+    assert not (tmp_path / "base2new").exists()
+
+
 def test_real_images_and_a_real_pair(shared_dir, tmp_path):
     pair = shared_dir / "models"
     if not pair.is_dir():
