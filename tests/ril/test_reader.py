@@ -157,7 +157,8 @@ def test_the_next_epoch_is_read_meanwhile(table, monkeypatch):
         return read(self, *args, **kwargs)
 
     monkeypatch.setattr(Table, "read", noted)
-    next(epoch_iterator(table, ROWS, LABELS, PLAN))
+    epochs = epoch_iterator(table, ROWS, LABELS, PLAN)  # alive while it reads ahead
+    next(epochs)
     deadline = time.monotonic() + 10
     while len(seen) < 2 and time.monotonic() < deadline:
         time.sleep(0.01)
