@@ -13,8 +13,8 @@ commas), with any CLIP pair in Hugging Face layout:
   python -m fdbpl_jax.main --config=configs/base2new.py:caltech101,eurosat \
       --config.data.root=DATA --config.student=STUDENT --config.teacher=TEACHER
 
-Ten minutes on 2 CPU cores for caltech101's 50 classes with models of 11 and 13 MB, mostly
-KDPL's teacher; its numbers are in README.md.
+Ten minutes on 2 CPU cores for caltech101's 50 classes with models of 11 and 13 MB,
+mostly KDPL's teacher; its numbers are in README.md.
 """
 
 from ml_collections import ConfigDict
