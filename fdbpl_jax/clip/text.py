@@ -13,13 +13,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from fdbpl_jax.clip.config import TextConfig
-from fdbpl_jax.clip.layout import PromptLayout
-from fdbpl_jax.clip.transformer import (
-    Block,
-    attend,
-    layer_norm,
-    shared_prefix_attention,
-)
+from fdbpl_jax.clip.layout import Bucket, PromptLayout
+from fdbpl_jax.clip.packed import attention, attention_at_eos, end_to_end, eos_rows
+from fdbpl_jax.clip.transformer import Block, layer_norm
 
 _ARGMAX_EOS = 2
 
@@ -56,38 +52,39 @@ class TextTower(nn.Module):
         layout: PromptLayout,
         context: Float[Array, "*K L W"],
         deep: Float[Array, "J L W"] | None,
-    ) -> Float[Array, "C D"]:
-        """See `encode_prompts`."""
-        prefix, suffix = self._embed(layout, context)
-        length = suffix.shape[1]
-        causal = _causal_mask(jnp.arange(length)[None], length)
+    ) -> Float[Array, "c D"]:
+        """One chunk of `encode_prompts`: the layout's buckets without their first axis.
+
+        The shared prefix and all suffixes lie end to end, so that a dense layer is one
+        product whatever the lengths; only attention looks at them bucket by bucket.
+        """
+        x = self._embed(layout, context)
+        slot = end_to_end(layout.prefix_slot, [b.slot for b in layout.buckets])
         for i, layer in enumerate(self.layers):
             if deep is not None and 0 < i <= len(deep):
-                prefix = _put(prefix, layout.prefix_slot, deep[i - 1])
-                suffix = _put(suffix, layout.suffix_slot, deep[i - 1])
-            shared, own = layer.key_value(prefix), layer.key_value(suffix)
+                x = _put(x, slot, deep[i - 1])
+            key_value = layer.key_value(x)
             if i + 1 == len(self.layers):
                 break  # of the last layer's outputs, only those at EOS are read
-            mixed = shared_prefix_attention(layer.query(suffix), *shared, *own, causal)
-            suffix = layer.finish(suffix, mixed)
-            prefix = layer.finish(prefix, attend(layer.query(prefix), *shared))
-        last = _at(suffix, layout.eos)[:, None]
-        mask = _causal_mask(layout.eos[:, None], length)
-        mixed = shared_prefix_attention(layer.query(last), *shared, *own, mask)
-        return self._read(layer.finish(last, mixed)[:, 0])
+            x = layer.finish(x, attention(layout, layer.query(x), *key_value))
+        last = x[eos_rows(layout)]
+        mixed = attention_at_eos(layout, layer.query(last), *key_value)
+        return self._read(layer.finish(last, mixed))
 
     def _embed(
         self, layout: PromptLayout, context: Float[Array, "*K L W"]
-    ) -> tuple[Float[Array, "P W"], Float[Array, "C S W"]]:
+    ) -> Float[Array, "N W"]:
+        cut = len(layout.prefix_ids)
         prefix = self.token_embedding[layout.prefix_ids]
-        suffix = _put(
-            self.token_embedding[layout.suffix_ids], layout.suffix_slot, context
-        )
         if context.ndim == 2:  # contexts of single classes are never in the prefix
             prefix = _put(prefix, layout.prefix_slot, context)
-        cut, end = len(prefix), len(prefix) + suffix.shape[1]
-        position = self.position_embedding
-        return prefix + position[:cut], suffix + position[None, cut:end]
+        suffixes = []
+        for bucket in layout.buckets:
+            own = context if context.ndim == 2 else context[bucket.owner]
+            placed = _put(self.token_embedding[bucket.ids], bucket.slot, own)
+            end = cut + placed.shape[1]
+            suffixes.append(placed + self.position_embedding[None, cut:end])
+        return end_to_end(prefix + self.position_embedding[:cut], suffixes)
 
     def _read(self, x: Float[Array, "C W"]) -> Float[Array, "C D"]:
         return self.to_joint(self.final_norm(x)).astype(jnp.float32)
@@ -161,13 +158,21 @@ def encode_prompts(
     if deep is not None and len(deep) >= config.tower.layers:
         raise ValueError(f"{len(deep)} deep prompts for {config.tower.layers} layers")
     dtype = params["token_embedding"].dtype
-    return _tower(config, params).apply(
-        {"params": params},
-        jax.tree.map(jnp.asarray, layout),
-        context.astype(dtype),
-        None if deep is None else deep.astype(dtype),
-        method="prompted",
-    )
+    tower, context = _tower(config, params), context.astype(dtype)
+    deep = None if deep is None else deep.astype(dtype)
+    layout = jax.tree.map(jnp.asarray, layout)
+
+    def encode(buckets: tuple[Bucket, ...]) -> Float[Array, "c D"]:
+        chunk = layout._replace(buckets=buckets)
+        variables = {"params": params}
+        return tower.apply(variables, chunk, context, deep, method="prompted")
+
+    if len(layout.buckets[0].eos) == 1:
+        features = encode(jax.tree.map(lambda array: array[0], layout.buckets))
+    else:  # only one chunk's hidden states are kept; the backward pass makes them again
+        chunks = jax.lax.map(jax.checkpoint(encode), layout.buckets)
+        features = chunks.reshape(-1, chunks.shape[-1])
+    return features[layout.place]
 
 
 def _tower(config: TextConfig, params: dict[str, Any]) -> TextTower:
@@ -186,8 +191,3 @@ def _put(
 
 def _at(x: Float[Array, "C T W"], position: Int[Array, "C"]) -> Float[Array, "C W"]:
     return jnp.take_along_axis(x, position[:, None, None], axis=1)[:, 0]
-
-
-def _causal_mask(query: Int[Array, "K Q"], length: int) -> Float[Array, "K Q {length}"]:
-    seen = jnp.arange(length)[None, None] <= query[..., None]
-    return jnp.where(seen, 0.0, -jnp.inf)

@@ -1,7 +1,10 @@
+import itertools
+
 import numpy as np
 import pytest
 
-from fdbpl_jax.clip.layout import make_layout
+from fdbpl_jax.clip import layout as layout_module
+from fdbpl_jax.clip.layout import bucket_lengths, make_layout
 
 # SOS = 12, "." = 8, EOS = 13; the ids at context slots are but placeholders.
 
@@ -19,14 +22,17 @@ def test_the_prefix_ends_before_the_first_position_that_differs():
     )
     np.testing.assert_array_equal(found.prefix_ids, [12, 0, 3, 5])
     np.testing.assert_array_equal(found.prefix_slot, [-1, 0, -1, -1])
-    np.testing.assert_array_equal(found.suffix_ids, [[1, 8, 13, 13], [2, 2, 8, 13]])
-    np.testing.assert_array_equal(found.suffix_slot, np.full((2, 4), -1))
-    np.testing.assert_array_equal(found.eos, [2, 3])
+    (bucket,) = found.buckets
+    np.testing.assert_array_equal(bucket.ids, [[[1, 8, 13, 13], [2, 2, 8, 13]]])
+    np.testing.assert_array_equal(bucket.slot, np.full((1, 2, 4), -1))
+    np.testing.assert_array_equal(bucket.eos, [[2, 3]])
+    np.testing.assert_array_equal(bucket.owner, [[0, 1]])
+    np.testing.assert_array_equal(found.place, [0, 1])
 
 
 def test_positions_after_the_last_eos_are_cut():
     found = layout([[12, 1, 13, 0, 0, 0], [12, 2, 13, 0, 0, 0]], [[-1] * 6] * 2, [2, 2])
-    assert found.suffix_ids.shape == (2, 2)
+    assert found.buckets[0].ids.shape == (1, 2, 2)
 
 
 def test_equal_ids_with_different_slots_are_not_shared():
@@ -56,11 +62,74 @@ def test_contexts_of_the_classes_are_not_shared():
 
 def test_eos_stays_in_the_suffix_of_every_class():
     found = layout([[12, 1, 2, 13]], [[-1] * 4], [3])
-    np.testing.assert_array_equal(found.suffix_ids, [[13]])
+    np.testing.assert_array_equal(found.buckets[0].ids, [[[13]]])
     twins = layout([[12, 1, 2, 13]] * 2, [[-1] * 4] * 2, [3, 3])
-    np.testing.assert_array_equal(twins.eos, [0, 0])
+    np.testing.assert_array_equal(twins.buckets[0].eos, [[0, 0]])
     shorter = layout([[12, 1, 13, 13], [12, 1, 13, 13]], [[-1] * 4] * 2, [2, 3])
-    np.testing.assert_array_equal(shorter.eos, [0, 1])
+    np.testing.assert_array_equal(shorter.buckets[0].eos, [[0, 1]])
+
+
+def named(lengths):
+    """Prompts "SOS name EOS" with names of so many tokens, no two starting alike."""
+    rows = np.full((len(lengths), max(lengths) + 2), 13, np.int32)
+    for row, length in enumerate(lengths):
+        rows[row, : 1 + length] = [12, row + 14, *[1] * (length - 1)]
+    return make_layout(
+        rows, np.full_like(rows, -1), np.array(lengths, np.int32) + 1, False
+    )
+
+
+def outputs(found):
+    """Class indices in the order in which the tower gives features."""
+    owners = np.concatenate([bucket.owner for bucket in found.buckets], axis=1)
+    return owners.reshape(-1)
+
+
+def test_few_suffixes_are_filled_up_to_one_length():
+    assert len(named([1, 2, 5]).buckets) == 1
+
+
+def test_one_long_name_does_not_make_all_long():
+    found = named([1] * 60 + [12] + [1] * 39)
+    assert [bucket.ids.shape for bucket in found.buckets] == [(1, 99, 2), (1, 1, 13)]
+    np.testing.assert_array_equal(outputs(found)[found.place], np.arange(100))
+    np.testing.assert_array_equal(found.buckets[1].owner, [[60]])
+
+
+def test_buckets_are_as_few_tokens_as_four_lengths_allow():
+    """ImageNet's names: 4.5 tokens a suffix in place of 13."""
+    counts = {1: 246, 2: 508, 3: 155, 4: 49, 5: 24, 6: 9, 7: 7, 8: 1, 11: 1}
+    lengths = np.repeat(list(counts), list(counts.values())) + 2
+    assert bucket_lengths(lengths) == (4, 5, 7, 13)
+
+
+def test_the_cheapest_lengths_are_found():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        lengths = rng.integers(1, 9, 60)
+        found = bucket_lengths(lengths)
+        tokens = cost(lengths, found)
+        for size in (1, 2, 3, 4):
+            for other in itertools.combinations(range(1, lengths.max()), size - 1):
+                assert tokens <= cost(lengths, (*other, lengths.max()))
+
+
+def cost(lengths, ends):
+    tokens = sum(min(end for end in ends if end >= length) for length in lengths)
+    return tokens + 32 * len(ends)
+
+
+def test_many_classes_are_dealt_into_chunks_of_one_shape(monkeypatch):
+    monkeypatch.setattr(layout_module, "_CHUNK_TOKENS", 64)
+    lengths = [1] * 80 + [9] * 11
+    found = named(lengths)
+    # 80 · 2 + 11 · 10 = 270 tokens: 5 chunks of at most 16 short and 3 long names.
+    assert [b.ids.shape for b in found.buckets] == [(5, 16, 2), (5, 3, 10)]
+    np.testing.assert_array_equal(outputs(found)[found.place], np.arange(91))
+    for bucket in found.buckets:
+        np.testing.assert_array_equal(
+            np.array(lengths)[bucket.owner] + 1, bucket.eos + 1
+        )
 
 
 @pytest.mark.parametrize("eos", [[0], [4]])

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fdbpl_jax.clip import layout as layout_module
 from fdbpl_jax.clip.layout import make_layout
 from fdbpl_jax.clip.text import (
     embed_tokens,
@@ -135,7 +136,24 @@ def slow(config, params, prompts, context, deep, weight):
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_the_shortcuts_change_nothing(tiny_config, tiny_params, case):
-    names, place, specific, layers = case
+    equal_to_plain(tiny_config, tiny_params, *case)
+
+
+# Suffixes of 3 to 6 tokens, with their own contexts up to 3 more.
+@pytest.mark.parametrize("chunk_tokens", [8192, 9], ids=["whole", "in chunks"])
+@pytest.mark.parametrize("specific", [False, True], ids=["one context", "own contexts"])
+def test_buckets_and_chunks_change_nothing(
+    tiny_config, tiny_params, specific, chunk_tokens, monkeypatch
+):
+    monkeypatch.setattr(layout_module, "_BUCKET_PRICE", 0)
+    monkeypatch.setattr(layout_module, "_CHUNK_TOKENS", chunk_tokens)
+    names = [[1], [2, 3, 4, 5], [6, 7], [1, 1], [2]]
+    layout = equal_to_plain(tiny_config, tiny_params, names, "end", specific, 2)
+    assert len(layout.buckets) == 3
+    assert (len(layout.buckets[0].eos) > 1) == (chunk_tokens == 9)
+
+
+def equal_to_plain(tiny_config, tiny_params, names, place, specific, layers):
     text, params = tiny_config.text, tiny_params["text"]
     rng = np.random.default_rng(0)
     shape = (len(names), SLOTS, 16) if specific else (SLOTS, 16)
@@ -148,6 +166,7 @@ def test_the_shortcuts_change_nothing(tiny_config, tiny_params, case):
     expected = slow(text, params, whole, context, deep, weight)
     close(fast(text, params, layout, context, deep, weight), expected)
     assert all(float(jnp.abs(g).max()) > 1e-3 for g in expected[1] if g.size)
+    return layout
 
 
 def test_too_many_deep_prompts_are_refused(tiny_config, tiny_params):
@@ -159,9 +178,11 @@ def test_too_many_deep_prompts_are_refused(tiny_config, tiny_params):
 
 def test_padding_after_eos_does_not_matter(tiny_config, tiny_params):
     layout = make_layout(*prompts(LENGTHS, "end"), False)
-    after = np.arange(layout.suffix_ids.shape[1]) > layout.eos[:, None]
+    (bucket,) = layout.buckets
+    after = np.arange(bucket.ids.shape[-1]) > bucket.eos[..., None]
     assert after.any()
-    other = layout._replace(suffix_ids=np.where(after, 7, layout.suffix_ids))
+    filled = bucket._replace(ids=np.where(after, 7, bucket.ids))
+    other = layout._replace(buckets=(filled,))
     args = (tiny_config.text, tiny_params["text"])
     context = jnp.ones((SLOTS, 16))
     np.testing.assert_array_equal(
