@@ -88,12 +88,11 @@ def make_problem(text: TextConfig, joint: int, classes: int, seed: int) -> Probl
     return Problem(text, params, ids, slot, eos, context.astype(np.float32))
 
 
-def make_frozen(problem: Problem, method: str) -> Frozen:
+def make_frozen(problem: Problem) -> Frozen:
     """What our training step reads, on the device."""
     layout = make_layout(problem.ids, problem.slot, problem.eos, class_specific=False)
-    layouts = dict.fromkeys(branches(method), layout)
     weights = loss_weights(FdbplConfig())
-    return jax.device_put(Frozen(problem.params, jnp.float32(SCALE), layouts, weights))
+    return jax.device_put(Frozen(problem.params, jnp.float32(SCALE), layout, weights))
 
 
 def make_prompts(problem: Problem, method: str) -> dict:

@@ -77,7 +77,7 @@ def our_side(problem: given.Problem, method: str, steps: int) -> Side:
     the call is an error.
     """
     setup = given.make_setup(problem, method)
-    frozen = given.make_frozen(problem, method)
+    frozen = given.make_frozen(problem)
     batch = setup.optim.batch_size
     host = given.make_batches(problem.classes, given.JOINT, steps, batch, _SEED)
     batches = jax.device_put(host)

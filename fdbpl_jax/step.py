@@ -14,6 +14,7 @@ import optax
 from jaxtyping import Array, Float
 
 from fdbpl_jax.clip.config import TextConfig
+from fdbpl_jax.clip.layout import PromptLayout
 from fdbpl_jax.config import OptimConfig
 from fdbpl_jax.methods import Method
 from fdbpl_jax.objectives.batch import Batch
@@ -53,12 +54,12 @@ class TrainState(NamedTuple):
 class Frozen(NamedTuple):
     """What training reads.
 
-    text: the tower. scale: exp(logit_scale). layout: of each prompt. weights: FDBPL's.
+    text: the tower. scale: exp(logit_scale). layout: of all prompts. weights: FDBPL's.
     """
 
     text: dict
     scale: jax.Array
-    layout: dict
+    layout: PromptLayout
     weights: FdbplWeights
 
 
@@ -125,10 +126,7 @@ def _step(
 def _loss(
     setup: StepSetup, prompts: dict, frozen: Frozen, batch: Batch
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    text = {
-        branch: text_features(setup.text, frozen.text, frozen.layout[branch], prompt)
-        for branch, prompt in prompts.items()
-    }
+    text = _text_features(setup, prompts, frozen)
     objective, scale = setup.method.objective, frozen.scale
     if objective == "cross_entropy":
         return cross_entropy(batch, text["positive"], scale)
@@ -140,6 +138,15 @@ def _loss(
     if objective == "fdbpl_release":
         return fdbpl_release(batch, text["positive"], text["negative"], scale)
     raise ValueError(f"objective {objective} has no loss")
+
+
+def _text_features(
+    setup: StepSetup, prompts: dict, frozen: Frozen
+) -> dict[str, Float[Array, "C D"]]:
+    """Of each prompt; both go through the tower in one pass."""
+    encode = functools.partial(text_features, setup.text, frozen.text, frozen.layout)
+    together = jax.tree.map(lambda *leaves: jnp.stack(leaves), *prompts.values())
+    return dict(zip(prompts, jax.vmap(encode)(together), strict=True))
 
 
 def _from_regions(setup: StepSetup, rows: RegionBatch) -> Batch:

@@ -45,8 +45,7 @@ def layout():
 
 def frozen() -> Frozen:
     params = init_text(TEXT, JOINT, jax.random.key(1))
-    where = {"positive": layout(), "negative": layout()}
-    return Frozen(params, jnp.float32(5.0), where, loss_weights(FdbplConfig()))
+    return Frozen(params, jnp.float32(5.0), layout(), loss_weights(FdbplConfig()))
 
 
 def prompts(setup: StepSetup, seed: int = 0) -> dict:

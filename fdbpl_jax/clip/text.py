@@ -168,8 +168,12 @@ def encode_prompts(
         return tower.apply(variables, chunk, context, deep, method="prompted")
 
     if len(layout.buckets[0].eos) == 1:
-        features = encode(jax.tree.map(lambda array: array[0], layout.buckets))
-    else:  # only one chunk's hidden states are kept; the backward pass makes them again
+        # Products are kept for the backward pass. What lies between them, three times
+        # as much memory, is sooner made again than read back.
+        kept = jax.checkpoint_policies.dots_with_no_batch_dims_saveable
+        chunk = jax.tree.map(lambda array: array[0], layout.buckets)
+        features = jax.checkpoint(encode, policy=kept)(chunk)
+    else:  # only one chunk's hidden states are kept at a time; nothing of the others
         chunks = jax.lax.map(jax.checkpoint(encode), layout.buckets)
         features = chunks.reshape(-1, chunks.shape[-1])
     return features[layout.place]

@@ -84,7 +84,7 @@ def run_cell(
     frozen = Frozen(
         stage.student.params["text"],
         jnp.exp(stage.student.params["logit_scale"]),
-        {branch: _layout(stage, run.prompt, stage.base) for branch in state.prompts},
+        _layout(stage, run.prompt, stage.base),
         loss_weights(run.fdbpl),
     )
     source = _source(run, stage, dataset, method_name, seed)

@@ -49,11 +49,11 @@ def test_both_sides_have_the_same_loss_and_gradient(problem, batches, cut):
     feature, label = torch_batch(batches, 0)
     loss = torch.nn.functional.cross_entropy(model(feature), label)
     loss.backward()
-    frozen = given.make_frozen(problem, "coop")
+    frozen = given.make_frozen(problem)
     batch = Batch(jnp.asarray(feature.numpy()), batches.label[0], None, None)
 
     def ours(prompt):
-        text = text_features(TEXT, frozen.text, frozen.layout["positive"], prompt)
+        text = text_features(TEXT, frozen.text, frozen.layout, prompt)
         return cross_entropy(batch, text, frozen.scale)[0]
 
     prompt = given.make_prompts(problem, "coop")["positive"]
@@ -71,7 +71,7 @@ def test_both_sides_train_to_the_same_context(problem, batches):
     setup = given.make_setup(problem, "coop", OPTIM)
     state = init_state(setup, given.make_prompts(problem, "coop"))
     state, metrics = run_steps(
-        setup, state, given.make_frozen(problem, "coop"), batches
+        setup, state, given.make_frozen(problem), batches
     )
     model = torch_coop.TorchCoop(problem, TEXT.context_length)
     step = torch_coop.make_step(model, OPTIM)
