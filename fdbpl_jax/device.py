@@ -2,6 +2,7 @@
 
 import platform
 from importlib.metadata import version
+from pathlib import Path
 
 import jax
 
@@ -30,6 +31,16 @@ def require(wanted: str) -> None:
         f"config platform is '{wanted}' and JAX computes on '{found}'",
         f"{install}check the driver and JAX_PLATFORMS, or leave platform empty.",
     )
+
+
+def keep_compiled(folder: Path) -> None:
+    """Keeps compiled programs in `folder`, for this process and later ones.
+
+    A program is found again by all that it was compiled from; what takes less than
+    half a second to compile is not worth a file.
+    """
+    jax.config.update("jax_compilation_cache_dir", str(folder.absolute()))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 def describe() -> str:

@@ -21,8 +21,10 @@ def _main() -> None:
     config = run_config(_CONFIG.value)
     device.require(config.platform)
     logging.info("computing on %s", device.describe())
+    workdir = Path(_WORKDIR.value)
+    device.keep_compiled(workdir / "compiled")
     command = " ".join(["python -m fdbpl_jax.main", *sys.argv[1:]])
-    base2new.run(config, Path(_WORKDIR.value), command)
+    base2new.run(config, workdir, command)
 
 
 if __name__ == "__main__":
