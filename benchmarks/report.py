@@ -1,58 +1,66 @@
-"""The measurements as Markdown tables."""
+"""The measurements as Markdown."""
 
 import statistics
+from collections.abc import Sequence
 
+from benchmarks.section import Section, markdown_table
 from benchmarks.timing import Timing
 
-TORCH = "PyTorch, 77 tokens"
-TORCH_CUT = "PyTorch, cut to the longest prompt"
 
-
-def our_name(method: str, steps: int) -> str:
-    """How a side of ours is called."""
-    return f"{method}, {steps} step{'s' if steps > 1 else ''} a call"
-
-
-def markdown(result: dict, timings: dict[int, list[Timing]], command: str) -> str:
-    """The section for docs/performance.md.
+def markdown(facts: dict, sections: Sequence[Section]) -> str:
+    """The whole report, as it stands in docs/performance.md.
 
     Args:
-      result: "machine" and the load before and after.
-      timings: by number of classes.
-      command: that was run.
+      facts: "machine", "command", and the load before and after.
+      sections: in the order of their suites.
     """
-    machine = result["machine"]
+    machine = facts["machine"]
     names = ("python", "jax", "flax", "torch", "transformers")
     versions = ", ".join(f"{name} {machine[name]}" for name in names)
-    load = f"load {result['load_before']} before and {result['load_after']} after"
-    lines = [f"`{command}`", "", f"{machine['cpu']}; {versions}; {load}."]
-    for classes, measured in timings.items():
-        lines += ["", f"{classes} classes:", "", *_table(measured), *_ratios(measured)]
-    return "\n".join(lines) + "\n"
-
-
-def _table(timings: list[Timing]) -> list[str]:
+    load = f"load {facts['load_before']} before and {facts['load_after']} after"
     lines = [
-        "| step | median s | min – max s | CPU s | repeats | compiling s |",
-        "|---|---:|---:|---:|---:|---:|",
-    ]
-    for t in timings:
-        lines.append(
-            f"| {t.name} | {t.median:.3f} | {min(t.wall):.3f} – {max(t.wall):.3f} "
-            f"| {statistics.median(t.cpu):.3f} | {len(t.wall)} "
-            f"| {t.compile_seconds:.1f} |"
-        )
-    return lines
-
-
-def _ratios(timings: list[Timing]) -> list[str]:
-    """Ratios of medians, several steps a call, as training runs them."""
-    median = {t.name: t.median for t in timings}
-    steps = max(t.steps for t in timings)
-    coop, fdbpl = (median[our_name(m, steps)] for m in ("coop", "coop+fdbpl"))
-    return [
+        f"`{facts['command']}`",
         "",
-        f"- PyTorch's CoOp step takes {median[TORCH] / coop:.1f} × as long as ours at "
-        f"77 tokens, {median[TORCH_CUT] / coop:.1f} × cut to the longest prompt.",
-        f"- A FDBPL step takes {fdbpl / coop:.2f} × our CoOp step.",
+        f"{machine['cpu']}; {machine['accelerator']}; {versions}; {load}. Medians; in "
+        "brackets the fastest and the slowest repeat.",
     ]
+    for section in sections:
+        lines += ["", f"### {section.title}", "", *section.lines]
+    return "\n".join([*lines, "", *_targets(sections)]) + "\n"
+
+
+def spread(timing: Timing, unit: float = 1.0, digits: int = 3) -> str:
+    """Median and range of a step, in units of `unit` seconds."""
+    low, middle, high = (
+        f"{seconds / unit:.{digits}f}"
+        for seconds in (min(timing.wall), timing.median, max(timing.wall))
+    )
+    return f"{middle} [{low} – {high}]"
+
+
+def timing_data(timings: Sequence[Timing]) -> list[dict]:
+    """All that was measured, as JSON values."""
+    return [
+        {
+            "name": t.name,
+            "steps": t.steps,
+            "compile_seconds": t.compile_seconds,
+            "warm_up": t.warm_up,
+            "wall": t.wall,
+            "cpu": t.cpu,
+            "median": statistics.median(t.wall),
+        }
+        for t in timings
+    ]
+
+
+def _targets(sections: Sequence[Section]) -> list[str]:
+    rows = [
+        [t.what, f"{t.wanted:g}", f"{t.found:.3g}", t.verdict()]
+        for section in sections
+        for t in section.targets
+    ]
+    if not rows:
+        return []
+    table = markdown_table(["target", "wanted", "found", ""], rows)
+    return ["### Targets", "", *table]
