@@ -1,4 +1,4 @@
-"""A CoOp problem of a given size, the same for every side that is measured.
+"""Class prompts of a given size, the same for every side that is measured.
 
 No weights or vocabulary are needed: speed depends on shapes alone, and of the class
 names only on how many tokens they have. Those lengths are ImageNet's.
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from fdbpl_jax.clip.config import TextConfig, TowerConfig
+from fdbpl_jax.clip.config import TextConfig
 from fdbpl_jax.clip.layout import make_layout
 from fdbpl_jax.clip.text import init_text
 from fdbpl_jax.config import METHOD_OPTIM, FdbplConfig, OptimConfig
@@ -21,13 +21,6 @@ from fdbpl_jax.methods import METHODS
 from fdbpl_jax.objectives.fdbpl import loss_weights
 from fdbpl_jax.step import Frozen, RegionBatch, StepSetup
 
-VIT_B32 = TextConfig(
-    tower=TowerConfig(512, 12, 8, 2048, "quick_gelu", 1e-5),
-    vocab_size=49408,
-    context_length=77,
-    eos_token_id=49407,
-)
-JOINT = 512
 CONTEXT = 4  # learnable tokens, after SOS: "a photo of a"
 KEPT = 20  # labels of a stored region, the paper's K
 SCALE = 100.0  # exp(logit_scale) of OpenAI's models
@@ -68,8 +61,13 @@ def name_lengths(classes: int, seed: int) -> Int[np.ndarray, "C"]:
     return np.random.default_rng(seed).permutation(lengths)
 
 
-def make_problem(text: TextConfig, joint: int, classes: int, seed: int) -> Problem:
-    """Random weights, random name tokens, and a random context to start from."""
+def make_problem(
+    text: TextConfig, joint: int, classes: int, seed: int, params: dict | None = None
+) -> Problem:
+    """Random name tokens, a random context to start from, and weights of the tower.
+
+    The weights are random where none are given.
+    """
     rng = np.random.default_rng(seed)
     lengths = name_lengths(classes, seed)
     ids = np.zeros((classes, text.context_length), np.int32)
@@ -83,8 +81,9 @@ def make_problem(text: TextConfig, joint: int, classes: int, seed: int) -> Probl
         ids[row, name.stop] = 1  # "."
         ids[row, eos[row]] = text.eos_token_id
     context = 0.02 * rng.standard_normal((CONTEXT, text.tower.width))
-    init = jax.jit(init_text, static_argnums=(0, 1))
-    params = init(text, joint, jax.random.key(seed))
+    if params is None:
+        init = jax.jit(init_text, static_argnums=(0, 1))
+        params = init(text, joint, jax.random.key(seed))
     return Problem(text, params, ids, slot, eos, context.astype(np.float32))
 
 

@@ -1,10 +1,8 @@
 """The measurements as Markdown."""
 
-import statistics
 from collections.abc import Sequence
 
 from benchmarks.section import Section, markdown_table
-from benchmarks.timing import Timing
 
 
 def markdown(facts: dict, sections: Sequence[Section]) -> str:
@@ -22,36 +20,11 @@ def markdown(facts: dict, sections: Sequence[Section]) -> str:
         f"`{facts['command']}`",
         "",
         f"{machine['cpu']}; {machine['accelerator']}; {versions}; {load}. Medians; in "
-        "brackets the fastest and the slowest repeat.",
+        "brackets the fastest and the slowest run.",
     ]
     for section in sections:
         lines += ["", f"### {section.title}", "", *section.lines]
     return "\n".join([*lines, "", *_targets(sections)]) + "\n"
-
-
-def spread(timing: Timing, unit: float = 1.0, digits: int = 3) -> str:
-    """Median and range of a step, in units of `unit` seconds."""
-    low, middle, high = (
-        f"{seconds / unit:.{digits}f}"
-        for seconds in (min(timing.wall), timing.median, max(timing.wall))
-    )
-    return f"{middle} [{low} – {high}]"
-
-
-def timing_data(timings: Sequence[Timing]) -> list[dict]:
-    """All that was measured, as JSON values."""
-    return [
-        {
-            "name": t.name,
-            "steps": t.steps,
-            "compile_seconds": t.compile_seconds,
-            "warm_up": t.warm_up,
-            "wall": t.wall,
-            "cpu": t.cpu,
-            "median": statistics.median(t.wall),
-        }
-        for t in timings
-    ]
 
 
 def _targets(sections: Sequence[Section]) -> list[str]:

@@ -8,6 +8,10 @@ import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
+
+import jax
+import torch
 
 SLOW = 20.0  # seconds; a run that takes longer is repeated only so many times:
 SLOW_REPEATS = 3
@@ -18,13 +22,15 @@ class Side:
     """One of the things compared.
 
     name: in the tables. run: does `steps` steps and returns when they are done.
-    compile_seconds: what it took to make `run`.
+    compile_seconds: what it took to make `run`. rounds: at most so many timed runs; a
+    side of one round only is not warmed up either: it is too slow for it.
     """
 
     name: str
     run: Callable[[], None]
     steps: int = 1
     compile_seconds: float = 0.0
+    rounds: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +38,7 @@ class Timing:
     """What was measured of a side: `wall` and `cpu` are seconds a step of each repeat.
 
     cpu is summed over the threads of this process: with wall it tells whether the cores
-    were there for us.
+    were there for us. warm_up: of the untimed run before, 0 if there was none.
     """
 
     name: str
@@ -47,6 +53,16 @@ class Timing:
         """Median wall seconds a step."""
         return statistics.median(self.wall)
 
+    def shown(self, unit: float = 1e3, digits: int = 2) -> str:
+        """Median (min – max) of a step; `unit` of them are a second."""
+        low, high = min(self.wall) * unit, max(self.wall) * unit
+        middle = self.median * unit
+        return f"{middle:,.{digits}f} ({low:,.{digits}f} – {high:,.{digits}f})"
+
+    def to_json(self) -> dict[str, Any]:
+        """Every single timing, as JSON values."""
+        return dataclasses.asdict(self) | {"median": self.median}
+
 
 def in_turns(
     sides: Sequence[Side], repeats: int, log: Callable[[str], None]
@@ -56,26 +72,33 @@ def in_turns(
     Whatever slows the machine for a while so falls on every side, not on one. A side
     that is slow to warm up takes part in the first rounds only.
     """
-    measured: list[list[tuple[float, float]]] = [[_once(side)] for side in sides]
+    warm_up = [0.0 if side.rounds == 1 else _once(side)[0] for side in sides]
+    measured: list[list[tuple[float, float]]] = [[] for _ in sides]
     for turn in range(repeats):
-        for side, seconds in zip(sides, measured, strict=True):
-            rounds = min(repeats, SLOW_REPEATS) if seconds[0][0] > SLOW else repeats
+        for side, first, seconds in zip(sides, warm_up, measured, strict=True):
+            rounds = _rounds(side, first, repeats)
             if turn < rounds:
                 seconds.append(_once(side))
-                log(
-                    f"  {turn + 1}/{rounds} {seconds[-1][0]:9.3f} s a step  {side.name}"
-                )
+                took = f"{seconds[-1][0]:9.4f} s a step"
+                log(f"  {turn + 1}/{rounds} {took}  {side.name}")
     return [
         Timing(
             name=side.name,
             steps=side.steps,
             compile_seconds=side.compile_seconds,
-            warm_up=seconds[0][0],
-            wall=tuple(wall for wall, _ in seconds[1:]),
-            cpu=tuple(cpu for _, cpu in seconds[1:]),
+            warm_up=first,
+            wall=tuple(wall for wall, _ in seconds),
+            cpu=tuple(cpu for _, cpu in seconds),
         )
-        for side, seconds in zip(sides, measured, strict=True)
+        for side, first, seconds in zip(sides, warm_up, measured, strict=True)
     ]
+
+
+def _rounds(side: Side, warm_up: float, repeats: int) -> int:
+    limit = side.rounds or repeats
+    if warm_up * side.steps > SLOW:
+        limit = min(limit, SLOW_REPEATS)
+    return min(limit, repeats)
 
 
 def _once(side: Side) -> tuple[float, float]:
@@ -92,10 +115,12 @@ def cores() -> int:
 
 
 def machine() -> dict[str, str]:
-    """Processor, system and versions, as the tables name them."""
+    """Processor, accelerators, system and versions, as the tables name them."""
     names = ("jax", "flax", "torch", "transformers")
+    theirs = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     return {
         "cpu": f"{_cpu_model()}, {cores()} cores",
+        "accelerator": f"JAX on {jax.devices()[0].device_kind}, PyTorch on {theirs}",
         "system": platform.platform(),
         "python": platform.python_version(),
         **{name: version(name) for name in names},

@@ -75,7 +75,7 @@ def online_source(
 
     def prepare(element: dict) -> Batch:
         pixels, label = jax.device_put((element["pixels"], element["label"]))
-        return _online_batch(
+        return online_batch(
             (
                 student.config.vision,
                 student.image,
@@ -109,7 +109,7 @@ Towers = tuple[VisionConfig, ImageSettings, VisionConfig, ImageSettings]
 
 
 @functools.partial(jax.jit, static_argnames="towers")
-def _online_batch(
+def online_batch(
     towers: Towers, student: dict, teacher: dict, class_text, pixels: dict, label
 ) -> Batch:
     """A batch of one step, with the leading axis that the compiled step scans over."""

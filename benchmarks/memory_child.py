@@ -1,0 +1,79 @@
+"""One training step, and the most memory it needed: a process for the memory suite.
+
+python -m benchmarks.memory_child coop+fdbpl 1000 128 ViT-B/32
+"""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+
+_SEED = 0
+
+
+def main() -> None:
+    side, classes, batch, student = sys.argv[1:]
+    run = _torch if side == "torch" else _ours
+    peak = run(side, int(classes), int(batch), student)
+    print(json.dumps({"side": side, "classes": int(classes), "peak": peak}))
+
+
+def _ours(method: str, classes: int, batch: int, student: str) -> int:
+    import jax
+
+    from benchmarks import problem as given
+    from benchmarks.sides import stored_side
+    from benchmarks.towers import SIZES
+
+    text, joint = SIZES[student].text, SIZES[student].projection
+    problem = given.make_problem(text, joint, classes, _SEED)
+    side = stored_side(problem, joint, method, batch, steps=1)
+    if jax.default_backend() == "cpu":
+        return _process_peak(side.run)
+    side.run()
+    return jax.devices()[0].memory_stats()["peak_bytes_in_use"]
+
+
+def _torch(_: str, classes: int, batch: int, student: str) -> int:
+    import torch
+
+    from benchmarks import problem as given
+    from benchmarks.torch_reference.prompts import Prompt, class_logits
+    from benchmarks.torch_reference.step import device
+    from benchmarks.torch_reference.towers import text_tower
+    from benchmarks.towers import SIZES
+
+    config = SIZES[student]
+    problem = given.make_problem(config.text, config.projection, classes, _SEED)
+    tower = text_tower(problem.text, problem.params)
+    prompt = Prompt(tower, problem, problem.text.context_length).to(device())
+    feature = torch.randn(batch, config.projection, device=device())
+    label = torch.zeros(batch, dtype=torch.long, device=device())
+    del tower
+
+    def run() -> None:
+        with torch.autocast(device().type, torch.bfloat16, device().type == "cuda"):
+            logits = class_logits(torch.nn.functional.normalize(feature), prompt())
+        torch.nn.functional.cross_entropy(logits, label).backward()
+
+    if device().type == "cpu":
+        return _process_peak(run)
+    run()
+    torch.cuda.synchronize()
+    return torch.cuda.max_memory_allocated()
+
+
+def _process_peak(run: Callable[[], None]) -> int:
+    """The most bytes that this process held while `run` ran (Linux)."""
+    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
+    run()
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
+
+
+if __name__ == "__main__":
+    main()

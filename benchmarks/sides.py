@@ -1,0 +1,179 @@
+"""The sides of a training step: ours and PyTorch's, of every method, on one problem."""
+
+import time
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+
+from benchmarks import problem as given
+from benchmarks.timing import Side
+from benchmarks.torch_reference.coop import Coop
+from benchmarks.torch_reference.fdbpl_release import FdbplRelease
+from benchmarks.torch_reference.kdpl import Kdpl
+from benchmarks.torch_reference.step import device, make_step
+from benchmarks.torch_reference.towers import image_tower, text_tower
+from benchmarks.towers import SIZES, random_params
+from fdbpl_jax.clip.config import ClipConfig
+from fdbpl_jax.clip.image import ImageSettings
+from fdbpl_jax.config import METHOD_OPTIM, OptimConfig
+from fdbpl_jax.sources import Towers, online_batch
+from fdbpl_jax.step import init_state, run_steps
+
+_SEED = 0
+
+
+class Pair(NamedTuple):
+    """A student, a teacher, and the prompts of C classes.
+
+    student, teacher: configurations. student_params, teacher_params: of both towers.
+    problem: the class prompts. teacher_text [C D']: L2-normalised.
+    """
+
+    student: ClipConfig
+    teacher: ClipConfig
+    student_params: dict[str, Any]
+    teacher_params: dict[str, Any]
+    problem: given.Problem
+    teacher_text: np.ndarray
+
+
+def make_pair(student: str, teacher: str, classes: int) -> Pair:
+    """Random weights of the sizes named, and C classes with names as ImageNet's."""
+    configs = SIZES[student], SIZES[teacher]
+    params = [random_params(config, _SEED) for config in configs]
+    problem = given.make_problem(
+        configs[0].text, configs[0].projection, classes, _SEED, params[0]["text"]
+    )
+    # Alike, as the texts of classes are to a CLIP.
+    rng = np.random.default_rng(_SEED)
+    text = 1 + rng.standard_normal((classes, configs[1].projection))
+    text /= np.linalg.norm(text, axis=-1, keepdims=True)
+    return Pair(*configs, *params, problem, text.astype(np.float32))
+
+
+def stored_side(
+    problem: given.Problem, joint: int, method: str, batch: int, steps: int
+) -> Side:
+    """Our updates on stored features: several in one compiled call.
+
+    The batches are on the device beforehand, as an epoch's slab is. Any transfer within
+    the call is an error.
+    """
+    setup = given.make_setup(problem, method, _optim(method, batch))
+    frozen = given.make_frozen(problem)
+    host = given.make_batches(problem.classes, joint, steps, batch, _SEED)
+    batches = jax.device_put(host)
+    state = init_state(setup, given.make_prompts(problem, method))
+    start = time.perf_counter()
+    compiled = run_steps.lower(setup, state, frozen, batches).compile()
+    seconds = time.perf_counter() - start
+
+    def run() -> None:
+        nonlocal state
+        with jax.transfer_guard("disallow"):
+            state, metrics = compiled(state, frozen, batches)
+            jax.block_until_ready((state, metrics))
+
+    return Side(our_name(method), run, steps, seconds)
+
+
+def online_side(pair: Pair, batch: int, rounds: int | None) -> Side:
+    """Our KDPL: pixels up, both image towers, and one update."""
+    problem = pair.problem
+    setup = given.make_setup(problem, "coop+kdpl", _optim("coop+kdpl", batch))
+    frozen = given.make_frozen(problem)
+    settings = [
+        ImageSettings(c.vision.image_size) for c in (pair.student, pair.teacher)
+    ]
+    towers: Towers = (
+        pair.student.vision, settings[0], pair.teacher.vision, settings[1],
+    )  # fmt: skip
+    views = _views(pair, batch)
+    host = {"student": views, "teacher": views}, np.zeros(batch, np.int32)
+    text = jnp.asarray(pair.teacher_text)
+    params = pair.student_params, pair.teacher_params
+    state = init_state(setup, given.make_prompts(problem, "coop+kdpl"))
+    start = time.perf_counter()
+    look = online_batch.lower(towers, *params, text, *host).compile()
+    update = run_steps.lower(setup, state, frozen, look.out_info).compile()
+    seconds = time.perf_counter() - start
+
+    def run() -> None:
+        nonlocal state
+        made = look(*params, text, *jax.device_put(host))
+        state, metrics = update(state, frozen, made)
+        jax.block_until_ready((state, metrics))
+
+    return Side(our_name("coop+kdpl"), run, 1, seconds, rounds)
+
+
+def torch_side(
+    pair: Pair, method: str, batch: int, kind: str, rounds: int | None = None
+) -> Side:
+    """One update of PyTorch's, from normalised pixels on the host.
+
+    Args:
+      pair: what is trained.
+      method: "coop", "coop+kdpl" or "coop+fdbpl_release".
+      batch: B.
+      kind: "whole" prompts of 77 tokens; "cut" to the longest one; whole and "compiled".
+      rounds: see `Side`.
+    """
+    problem = pair.problem
+    whole = problem.text.context_length
+    tokens = int(problem.eos.max()) + 1 if kind == "cut" else whole
+    model, batch_of = torch_model(pair, method, tokens)
+    step = make_step(model, _optim(method, batch), compiled=kind == "compiled")
+    views = torch.from_numpy(_views(pair, batch).transpose(0, 3, 1, 2).copy())
+    data = batch_of(views.float() / 255)
+    return Side(torch_name(method, kind), lambda: step(*data).item(), rounds=rounds)
+
+
+def torch_model(pair: Pair, method: str, tokens: int):
+    """PyTorch's model of a method on its device, and a batch for it from pixels."""
+    problem, vision = pair.problem, pair.student_params["vision"]
+    towers = (
+        image_tower(pair.student.vision, vision),
+        text_tower(problem.text, problem.params),
+    )
+    if method == "coop+kdpl":
+        teacher = image_tower(pair.teacher.vision, pair.teacher_params["vision"])
+        text = torch.from_numpy(pair.teacher_text)
+        model = Kdpl(*towers, teacher, text, problem, tokens)
+        return model.to(device()), lambda pixels: (pixels,)
+    if method == "coop+fdbpl_release":
+        model = FdbplRelease(*towers, problem, tokens).to(device())
+        return model, lambda pixels: (pixels, _labels(problem, len(pixels)))
+    model = Coop(*towers, problem, tokens).to(device())
+    return model, lambda pixels: (pixels, torch.zeros(len(pixels), dtype=torch.long))
+
+
+def our_name(method: str) -> str:
+    """How our side of a method is called."""
+    return f"{method}, ours"
+
+
+def torch_name(method: str, kind: str) -> str:
+    """How PyTorch's is."""
+    return f"{method}, PyTorch {kind}"
+
+
+def _optim(method: str, batch: int) -> OptimConfig:
+    recipe = METHOD_OPTIM[method]
+    return OptimConfig(**(vars(recipe) | {"batch_size": batch}))
+
+
+def _views(pair: Pair, batch: int) -> np.ndarray:
+    size = pair.student.vision.image_size
+    rng = np.random.default_rng(_SEED)
+    return rng.integers(256, size=(batch, size, size, 3), dtype=np.uint8)
+
+
+def _labels(problem: given.Problem, batch: int) -> torch.Tensor:
+    kept = min(given.KEPT, problem.classes)
+    label = torch.zeros(batch, problem.classes)
+    label[:, :kept] = torch.softmax(torch.arange(kept, 0, -1).float(), -1)
+    return label

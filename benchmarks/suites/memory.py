@@ -1,0 +1,97 @@
+"""The most memory that a training step needs, each in a process of its own."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+
+from ml_collections import ConfigDict
+
+from benchmarks.section import Section, Target, markdown_table
+
+_GIB = 2**30
+
+
+def measure(sizes: ConfigDict, log: Callable[[str], None]) -> Section:
+    """One step of each side at every number of classes.
+
+    Args:
+      sizes: student: a name in `towers.SIZES`. batch. ours, torch: the numbers of
+        classes at which our FDBPL, and PyTorch's CoOp of whole prompts, are run. at:
+        the number at which they are compared.
+      log: takes a line.
+    """
+    found: dict[str, dict[int, dict]] = {"coop+fdbpl": {}, "coop": {}, "torch": {}}
+    counts = {"coop+fdbpl": sizes.ours, "coop": sizes.ours, "torch": sizes.torch}
+    for side, all_classes in counts.items():
+        for classes in all_classes:
+            found[side][classes] = _child(side, classes, sizes)
+            gib = found[side][classes]["peak"] / _GIB
+            log(f"  {side}, {classes} classes: {gib:.2f} GiB")
+    peak = {side: _peaks(of_side) for side, of_side in found.items()}
+    compared = sizes.at not in peak["torch"]
+    if compared:
+        peak["torch"][sizes.at] = _extrapolated(peak["torch"], sizes.at)
+    lines = [_intro(sizes, compared), "", *_table(peak)]
+    largest = max(sizes.ours)
+    targets = [
+        Target(
+            f"memory of PyTorch's CoOp over our FDBPL's, {sizes.at} classes",
+            8,
+            peak["torch"][sizes.at] / peak["coop+fdbpl"][sizes.at],
+        ),
+        Target(
+            f"16 GB over the memory of our FDBPL, {largest} classes",
+            1,
+            16e9 / peak["coop+fdbpl"][largest],
+        ),
+    ]
+    return Section("Memory of a training step", lines, targets, {"found": found})
+
+
+def _child(side: str, classes: int, sizes: ConfigDict) -> dict:
+    arguments = [side, str(classes), str(sizes.batch), sizes.student]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.memory_child", *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _peaks(of_side: dict[int, dict]) -> dict[int, float]:
+    return {classes: found["peak"] for classes, found in of_side.items()}
+
+
+def _extrapolated(peak: dict[int, float], classes: int) -> float:
+    """Along the line through the two largest numbers of classes that were run."""
+    (few, low), (many, high) = sorted(peak.items())[-2:]
+    return high + (high - low) / (many - few) * (classes - many)
+
+
+def _table(peak: dict[str, dict[int, float]]) -> list[str]:
+    all_classes = sorted({classes for of_side in peak.values() for classes in of_side})
+    rows = []
+    for classes in all_classes:
+        cells = [
+            f"{of_side[classes] / _GIB:.2f}" if classes in of_side else "–"
+            for of_side in peak.values()
+        ]
+        rows.append([str(classes), *cells])
+    header = ["classes", "our FDBPL, GiB", "our CoOp", "PyTorch's CoOp, 77 tokens"]
+    return markdown_table(header, rows)
+
+
+def _intro(sizes: ConfigDict, extrapolated: bool) -> str:
+    theirs = (
+        f" PyTorch's at {sizes.at} classes is not run, but lies on the line through its "
+        "two largest runs."
+        if extrapolated
+        else ""
+    )
+    return (
+        f"{sizes.student}, batch {sizes.batch}, one process a cell: the most that it, "
+        "or on a GPU its allocator, held during a step, weights included. Image towers "
+        f"are left out on both sides.{theirs}"
+    )
