@@ -76,7 +76,8 @@ def save_labels(
     """Writes the label file of an image of `size` (height, width)."""
     coords = torch.from_numpy((box / np.array([*size, *size])).astype(np.float32))
     top = np.stack([index, logit], axis=1).astype(np.float32)
-    torch.save([coords, torch.from_numpy(flip), torch.from_numpy(top)], file)
+    # A copy: arrays read from a table are read-only, which torch warns of.
+    torch.save([coords, torch.tensor(flip), torch.from_numpy(top)], file)
 
 
 def replay(

@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional
 from transformers import CLIPTextModelWithProjection, CLIPVisionModelWithProjection
 
-from benchmarks.problem import SCALE, Problem
+from benchmarks.problem import Problem
 from benchmarks.torch_reference.prompts import Prompt, class_logits, image_features
 
 
@@ -38,8 +38,8 @@ class Kdpl(torch.nn.Module):
 
         Both logits have the student's scale, as in KDPL's code.
         """
-        seen = image_features(self.teacher, pixels).float()
-        teacher = functional.log_softmax(SCALE * seen @ self.teacher_text.T, dim=-1)
+        seen = image_features(self.teacher, pixels)
+        teacher = functional.log_softmax(class_logits(seen, self.teacher_text), dim=-1)
         logits = class_logits(image_features(self.image, pixels), self.prompt())
         student = functional.log_softmax(logits, dim=-1)
         return 0.5 * _kl(teacher, student) + 0.5 * _kl(student, teacher)

@@ -58,7 +58,9 @@ def image_features(
 
 def class_logits(image: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
     """Scaled cosines `[B C]`, float32 whatever autocast made of the towers."""
-    return SCALE * image.float() @ text.float().T
+    # Autocast would multiply even float32 in bfloat16: off by a quarter in a logit.
+    with torch.autocast(image.device.type, enabled=False):
+        return SCALE * image.float() @ text.float().T
 
 
 def to_torch_pixels(pixels: np.ndarray) -> torch.Tensor:

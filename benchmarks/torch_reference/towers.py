@@ -41,6 +41,7 @@ def text_tower(
             vocab_size=config.vocab_size,
             projection_dim=len(tensors["text_projection.weight"]),
             max_position_embeddings=config.context_length,
+            bos_token_id=None,  # the default is outside a small vocabulary
             eos_token_id=config.eos_token_id,
             **_shared(config.tower),
         )
