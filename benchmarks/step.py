@@ -7,7 +7,6 @@ step: forward, backward and update. Needs PyTorch. Some 10 minutes on 2 cores, n
 all of it PyTorch's at 500 classes; `--classes=50` takes 3.
 """
 
-import dataclasses
 import json
 import sys
 import time
@@ -46,7 +45,7 @@ def main() -> None:
     text = markdown(result, timings, f"python -m benchmarks.step {_arguments()}")
     _log(text)
     result["timings"] = {
-        classes: [dataclasses.asdict(t) | {"median": t.median} for t in measured]
+        classes: [t.to_json() for t in measured]
         for classes, measured in timings.items()
     }
     out = Path(_OUT.value)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 SLOW = 20.0  # seconds; a run that takes longer is repeated only so many times:
 SLOW_REPEATS = 3
@@ -46,6 +47,16 @@ class Timing:
     def median(self) -> float:
         """Median wall seconds a step."""
         return statistics.median(self.wall)
+
+    def shown(self, unit: float = 1e3, digits: int = 2) -> str:
+        """Median (min – max) of a step; `unit` of them are a second."""
+        low, high = min(self.wall) * unit, max(self.wall) * unit
+        middle = self.median * unit
+        return f"{middle:,.{digits}f} ({low:,.{digits}f} – {high:,.{digits}f})"
+
+    def to_json(self) -> dict[str, Any]:
+        """Every single timing, as JSON values."""
+        return dataclasses.asdict(self) | {"median": self.median}
 
 
 def in_turns(

@@ -1,0 +1,1 @@
+"""The suites: each has `measure(sizes, log) -> Section`."""
