@@ -6,9 +6,8 @@ the device's matrix products that is.
 
 import itertools
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -34,7 +33,6 @@ UTILISATION_TARGET = 0.5
 OURS = "RIL table, labels"
 OURS_FEATURES = "RIL table, labels and features"
 THEIRS = "PyTorch, labels"
-_CHAIN = 8  # products in a call that measures the ceiling
 
 
 def measure(sizes: ConfigDict, log: Callable[[str], None]) -> Section:
@@ -47,7 +45,6 @@ def measure(sizes: ConfigDict, log: Callable[[str], None]) -> Section:
         core), repeats, ceiling_size (rows of the matrices that give the ceiling).
       log: takes lines on how far it is.
     """
-    torch.set_num_threads(cores())
     teacher = random_clip(sizes.teacher, 0, sizes.dtype)
     student = random_clip(sizes.student, 1, sizes.dtype)
     with tempfile.TemporaryDirectory() as folder:
@@ -60,9 +57,11 @@ def measure(sizes: ConfigDict, log: Callable[[str], None]) -> Section:
             torch_side(Path(folder), dataset, teacher, sizes),
         ]
         timings = in_turns(sides, sizes.repeats, log)
-    ceiling = matmul_ceiling(sizes.dtype, sizes.ceiling_size, _CHAIN)
-    log(f"matrix products in {sizes.dtype}: {ceiling / 1e12:.2f} TFLOP/s")
-    return _section(sizes, teacher, student, timings, ceiling)
+    ceiling = {OURS: matmul_ceiling(sizes.dtype, sizes.ceiling_size)}
+    device = torch_clip.torch_device()
+    theirs = torch.bfloat16 if device.type == "cuda" else torch.float32
+    ceiling[THEIRS] = torch_clip.matmul_ceiling(device, theirs, sizes.ceiling_size)
+    return _section(sizes, (teacher, student), timings, ceiling)
 
 
 def our_side(
@@ -101,6 +100,8 @@ def torch_side(
     size = teacher.image.size
     crops = torch_builder.crop_loader(regions, size, sizes.workers or cores())
     label = labeller(dataset, teacher, sizes)
+    blank = torch.zeros(sizes.batch_size, 3, size, size, dtype=torch.uint8)
+    torch_clip.choose_threads(lambda: label(blank))
     runs = itertools.count()
 
     def run() -> None:
@@ -139,51 +140,55 @@ def _spec(
 
 def _section(
     sizes: ConfigDict,
-    teacher: Clip,
-    student: Clip,
+    pair: tuple[Clip, Clip],
     timings: list[Timing],
-    ceiling: float,
+    ceiling: dict[str, float],
 ) -> Section:
-    flops = {
-        c.name: vision_flops(c.config.vision, c.config.projection)
-        for c in (teacher, student)
-    }
-    work = dict.fromkeys((OURS, THEIRS), flops[teacher.name])
-    work[OURS_FEATURES] = sum(flops.values())
+    flops = [vision_flops(c.config.vision, c.config.projection) for c in pair]
+    work = {OURS: flops[0], OURS_FEATURES: sum(flops), THEIRS: flops[0]}
     regions = sizes.images * sizes.regions
     rate = {t.name: regions / t.median for t in timings}
-    used = {name: rate[name] * work[name] / ceiling for name in rate}
-    rows = [
-        [
-            t.name,
-            f"{rate[t.name]:,.1f}",
-            t.shown(1),
-            f"{used[t.name]:.2f}",
-            f"{rate[t.name] / rate[THEIRS]:.2f} ×",
-        ]
-        for t in timings
-    ]
-    header = ["side", "regions/s", "s a build: median (min – max)", "utilisation"]
+    used = {name: rate[name] * work[name] / ceiling[OURS] for name in rate}
     targets = []
     if jax.default_backend() == "gpu":
         best = max(used[OURS], used[OURS_FEATURES])
         what = "utilisation of matrix products while building"
         targets.append(Target(what, UTILISATION_TARGET, best))
-    lines = [
-        f"{sizes.images} JPEG images of {sizes.height} × {sizes.width} pixels, "
-        f"{sizes.regions} regions each; teacher {sizes.teacher} "
-        f"({flops[teacher.name] / 1e9:.1f} GFLOP a region), student {sizes.student} "
-        f"({flops[student.name] / 1e9:.2f}); ours in {sizes.dtype} on {describe()}, "
-        f"PyTorch on {torch_clip.describe(torch_clip.torch_device())}. Utilisation is "
-        f"of {ceiling / 1e12:.2f} TFLOP/s, what {sizes.dtype} matrix products of "
-        f"{sizes.ceiling_size} rows reach on the same device.",
-        "",
-        *markdown_table([*header, f"/ {THEIRS}"], rows),
-    ]
-    data: dict[str, Any] = {
+    lines = [*_head(sizes, flops, ceiling), "", *_table(timings, rate, used)]
+    data = {
         "timings": [t.to_json() for t in timings],
         "regions": regions,
         "flops_a_region": work,
         "ceiling": ceiling,
+        "utilisation": used,
     }
     return Section("Building soft labels", lines, targets, data)
+
+
+def _head(
+    sizes: ConfigDict, flops: Sequence[int], ceiling: dict[str, float]
+) -> list[str]:
+    device = torch_clip.torch_device()
+    teacher, student = (f"{count / 1e9:.2f} GFLOP" for count in flops)
+    ours, theirs = (f"{ceiling[side] / 1e12:.2f}" for side in (OURS, THEIRS))
+    return [
+        f"{sizes.images} JPEG images of {sizes.height} × {sizes.width} pixels, "
+        f"{sizes.regions} regions each; teacher {sizes.teacher} ({teacher} a region), "
+        f"student {sizes.student} ({student}); {sizes.workers or cores()} workers. "
+        f"Ours in {sizes.dtype} on {describe()}, PyTorch on "
+        f"{torch_clip.describe(device)}. Utilisation is of the {ours} TFLOP/s that "
+        f"large matrix products in {sizes.dtype} reach in JAX on the same device; in "
+        f"PyTorch they reach {theirs}.",
+    ]
+
+
+def _table(
+    timings: Sequence[Timing], rate: dict[str, float], used: dict[str, float]
+) -> list[str]:
+    header = ["side", "regions/s", "s a build: median (min – max)", "utilisation"]
+    rows = []
+    for t in timings:
+        factor = f"{rate[t.name] / rate[THEIRS]:.2f} ×"
+        share = f"{used[t.name]:.2f}"
+        rows.append([t.name, f"{rate[t.name]:,.1f}", t.shown(1), share, factor])
+    return markdown_table([*header, f"/ {THEIRS}"], rows)

@@ -197,8 +197,8 @@ def _section(
         f"{sizes.images} images, M = {sizes.regions}, C = {sizes.classes}; everything "
         "was just written, so both sides read from the system's cache.",
         "",
-        f"{sizes.records} whole random records, ms: median (min – max). 'One slot' reads "
-        "the same slot of random images, as training does:",
+        f"{sizes.records} whole random records, ms: median (min – max). 'One slot' is "
+        "the same slot of random images, as training reads:",
         "",
         *_record_table(by_keep),
         "",
