@@ -5,6 +5,7 @@ Random labels and features hardly compress; a table of real ones is smaller.
 
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 
 from fdbpl_jax.config import CropConfig
@@ -69,7 +70,7 @@ def _block(
         "flip": rng.random(shape) < 0.5,
         "label_index": index.astype(np.uint16),
         "label_prob": kept.astype(np.float16),
-        "entropy": np.asarray(entropy(prob)),
+        "entropy": np.asarray(entropy(jnp.asarray(prob))),
     }
     if spec.student:
         feature = rng.standard_normal((*shape, spec.feature_width), np.float32)
