@@ -27,9 +27,9 @@ def _ours(method: str, classes: int, batch: int, student: str) -> int:
 
     from benchmarks import problem as given
     from benchmarks.sides import stored_side
-    from benchmarks.towers import SIZES
+    from benchmarks.sizes import config_of
 
-    text, joint = SIZES[student].text, SIZES[student].projection
+    text, joint = config_of(student).text, config_of(student).projection
     problem = given.make_problem(text, joint, classes, _SEED)
     side = stored_side(problem, joint, method, batch, steps=1)
     if jax.default_backend() == "cpu":
@@ -42,25 +42,27 @@ def _torch(_: str, classes: int, batch: int, student: str) -> int:
     import torch
 
     from benchmarks import problem as given
+    from benchmarks.sizes import config_of
+    from benchmarks.torch_clip import torch_device
     from benchmarks.torch_reference.prompts import Prompt, class_logits
-    from benchmarks.torch_reference.step import device
     from benchmarks.torch_reference.towers import text_tower
-    from benchmarks.towers import SIZES
 
-    config = SIZES[student]
+    config = config_of(student)
     problem = given.make_problem(config.text, config.projection, classes, _SEED)
     tower = text_tower(problem.text, problem.params)
-    prompt = Prompt(tower, problem, problem.text.context_length).to(device())
-    feature = torch.randn(batch, config.projection, device=device())
-    label = torch.zeros(batch, dtype=torch.long, device=device())
+    prompt = Prompt(tower, problem, problem.text.context_length).to(torch_device())
+    feature = torch.randn(batch, config.projection, device=torch_device())
+    label = torch.zeros(batch, dtype=torch.long, device=torch_device())
     del tower
 
     def run() -> None:
-        with torch.autocast(device().type, torch.bfloat16, device().type == "cuda"):
+        with torch.autocast(
+            torch_device().type, torch.bfloat16, torch_device().type == "cuda"
+        ):
             logits = class_logits(torch.nn.functional.normalize(feature), prompt())
         torch.nn.functional.cross_entropy(logits, label).backward()
 
-    if device().type == "cpu":
+    if torch_device().type == "cpu":
         return _process_peak(run)
     run()
     torch.cuda.synchronize()

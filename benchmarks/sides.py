@@ -9,13 +9,14 @@ import numpy as np
 import torch
 
 from benchmarks import problem as given
+from benchmarks.sizes import config_of, random_params
 from benchmarks.timing import Side
+from benchmarks.torch_clip import torch_device
 from benchmarks.torch_reference.coop import Coop
 from benchmarks.torch_reference.fdbpl_release import FdbplRelease
 from benchmarks.torch_reference.kdpl import Kdpl
-from benchmarks.torch_reference.step import device, make_step
+from benchmarks.torch_reference.step import make_step
 from benchmarks.torch_reference.towers import image_tower, text_tower
-from benchmarks.towers import SIZES, random_params
 from fdbpl_jax.clip.config import ClipConfig
 from fdbpl_jax.clip.image import ImageSettings
 from fdbpl_jax.config import METHOD_OPTIM, OptimConfig
@@ -42,7 +43,7 @@ class Pair(NamedTuple):
 
 def make_pair(student: str, teacher: str, classes: int) -> Pair:
     """Random weights of the sizes named, and C classes with names as ImageNet's."""
-    configs = SIZES[student], SIZES[teacher]
+    configs = config_of(student), config_of(teacher)
     params = [random_params(config, _SEED) for config in configs]
     problem = given.make_problem(
         configs[0].text, configs[0].projection, classes, _SEED, params[0]["text"]
@@ -119,7 +120,7 @@ def torch_side(
       pair: what is trained.
       method: "coop", "coop+kdpl" or "coop+fdbpl_release".
       batch: B.
-      kind: "whole" prompts of 77 tokens; "cut" to the longest one; whole and "compiled".
+      kind: "whole" prompts of 77 tokens, "cut" to the longest, whole and "compiled".
       rounds: see `Side`.
     """
     problem = pair.problem
@@ -143,11 +144,11 @@ def torch_model(pair: Pair, method: str, tokens: int):
         teacher = image_tower(pair.teacher.vision, pair.teacher_params["vision"])
         text = torch.from_numpy(pair.teacher_text)
         model = Kdpl(*towers, teacher, text, problem, tokens)
-        return model.to(device()), lambda pixels: (pixels,)
+        return model.to(torch_device()), lambda pixels: (pixels,)
     if method == "coop+fdbpl_release":
-        model = FdbplRelease(*towers, problem, tokens).to(device())
+        model = FdbplRelease(*towers, problem, tokens).to(torch_device())
         return model, lambda pixels: (pixels, _labels(problem, len(pixels)))
-    model = Coop(*towers, problem, tokens).to(device())
+    model = Coop(*towers, problem, tokens).to(torch_device())
     return model, lambda pixels: (pixels, torch.zeros(len(pixels), dtype=torch.long))
 
 

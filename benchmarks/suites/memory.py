@@ -16,7 +16,7 @@ def measure(sizes: ConfigDict, log: Callable[[str], None]) -> Section:
     """One step of each side at every number of classes.
 
     Args:
-      sizes: student: a name in `towers.SIZES`. batch. ours, torch: the numbers of
+      sizes: student: a name in `benchmarks.sizes`. batch. ours, torch: the numbers of
         classes at which our FDBPL, and PyTorch's CoOp of whole prompts, are run. at:
         the number at which they are compared.
       log: takes a line.
@@ -85,7 +85,7 @@ def _table(peak: dict[str, dict[int, float]]) -> list[str]:
 
 def _intro(sizes: ConfigDict, extrapolated: bool) -> str:
     theirs = (
-        f" PyTorch's at {sizes.at} classes is not run, but lies on the line through its "
+        f" PyTorch's at {sizes.at} classes is not run: it lies on the line through its "
         "two largest runs."
         if extrapolated
         else ""

@@ -34,7 +34,7 @@ def measure(sizes: ConfigDict, log: Callable[[str], None]) -> Section:
     """Times all sides at every number of classes and batch size.
 
     Args:
-      sizes: student, teacher: names in `towers.SIZES`. classes, batches: to go through.
+      sizes: student, teacher: names in `benchmarks.sizes`. classes, batches: to go through.
       steps: ours in a compiled call. repeats. once: methods whose sides with a teacher
         or pixels are run only once, unwarmed. kinds: of PyTorch's sides, see
         `sides.torch_side`.
@@ -120,6 +120,6 @@ def _intro(sizes: ConfigDict) -> str:
         f"Student {sizes.student}, teacher {sizes.teacher}, random weights; "
         f"{sizes.steps} of our steps a call; {sizes.repeats} repeats (once, unwarmed: "
         f"{unwarmed}). Epochs and runs are the median step times the steps of {_SHOTS} "
-        f"images a class and {_EPOCHS} epochs. 'coop+fdbpl' stands against the authors' "
-        "released design, its two whole prompts and its live images."
+        f"images a class and {_EPOCHS} epochs. Against 'coop+fdbpl' stands the authors' "
+        "released design with its two whole prompts and its live images."
     )

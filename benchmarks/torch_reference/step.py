@@ -7,11 +7,6 @@ import torch
 from fdbpl_jax.config import OptimConfig
 
 
-def device() -> torch.device:
-    """Where PyTorch computes: a GPU if it has one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
 def make_step(
     model: torch.nn.Module, optim: OptimConfig, compiled: bool = False
 ) -> Callable[..., torch.Tensor]:

@@ -1,0 +1,1 @@
+"""Sizes of the suites: one file a preset, with `get_config()`."""

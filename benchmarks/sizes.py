@@ -1,0 +1,90 @@
+"""Models of known sizes with random weights: speed depends on shapes alone."""
+
+import dataclasses
+import functools
+import types
+from collections.abc import Mapping
+
+import jax
+from jax.typing import DTypeLike
+
+from fdbpl_jax.clip.config import ClipConfig, TextConfig, TowerConfig, VisionConfig
+from fdbpl_jax.clip.convert import init_clip
+from fdbpl_jax.clip.image import ImageSettings
+from fdbpl_jax.clip.model import Clip
+from fdbpl_jax.clip.tokenizer import load_tokenizer
+from fdbpl_jax.errors import unknown_name
+from fdbpl_jax.shapes.pair import embedded
+
+_EPS = 1e-5
+_EOS = 49407
+
+
+def _vit(patch: int, width: int, layers: int, text: int, joint: int) -> ClipConfig:
+    """One of OpenAI's CLIPs: heads are 64 wide, MLPs four times the tower."""
+    return ClipConfig(
+        VisionConfig(_tower(width, layers), 224, patch),
+        TextConfig(_tower(text, 12), 49408, 77, _EOS),
+        joint,
+    )
+
+
+def _tower(width: int, layers: int) -> TowerConfig:
+    return TowerConfig(width, layers, width // 64, 4 * width, "quick_gelu", _EPS)
+
+
+CONFIGS: Mapping[str, ClipConfig] = types.MappingProxyType(
+    {
+        "ViT-B/32": _vit(32, 768, 12, 512, 512),
+        "ViT-B/16": _vit(16, 768, 12, 512, 512),
+        "ViT-L/14": _vit(14, 1024, 24, 768, 768),
+        # For trying the suites themselves.
+        "tiny": ClipConfig(
+            VisionConfig(_tower(64, 2), 32, 8),
+            TextConfig(_tower(64, 2), 1024, 77, 1023),
+            48,
+        ),
+    }
+)
+
+
+def config_of(name: str) -> ClipConfig:
+    """The configuration of that name.
+
+    Raises:
+      UserError: there is none.
+    """
+    if name not in CONFIGS:
+        raise unknown_name("model of the benchmarks", name, tuple(CONFIGS))
+    return CONFIGS[name]
+
+
+def random_params(config: ClipConfig, seed: int) -> dict:
+    """Random parameters on the default device, float32."""
+    return jax.jit(functools.partial(init_clip, config))(jax.random.key(seed))
+
+
+def cast(params: dict, dtype: DTypeLike) -> dict:
+    """Both towers in another dtype; the logit scale stays as it is."""
+    towers = {name: params[name] for name in ("vision", "text")}
+    return params | jax.tree.map(lambda leaf: leaf.astype(dtype), towers)
+
+
+def random_clip(name: str, seed: int, dtype: DTypeLike) -> Clip:
+    """A model of that size with the tokenizer of the embedded pair.
+
+    Raises:
+      UserError: there is no such size.
+    """
+    tokenizer = load_tokenizer(embedded("student"))
+    config = config_of(name)
+    text = dataclasses.replace(config.text, eos_token_id=tokenizer.eos_token_id)
+    config = dataclasses.replace(config, text=text)
+    return Clip(
+        config=config,
+        params=cast(random_params(config, seed), dtype),
+        tokenizer=tokenizer,
+        image=ImageSettings(config.vision.image_size),
+        fingerprint=f"random {name} {seed}",
+        name=name,
+    )

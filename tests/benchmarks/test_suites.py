@@ -1,0 +1,180 @@
+import json
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from benchmarks.configs import full, small
+from benchmarks.synthetic_table import synthetic_spec, write_table
+from fdbpl_jax.errors import UserError
+from fdbpl_jax.ril.table import open_table
+
+torch = pytest.importorskip("torch")
+encoders = pytest.importorskip("benchmarks.suites.encoders")
+ril_build = pytest.importorskip("benchmarks.suites.ril_build")
+ril_io = pytest.importorskip("benchmarks.suites.ril_io")
+
+IO = {
+    "images": 16,
+    "regions": 6,
+    "classes": 9,
+    "keep": (2, 4),
+    "epoch_keep": 4,
+    "width": 12,
+    "records": 10,
+    "batch": 8,
+    "epochs": 2,
+    "workers": 1,
+    "repeats": 2,
+}
+BUILD = {
+    "teacher": "tiny",
+    "student": "tiny",
+    "dtype": "float32",
+    "images": 3,
+    "regions": 5,
+    "classes": 7,
+    "height": 60,
+    "width": 80,
+    "keep": 4,
+    "batch_size": 4,
+    "workers": 1,
+    "repeats": 1,
+    "ceiling_size": 128,
+}
+ENCODERS = {
+    "models": ("tiny",),
+    "dtypes": ("float32", "bfloat16"),
+    "batches": (1, 3),
+    "tokens": 9,
+    "calls": 2,
+    "repeats": 2,
+}
+
+
+def measured(suite, sizes):
+    """The section, and the lines that were logged."""
+    lines = []
+    section = suite.measure(ConfigDict(sizes), lines.append)
+    json.dumps(section.data)
+    assert section.lines
+    assert lines
+    return section
+
+
+@pytest.mark.parametrize("preset", [small, full])
+@pytest.mark.parametrize(
+    ("name", "sizes"), [("ril_io", IO), ("ril_build", BUILD), ("encoders", ENCODERS)]
+)
+def test_presets_have_what_the_suites_read(preset, name, sizes):
+    assert set(preset.get_config()[name]) == set(sizes)
+
+
+def test_synthetic_table_reads_as_a_table_does(tmp_path):
+    spec = synthetic_spec(images=20, regions=5, classes=9, keep=4, width=6)
+    write_table(tmp_path / "table", spec)
+    table = open_table(tmp_path / "table")
+    found = table.read(list(table.arrays), np.arange(20), np.arange(5))
+    prob = found["label_prob"].astype(np.float32)
+    assert (np.diff(prob, axis=-1) <= 0).all()
+    assert (prob.sum(-1) < 1.001).all()
+    index = found["label_index"]
+    assert index.max() == 8
+    assert (np.diff(np.sort(index, axis=-1), axis=-1) > 0).all()  # all different
+    feature = found[f"feature/{table.student}"].astype(np.float32)
+    np.testing.assert_allclose(np.linalg.norm(feature, axis=-1), 1, atol=2e-3)
+
+
+def test_reading_suite(tmp_path):
+    section = measured(ril_io, IO)
+    assert [target.wanted for target in section.targets] == [20, 100]
+    assert set(section.data["records"]) == {2, 4}
+    names = [timing["name"] for timing in section.data["epochs"]]
+    assert names == [
+        ril_io.OURS,
+        ril_io.OURS_FEATURES,
+        ril_io.THEIRS,
+        ril_io.THEIRS_LOADER,
+    ]
+    by_name = {timing["name"]: timing for timing in section.data["epochs"]}
+    theirs = min(
+        by_name[name]["median"] for name in (ril_io.THEIRS, ril_io.THEIRS_LOADER)
+    )
+    factor = theirs / by_name[ril_io.OURS]["median"]
+    assert section.targets[1].found == pytest.approx(factor)
+    for size in section.data["bytes_a_region"].values():
+        assert all(count > 0 for count in size.values())
+
+
+def test_both_forms_hold_whole_records(tmp_path):
+    stored = ril_io.write(tmp_path, ConfigDict(IO), keep=4, width=0)
+    coords, flip, topk = ril_io.torch_records.read_regions(stored.files, [3, 5], [1, 2])
+    assert coords.shape == (2, 4)
+    assert flip.shape == (2,)
+    assert topk.shape == (2, 2, 4)
+    names = set(open_table(stored.table).arrays)
+    assert {"box", "flip", "label_index", "label_prob"} <= names
+
+
+def test_loader_reads_one_region_of_every_image(tmp_path):
+    records = ril_io.torch_records
+    shape = {"flip": np.zeros(6, bool), "topk": np.zeros((6, 2, 4), np.float32)}
+    for image in range(16):
+        coords = np.full((6, 4), image, np.float32)
+        records.write_records(tmp_path / "one", 1, {"coords": coords, **shape})
+        (tmp_path / "one" / "000000.tar").rename(tmp_path / f"{image:06d}.tar")
+    batches = list(records.loader(tmp_path, 16, 8, workers=0))
+    plain = list(records.epoch(tmp_path, 16, 6, 8, seed=0))
+    for found in (batches, plain):
+        images = torch.cat([coords[:, 0] for coords, _, _ in found])
+        assert sorted(images.tolist()) == list(range(16))
+
+
+def test_building_suite():
+    section = measured(ril_build, BUILD)
+    assert not section.targets  # the promise is on a GPU's utilisation
+    names = {timing["name"] for timing in section.data["timings"]}
+    assert names == {ril_build.OURS, ril_build.OURS_FEATURES, ril_build.THEIRS}
+    assert section.data["regions"] == 15
+    work = section.data["flops_a_region"]
+    assert work[ril_build.OURS_FEATURES] == 2 * work[ril_build.OURS]
+    assert all(0 < used < 1 for used in section.data["utilisation"].values())
+
+
+def test_both_builders_make_the_same_labels(tmp_path):
+    sizes = ConfigDict(BUILD)
+    root = tmp_path / "images"
+    dataset = ril_build.write_pictures(root, 3, (60, 80), 7, seed=0)
+    teacher = ril_build.random_clip("tiny", 0, "float32")
+    for side in (
+        ril_build.our_side("ours", tmp_path, dataset, (teacher, None), sizes),
+        ril_build.torch_side(tmp_path, dataset, teacher, sizes),
+    ):
+        side.run()
+    table = open_table(tmp_path / "ours 0")
+    names = ["box", "flip", "label_prob"]
+    ours = table.read(names, np.arange(3), np.arange(5))
+    files = sorted((tmp_path / f"{ril_build.THEIRS} 0").iterdir())
+    theirs = [torch.load(file) for file in files]
+    np.testing.assert_array_equal(ours["box"], [coords for coords, _, _ in theirs])
+    np.testing.assert_array_equal(ours["flip"], [flip for _, flip, _ in theirs])
+    prob = np.stack([topk[:, 1] for _, _, topk in theirs])
+    np.testing.assert_allclose(ours["label_prob"], prob, atol=1e-3)
+
+
+def test_encoders_suite():
+    section = measured(encoders, ENCODERS)
+    found = section.data["measured"]
+    assert len(found) == 2 * 2 * 2  # dtypes, batches, towers
+    assert max(row["apart"] for row in found if row["dtype"] == "float32") < 1e-5
+    # Table's rule and head, a line above and an empty one.
+    assert len(section.lines) == len(found) + 4
+
+
+def test_towers_that_disagree_are_not_timed(monkeypatch):
+    honest = encoders.torch_clip.encode_image
+    monkeypatch.setattr(
+        encoders.torch_clip, "encode_image", lambda *args: honest(*args) + 0.01
+    )
+    with pytest.raises(UserError, match="apart"):
+        measured(encoders, ENCODERS)
