@@ -61,13 +61,15 @@ def name_lengths(classes: int, seed: int) -> Int[np.ndarray, "C"]:
     return np.random.default_rng(seed).permutation(lengths)
 
 
-def make_problem(
-    text: TextConfig, joint: int, classes: int, seed: int, params: dict | None = None
-) -> Problem:
-    """Random name tokens, a random context to start from, and weights of the tower.
+def random_text(text: TextConfig, joint: int, seed: int, dtype: str) -> dict:
+    """Random weights of a text tower."""
+    init = jax.jit(init_text, static_argnums=(0, 1))
+    params = init(text, joint, jax.random.key(seed))
+    return jax.tree.map(lambda leaf: leaf.astype(dtype), params)
 
-    The weights are random where none are given.
-    """
+
+def make_problem(text: TextConfig, classes: int, seed: int, params: dict) -> Problem:
+    """Random name tokens, a random context to start from, and a tower's weights."""
     rng = np.random.default_rng(seed)
     lengths = name_lengths(classes, seed)
     ids = np.zeros((classes, text.context_length), np.int32)
@@ -81,9 +83,6 @@ def make_problem(
         ids[row, name.stop] = 1  # "."
         ids[row, eos[row]] = text.eos_token_id
     context = 0.02 * rng.standard_normal((CONTEXT, text.tower.width))
-    if params is None:
-        init = jax.jit(init_text, static_argnums=(0, 1))
-        params = init(text, joint, jax.random.key(seed))
     return Problem(text, params, ids, slot, eos, context.astype(np.float32))
 
 

@@ -50,7 +50,6 @@ _OUT = flags.DEFINE_string("out", None, "Folder for benchmark.json and benchmark
 
 def main() -> None:
     """Runs the suites asked for, and writes the report after each of them."""
-    torch.set_num_threads(cores())
     wanted = SUITES if "all" in _SUITE.value else _SUITE.value
     facts = {
         "machine": machine(),
@@ -61,6 +60,7 @@ def main() -> None:
     sections: list[Section] = []
     for name in wanted:
         _log(f"== {name}")
+        torch.set_num_threads(cores())
         sections.append(SUITES[name](_CONFIG.value[name], _log))
         _write(Path(_OUT.value), facts | {"load_after": load()}, sections)
     _log(markdown(facts | {"load_after": load()}, sections))

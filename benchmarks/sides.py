@@ -42,12 +42,10 @@ class Pair(NamedTuple):
 
 
 def make_pair(student: str, teacher: str, classes: int) -> Pair:
-    """Random weights of the sizes named, and C classes with names as ImageNet's."""
+    """Random weights of the sizes named, and C classes."""
     configs = config_of(student), config_of(teacher)
     params = [random_params(config, _SEED) for config in configs]
-    problem = given.make_problem(
-        configs[0].text, configs[0].projection, classes, _SEED, params[0]["text"]
-    )
+    problem = given.make_problem(configs[0].text, classes, _SEED, params[0]["text"])
     # Alike, as the texts of classes are to a CLIP.
     rng = np.random.default_rng(_SEED)
     text = 1 + rng.standard_normal((classes, configs[1].projection))

@@ -7,6 +7,47 @@ def get_config() -> ConfigDict:
     """A sub-tree for each suite."""
     return ConfigDict(
         {
+            "train": {
+                "student": "ViT-B/32",
+                "teacher": "ViT-L/14",
+                "classes": (50, 100, 500, 1000),
+                "batches": (32, 128),
+                "steps": 25,
+                "repeats": 7,
+                "once": (),
+                "kinds": ("whole", "cut", "compiled"),
+            },
+            "whole_job": {
+                "student": "ViT-B/32",
+                "teacher": "ViT-L/14",
+                "dtype": "bfloat16",
+                "classes": 50,
+                "shots": 16,
+                "epochs": 50,
+                "seeds": 3,
+                "test_images": 1250,
+                "images": 128,
+                "regions": 128,
+                "batch_size": 128,
+                "workers": 0,
+                "kdpl_steps": 25,
+            },
+            "memory": {
+                "student": "ViT-B/32",
+                "batch": 128,
+                "ours": (50, 1000, 21000),
+                "torch": (50, 500, 1000),
+                "at": 1000,
+            },
+            "floor": {
+                "student": "ViT-B/32",
+                "dtype": "bfloat16",
+                "classes": (50, 1000),
+                "batch": 128,
+                "steps": 25,
+                "repeats": 7,
+                "ceiling_size": 8192,
+            },
             "ril_io": {
                 "images": 2048,
                 "regions": 500,

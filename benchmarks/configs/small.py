@@ -7,6 +7,47 @@ def get_config() -> ConfigDict:
     """A sub-tree for each suite."""
     return ConfigDict(
         {
+            "train": {
+                "student": "ViT-B/32",
+                "teacher": "ViT-L/14",
+                "classes": (50,),
+                "batches": (32,),
+                "steps": 4,
+                "repeats": 3,
+                "once": ("coop+kdpl",),
+                "kinds": ("whole", "cut"),
+            },
+            "whole_job": {
+                "student": "ViT-B/32",
+                "teacher": "ViT-L/14",
+                "dtype": "float32",
+                "classes": 50,
+                "shots": 16,
+                "epochs": 50,
+                "seeds": 3,
+                "test_images": 1250,
+                "images": 4,
+                "regions": 4,
+                "batch_size": 16,
+                "workers": 2,
+                "kdpl_steps": 1,
+            },
+            "memory": {
+                "student": "ViT-B/32",
+                "batch": 128,
+                "ours": (50, 1000),
+                "torch": (50, 100),
+                "at": 1000,
+            },
+            "floor": {
+                "student": "ViT-B/32",
+                "dtype": "float32",
+                "classes": (50,),
+                "batch": 128,
+                "steps": 4,
+                "repeats": 3,
+                "ceiling_size": 2048,
+            },
             "ril_io": {
                 "images": 256,
                 "regions": 500,

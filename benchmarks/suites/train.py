@@ -34,10 +34,9 @@ def measure(sizes: ConfigDict, log: Callable[[str], None]) -> Section:
     """Times all sides at every number of classes and batch size.
 
     Args:
-      sizes: student, teacher: names in `benchmarks.sizes`. classes, batches: to go through.
-      steps: ours in a compiled call. repeats. once: methods whose sides with a teacher
-        or pixels are run only once, unwarmed. kinds: of PyTorch's sides, see
-        `sides.torch_side`.
+      sizes: student and teacher (names in `benchmarks.sizes`), classes and batches (to
+        go through), steps (ours in a compiled call), repeats, once (methods whose sides
+        with pixels run only once, unwarmed), kinds (of PyTorch, see `torch_side`).
       log: takes a line.
     """
     lines, targets, data = [_intro(sizes), ""], [], {}
@@ -120,6 +119,6 @@ def _intro(sizes: ConfigDict) -> str:
         f"Student {sizes.student}, teacher {sizes.teacher}, random weights; "
         f"{sizes.steps} of our steps a call; {sizes.repeats} repeats (once, unwarmed: "
         f"{unwarmed}). Epochs and runs are the median step times the steps of {_SHOTS} "
-        f"images a class and {_EPOCHS} epochs. Against 'coop+fdbpl' stands the authors' "
+        f"images a class and {_EPOCHS} epochs. Against 'coop+fdbpl' stands the "
         "released design with its two whole prompts and its live images."
     )
