@@ -18,13 +18,11 @@ from absl import flags, logging
 from ml_collections import config_flags
 
 from fdbpl_jax.cli import run_app
-from fdbpl_jax.clip.model import load_clip
 from fdbpl_jax.config import FdbplConfig, OptimConfig, RunConfig, run_config
 from fdbpl_jax.errors import UserError, unknown_name
 from fdbpl_jax.evaluate import harmonic_mean
 from fdbpl_jax.protocols import base2new
 from fdbpl_jax.protocols.cell import run_cell
-from fdbpl_jax.shapes.pair import embedded
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Config file to start from.")
 _WORKDIR = flags.DEFINE_string("workdir", "runs", "Where tables are built or found.")
@@ -71,8 +69,7 @@ def _parse(text: str) -> tuple[str, list]:
 
 def _sweep_dataset(run: RunConfig, name: str, grids: list) -> list[str]:
     workdir = Path(_WORKDIR.value)
-    student = load_clip(run.student or str(embedded("student")))
-    teacher = load_clip(run.teacher or str(embedded("teacher")))
+    student, teacher = base2new.load_pair(run)
     dataset = base2new.open_dataset(run, name, workdir)
     prepared = base2new.prepare(run, dataset, student, teacher, workdir)
     lines = []

@@ -36,6 +36,8 @@ def synthetic_spec(
         seed=0,
         regions=regions,
         keep=keep,
+        dtype="float32",
+        cut="host",
     )
 
 

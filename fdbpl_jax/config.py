@@ -113,6 +113,7 @@ class RunConfig:
     checkpoint_epochs: int
     tensorboard: bool
     platform: str  # "", "cpu", "gpu" or "tpu": refused when JAX runs on another
+    dtype: str  # of the towers; "": bfloat16 on accelerators, float32 on a CPU
 
     def optim_of(self, method: str) -> OptimConfig:
         """The optimiser settings of one of `methods`."""
@@ -142,6 +143,7 @@ def default_config() -> config_dict.ConfigDict:
             "checkpoint_epochs": 10,
             "tensorboard": False,
             "platform": "",
+            "dtype": "",
         }
     )
 
@@ -219,6 +221,7 @@ def _check(run: RunConfig) -> None:
     _one_of("fdbpl.weight_from", run.fdbpl.weight_from, ("teacher", "sparse"))
     _one_of("eval_split", run.eval_split, ("test", "val"))
     _one_of("platform", run.platform, ("", "cpu", "gpu", "tpu"))
+    _one_of("dtype", run.dtype, ("", "float32", "bfloat16"))
     _require(
         run.checkpoint_epochs >= 1,
         "checkpoint_epochs",

@@ -33,6 +33,16 @@ def require(wanted: str) -> None:
     )
 
 
+def is_accelerator() -> bool:
+    """Whether JAX computes on something else than the host's processor."""
+    return jax.default_backend() != "cpu"
+
+
+def tower_dtype(wanted: str) -> str:
+    """The dtype of frozen towers: as asked for, or what the device is fastest in."""
+    return wanted or ("bfloat16" if is_accelerator() else "float32")
+
+
 def keep_compiled(folder: Path) -> None:
     """Keeps compiled programs in `folder`, for this process and later ones.
 

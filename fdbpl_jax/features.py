@@ -69,7 +69,7 @@ def split_features(
 def _fingerprint(
     pool: ThreadPoolExecutor, clip: Clip, root: Path, examples: Sequence[Example]
 ) -> str:
-    whole = hashlib.sha256(f"{_FORMAT}\0{clip.fingerprint}".encode())
+    whole = hashlib.sha256(f"{_FORMAT}\0{clip.fingerprint}\0{clip.dtype}".encode())
     paths = [example.path for example in examples]
     hashes = _readable(_ahead(pool, partial(content_hash, root), paths, len(paths)))
     for path, content in zip(paths, hashes, strict=True):

@@ -101,3 +101,18 @@ def test_nothing_moves_between_host_and_device_within_a_call():
     run_steps(setup, fresh(setup), frozen, batches)  # compiles
     with jax.transfer_guard("disallow"):
         run_steps(setup, state, frozen, batches)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_prompts_stay_float32_beside_a_bfloat16_tower(method):
+    setup, full = steps.setup_of(method), steps.frozen()
+    half = full._replace(text=jax.tree.map(lambda p: p.astype("bfloat16"), full.text))
+    batches = steps.regions(3, 5)
+    _, expected = run_steps(setup, fresh(setup), full, batches)
+    state, metrics = run_steps(setup, fresh(setup), half, batches)
+    leaves = jax.tree.leaves((state.prompts, state.optimiser))
+    floats = {leaf.dtype for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)}
+    assert floats == {jnp.dtype("float32")}
+    assert metrics["loss"].dtype == jnp.float32
+    np.testing.assert_allclose(metrics["loss"], expected["loss"], rtol=0, atol=0.02)
+    assert (metrics["loss"] != expected["loss"]).all()

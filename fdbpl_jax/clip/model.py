@@ -40,6 +40,11 @@ class Clip:
     fingerprint: str  # sha256 of the files, see `clip.files.fingerprint`
     name: str  # as it was asked for; no part of the fingerprint
 
+    @property
+    def dtype(self) -> str:
+        """In which both towers compute."""
+        return self.params["vision"]["class_embedding"].dtype.name
+
 
 def load_clip(source: str) -> Clip:
     """Read a CLIP in Hugging Face layout, safetensors only, as float32.
@@ -64,6 +69,16 @@ def load_clip(source: str) -> Clip:
         fingerprint=files.fingerprint(directory, weights),
         name=source,
     )
+
+
+def cast(clip: Clip, dtype: str) -> Clip:
+    """The model with both towers in another dtype; the logit scale stays float32.
+
+    Norms, softmax and what comes out of the towers are float32 all the same.
+    """
+    towers = {name: clip.params[name] for name in ("vision", "text")}
+    towers = jax.tree.map(lambda leaf: leaf.astype(dtype), towers)
+    return dataclasses.replace(clip, params=clip.params | towers)
 
 
 def save_clip(
@@ -105,7 +120,7 @@ def logit_scale(clip: Clip) -> float:
 
 
 def image_features(
-    clip: Clip, pixels: UInt8[np.ndarray, "B S S 3"]
+    clip: Clip, pixels: UInt8[Array | np.ndarray, "B S S 3"]
 ) -> Float[Array, "B D"]:
     """L2-normalised image features, float32.
 

@@ -15,7 +15,7 @@ import numpy as np
 from absl import logging
 
 from fdbpl_jax import device, methods, report, results
-from fdbpl_jax.clip.model import Clip, load_clip
+from fdbpl_jax.clip.model import Clip, cast, load_clip
 from fdbpl_jax.config import RilConfig, RunConfig
 from fdbpl_jax.data.datasets import load_dataset
 from fdbpl_jax.data.images import check_images
@@ -81,8 +81,7 @@ def run(config: RunConfig, workdir: Path, command: str) -> Sequence[results.Row]
       UserError: bad input of any kind; finished cells and tables are kept.
     """
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    student = load_clip(config.student or str(embedded("student")))
-    teacher = load_clip(config.teacher or str(embedded("teacher")))
+    student, teacher = load_pair(config)
     # Every data set is looked at before any of them costs compute.
     datasets = [open_dataset(config, name, workdir) for name in config.data.datasets]
     cells, found = [], []
@@ -112,6 +111,17 @@ def run(config: RunConfig, workdir: Path, command: str) -> Sequence[results.Row]
     print(report.terminal_table(rows), flush=True)
     logging.info("report: %s", workdir / "base2new" / "report.html")
     return rows
+
+
+def load_pair(config: RunConfig) -> tuple[Clip, Clip]:
+    """Student and teacher, or the embedded ones, in the dtype they are to run in."""
+    dtype = device.tower_dtype(config.dtype)
+    sources = {"student": config.student, "teacher": config.teacher}
+    student, teacher = (
+        cast(load_clip(source or str(embedded(name))), dtype)
+        for name, source in sources.items()
+    )
+    return student, teacher
 
 
 def open_dataset(config: RunConfig, name: str, workdir: Path) -> Dataset:

@@ -229,6 +229,7 @@ def _settings(
         "seed": seed,
         "class_names": dataset.class_names,
         "student": stage.student.fingerprint,
+        "dtype": stage.student.dtype,
         "shots": run.data.shots,
         "eval_split": run.eval_split,
         "prompt": dataclasses.asdict(run.prompt),
@@ -238,7 +239,9 @@ def _settings(
         settings["teacher"] = stage.teacher.fingerprint
         settings["crop"] = dataclasses.asdict(run.ril.crop)
     else:
-        settings["table"] = stage.table.spec.fingerprint()
+        spec = stage.table.spec
+        settings["table"] = spec.fingerprint()
+        settings["table_made"] = {"dtype": spec.dtype, "cut": spec.cut}
         reading = ("label", "access", "regions_per_epoch")
         settings["ril"] = {key: getattr(run.ril, key) for key in reading}
     if method.objective == "fdbpl":

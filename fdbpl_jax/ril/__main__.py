@@ -11,11 +11,12 @@ from pathlib import Path
 from absl import flags, logging
 
 from fdbpl_jax.cli import run_app
-from fdbpl_jax.clip.model import load_clip
+from fdbpl_jax.clip.model import cast, load_clip
 from fdbpl_jax.config import CropConfig, RilConfig
 from fdbpl_jax.data.datasets import load_dataset
 from fdbpl_jax.data.splits import few_shot, subset
 from fdbpl_jax.data.types import Dataset, Example
+from fdbpl_jax.device import tower_dtype
 from fdbpl_jax.errors import UserError, unknown_name
 from fdbpl_jax.ril.build import build_table, plan_spec
 from fdbpl_jax.ril.show import describe
@@ -42,6 +43,10 @@ _SCALE = flags.DEFINE_list("scale", list(map(str, _CROP.scale)), "Share of the a
 _RATIO = flags.DEFINE_list("ratio", list(map(str, _CROP.ratio)), "Width / height.")
 _FLIP = flags.DEFINE_float("flip", _CROP.flip, "Probability of mirroring.")
 _BATCH = flags.DEFINE_integer("batch_size", 128, "Regions computed at once.", 1)
+_DTYPE = flags.DEFINE_enum(
+    "dtype", "", ["", "float32", "bfloat16"],
+    "Of the towers; default: bfloat16 on accelerators, float32 on a CPU.",
+)  # fmt: skip
 _WORKERS = flags.DEFINE_integer("workers", 0, "Threads; 0: one a processor.", 0)
 _SHARD = flags.DEFINE_string("shard", "0/1", "index/count: every count-th block only.")
 
@@ -49,10 +54,11 @@ _SHARD = flags.DEFINE_string("shard", "0/1", "index/count: every count-th block 
 def _build() -> None:
     dataset = _dataset()
     examples = _examples(dataset)
-    teacher = load_clip(_TEACHER.value or str(embedded("teacher")))
+    dtype = tower_dtype(_DTYPE.value)
+    teacher = cast(load_clip(_TEACHER.value or str(embedded("teacher"))), dtype)
     student = None
     if _FEATURES.value:
-        student = load_clip(_STUDENT.value or str(embedded("student")))
+        student = cast(load_clip(_STUDENT.value or str(embedded("student"))), dtype)
     settings = RilConfig(
         keep=_KEEP.value,
         seed=_RIL_SEED.value,

@@ -138,7 +138,8 @@ def _work(site: Site, block: int, missing: Sequence[str]) -> BlockWork:
     needed = [(labels, site.teacher), (features, site.student)]
     sizes = frozenset(clip.image.size for need, clip in needed if need and clip)
     images = site.images(block)
-    return BlockWork(block, missing, images, box, flip, labels, features, sizes)
+    how = labels, features, sizes, site.spec.cut
+    return BlockWork(block, missing, images, box, flip, *how)
 
 
 def _draw(

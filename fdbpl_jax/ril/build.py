@@ -16,6 +16,7 @@ from absl import logging
 from fdbpl_jax.clip.model import Clip, logit_scale
 from fdbpl_jax.config import RilConfig
 from fdbpl_jax.data.types import Dataset, Example
+from fdbpl_jax.device import is_accelerator
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.ril import ledger, manifest, store
 from fdbpl_jax.ril.blocks import Site, make_blocks
@@ -80,6 +81,8 @@ def plan_spec(
         seed=ril.seed,
         regions=regions,
         keep=ril.keep or most,
+        dtype=teacher.dtype,
+        cut="device" if is_accelerator() else "host",
     )
 
 
@@ -198,6 +201,8 @@ def _fill(
     settings: tuple[int, int, tuple[int, int]],
 ) -> BuildReport:
     """Makes this process's share of the blocks that are not there."""
+    for kind, clip in (("teacher", teacher), ("student", student)):
+        _check_dtype(kind, clip, spec, folder)
     batch_size, workers, (index, count) = settings
     start = time.perf_counter()
     arrays = ledger.open_arrays(folder, spec)
@@ -239,4 +244,15 @@ def _check_model(kind: str, clip: Clip | None, fingerprint: str) -> None:
             f"the {kind} given has fingerprint '{found[:12]}', and the table is to be "
             f"made with '{fingerprint[:12]}'",
             "Give the model that the table was planned with.",
+        )
+
+
+def _check_dtype(
+    kind: str, clip: Clip | None, spec: TableSpec, folder: ts.KvStore
+) -> None:
+    if clip is not None and clip.dtype != spec.dtype:
+        raise UserError(
+            f"the {kind} is in {clip.dtype}, and RIL table '{folder.path}' was made in "
+            f"{spec.dtype}: its rows would not be of one kind",
+            f"Set the dtype to {spec.dtype}, or choose another folder for the table.",
         )

@@ -8,14 +8,16 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from jax import Array
 from jaxtyping import Bool, UInt8, UInt16
 from PIL import Image
 
 from fdbpl_jax.data.images import read_image
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.ril.device_crops import cut_image, take_batch
 from fdbpl_jax.ril.records import raise_all
 from fdbpl_jax.ril.regions import crop_region
 from fdbpl_jax.ril.spec import ImageRecord
@@ -25,7 +27,8 @@ class BlockWork(NamedTuple):
     """A block of images whose regions are to be cut, and what for.
 
     missing: arrays to be written. box [n M 4] uint16, flip [n M]: of the n `images`.
-    labels, features: what is to be made of them. sizes: in pixels, to cut at.
+    labels, features: what is to be made of them. sizes: in pixels, to cut at. cut: on
+    the "host", by Pillow, or on the "device".
     """
 
     block: int
@@ -36,6 +39,7 @@ class BlockWork(NamedTuple):
     labels: bool
     features: bool
     sizes: frozenset[int]
+    cut: str
 
 
 class CutBatch(NamedTuple):
@@ -48,7 +52,7 @@ class CutBatch(NamedTuple):
     work: BlockWork
     start: int
     stop: int
-    pixels: Mapping[int, np.ndarray]
+    pixels: Mapping[int, np.ndarray | Array]
 
 
 def cut_batches(
@@ -108,17 +112,20 @@ def _submit_block(
     pool: ThreadPoolExecutor, root: Path, work: BlockWork, batch: int
 ) -> Iterator[Future[CutBatch]]:
     images, regions = work.flip.shape
-    decoded: dict[int, Future[Image.Image]] = {}
+    open_image, cut = (
+        (_upload, _cut_on_device) if work.cut == "device" else (_open, _cut_on_host)
+    )
+    decoded: dict[int, Future[Any]] = {}
     for start in range(0, images * regions, batch):
         stop = min(start + batch, images * regions)
         touched = range(start // regions, (stop - 1) // regions + 1)
         # A thread that cuts may wait for these: they were submitted before it, so
         # another thread has them in work.
         decoded = {
-            image: decoded.get(image) or pool.submit(_decode, root, work.images[image])
+            image: decoded.get(image) or pool.submit(open_image, root, work, image)
             for image in touched
         }
-        yield pool.submit(_cut, work, start, stop, batch, decoded)
+        yield pool.submit(cut, work, start, stop, batch, decoded)
 
 
 def _check(root: Path, image: ImageRecord) -> None:
@@ -136,7 +143,40 @@ def _decode(root: Path, image: ImageRecord) -> Image.Image:
     return found
 
 
-def _cut(
+def _open(root: Path, work: BlockWork, image: int) -> Image.Image:
+    return _decode(root, work.images[image])
+
+
+def _upload(root: Path, work: BlockWork, image: int) -> dict[int, Array]:
+    """All regions of an image, cut on the device, by their size in pixels."""
+    found = _decode(root, work.images[image])
+    box, flip = work.box[image], work.flip[image]
+    return {size: cut_image(found, box, flip, size) for size in work.sizes}
+
+
+def _cut_on_device(
+    work: BlockWork,
+    start: int,
+    stop: int,
+    batch: int,
+    uploaded: Mapping[int, Future[dict[int, Array]]],
+) -> CutBatch:
+    regions = work.flip.shape[1]
+    first = start // regions
+    # As many images for every batch, so that one program takes all of them.
+    most = -(-(batch - 1) // regions) + 1
+    last = max(uploaded)
+    images = [uploaded[min(first + i, last)].result() for i in range(most)]
+    pixels = {
+        size: take_batch(
+            tuple(image[size] for image in images), np.int32(start % regions), batch
+        )
+        for size in work.sizes
+    }
+    return CutBatch(work, start, stop, pixels)
+
+
+def _cut_on_host(
     work: BlockWork,
     start: int,
     stop: int,

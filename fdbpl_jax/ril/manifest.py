@@ -11,7 +11,7 @@ from fdbpl_jax.ril.spec import TableSpec, digest
 MANIFEST = "manifest.json"
 RECORD = "building/spec.json"  # the same, of a table that is not finished
 _FORMAT = "fdbpl_jax RIL table"
-_SCHEMA = 1
+_SCHEMA = 2
 
 
 def feature_name(student: str) -> str:

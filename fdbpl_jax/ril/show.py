@@ -53,6 +53,7 @@ def _made_from(table: Table) -> str:
             f"labels      {spec.keep} kept of {len(spec.class_names)}",
             f"teacher     {spec.teacher[:16]}…, '{spec.template}', logit scale "
             f"{spec.temperature:.4g}",
+            f"made        in {spec.dtype}, regions cut on the {spec.cut}",
             *(
                 f"features    of student {student[:16]}…, "
                 f"{manifest.read_feature_width(table.folder, student)} wide"

@@ -44,6 +44,8 @@ class TableSpec:
     seed: int  # of the boxes and flips
     regions: int  # M an image
     keep: int  # K labels a region
+    dtype: str  # in which teacher and student computed
+    cut: str  # where regions were cut: "host", by Pillow, or "device"
 
     def __post_init__(self) -> None:
         if not self.images:
@@ -69,10 +71,14 @@ class TableSpec:
             )
 
     def fingerprint(self) -> str:
-        """SHA-256, in hex, of what decides boxes and labels; not of the student."""
+        """SHA-256, in hex, of what decides boxes and labels, but for rounding.
+
+        Not of the student, whose features can be added, nor of how the machine
+        computed: a table built on a GPU is the same table on a CPU.
+        """
         values = self.to_json()
-        # Features can be added; the temperature follows from the teacher.
-        for name in ("student", "feature_width", "temperature"):
+        # The temperature follows from the teacher.
+        for name in ("student", "feature_width", "temperature", "dtype", "cut"):
             del values[name]
         return digest(values)
 

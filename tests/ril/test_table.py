@@ -204,8 +204,8 @@ def test_a_manifest_changed_by_hand_is_refused(copy):
 
 def test_a_table_of_another_schema_is_refused(copy):
     file = copy / "manifest.json"
-    file.write_text(file.read_text().replace('"schema": 1', '"schema": 2'))
-    with pytest.raises(UserError, match="schema 2, not 1"):
+    file.write_text(file.read_text().replace('"schema": 2', '"schema": 3'))
+    with pytest.raises(UserError, match="schema 3, not 2"):
         open_table(copy)
 
 
