@@ -159,7 +159,7 @@ def test_both_builders_make_the_same_labels(tmp_path):
     np.testing.assert_array_equal(ours["box"], [coords for coords, _, _ in theirs])
     np.testing.assert_array_equal(ours["flip"], [flip for _, flip, _ in theirs])
     prob = np.stack([topk[:, 1] for _, _, topk in theirs])
-    np.testing.assert_allclose(ours["label_prob"], prob, atol=1e-3)
+    np.testing.assert_allclose(ours["label_prob"], prob, atol=3e-4)
 
 
 def test_encoders_suite():
