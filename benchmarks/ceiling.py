@@ -33,4 +33,7 @@ def matmul_ceiling(dtype: DTypeLike, size: int) -> float:
 def _multiply(
     start: Float[Array, "N N"], factor: Float[Array, "N N"]
 ) -> Float[Array, "N N"]:
-    return jax.lax.fori_loop(0, CHAIN, lambda _, x: x @ factor, start)
+    product = start
+    for _ in range(CHAIN):  # written out: a loop may copy what it carries
+        product = product @ factor
+    return product

@@ -41,7 +41,7 @@ CONFIGS: Mapping[str, ClipConfig] = types.MappingProxyType(
         # For trying the suites themselves.
         "tiny": ClipConfig(
             VisionConfig(_tower(64, 2), 32, 8),
-            TextConfig(_tower(64, 2), 1024, 77, 1023),
+            TextConfig(_tower(64, 2), 49408, 77, _EOS),
             48,
         ),
     }

@@ -122,7 +122,10 @@ def torch_side(
 def labeller(
     dataset: Dataset, teacher: Clip, sizes: ConfigDict
 ) -> torch_builder.Labeller:
-    """PyTorch's labels by our teacher; the text features are given to it."""
+    """PyTorch's labels by our teacher.
+
+    The text features are given to it; our builds encode the class prompts each time.
+    """
     device = torch_clip.torch_device()
     params = cast(teacher.params, np.float32)
     model = torch_clip.load_model(teacher.config, params, device)

@@ -45,7 +45,7 @@ BUILD = {
 ENCODERS = {
     "models": ("tiny",),
     "dtypes": ("float32", "bfloat16"),
-    "batches": (1, 3),
+    "batches": (3,),
     "tokens": 9,
     "calls": 2,
     "repeats": 2,
@@ -159,13 +159,13 @@ def test_both_builders_make_the_same_labels(tmp_path):
     np.testing.assert_array_equal(ours["box"], [coords for coords, _, _ in theirs])
     np.testing.assert_array_equal(ours["flip"], [flip for _, flip, _ in theirs])
     prob = np.stack([topk[:, 1] for _, _, topk in theirs])
-    np.testing.assert_allclose(ours["label_prob"], prob, atol=1e-3)
+    np.testing.assert_allclose(ours["label_prob"], prob, atol=3e-4)
 
 
 def test_encoders_suite():
     section = measured(encoders, ENCODERS)
     found = section.data["measured"]
-    assert len(found) == 2 * 2 * 2  # dtypes, batches, towers
+    assert len(found) == 2 * 2  # dtypes, towers
     assert max(row["apart"] for row in found if row["dtype"] == "float32") < 1e-5
     # Table's rule and head, a line above and an empty one.
     assert len(section.lines) == len(found) + 4
