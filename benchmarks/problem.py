@@ -18,8 +18,7 @@ from fdbpl_jax.clip.layout import make_layout
 from fdbpl_jax.clip.text import init_text
 from fdbpl_jax.config import METHOD_OPTIM, FdbplConfig, OptimConfig
 from fdbpl_jax.methods import METHODS
-from fdbpl_jax.objectives.fdbpl import loss_weights
-from fdbpl_jax.step import Frozen, RegionBatch, StepSetup
+from fdbpl_jax.step import Frozen, RegionBatch, StepSetup, hyper_parameters
 
 CONTEXT = 4  # learnable tokens, after SOS: "a photo of a"
 KEPT = 20  # labels of a stored region, the paper's K
@@ -86,11 +85,11 @@ def make_problem(text: TextConfig, classes: int, seed: int, params: dict) -> Pro
     return Problem(text, params, ids, slot, eos, context.astype(np.float32))
 
 
-def make_frozen(problem: Problem) -> Frozen:
-    """What our training step reads, on the device."""
+def make_frozen(problem: Problem, optim: OptimConfig) -> Frozen:
+    """What our training step reads, on the device; of `optim` the rate."""
     layout = make_layout(problem.ids, problem.slot, problem.eos, class_specific=False)
-    weights = loss_weights(FdbplConfig())
-    return jax.device_put(Frozen(problem.params, jnp.float32(SCALE), layout, weights))
+    hyper = hyper_parameters(optim, FdbplConfig())
+    return jax.device_put(Frozen(problem.params, jnp.float32(SCALE), layout, hyper))
 
 
 def make_prompts(problem: Problem, method: str) -> dict:

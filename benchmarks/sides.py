@@ -62,7 +62,7 @@ def stored_side(
     the call is an error.
     """
     setup = given.make_setup(problem, method, _optim(method, batch))
-    frozen = given.make_frozen(problem)
+    frozen = given.make_frozen(problem, setup.optim)
     host = given.make_batches(problem.classes, joint, steps, batch, _SEED)
     batches = jax.device_put(host)
     state = init_state(setup, given.make_prompts(problem, method))
@@ -83,7 +83,7 @@ def online_side(pair: Pair, batch: int, rounds: int | None) -> Side:
     """Our KDPL: pixels up, both image towers, and one update."""
     problem = pair.problem
     setup = given.make_setup(problem, "coop+kdpl", _optim("coop+kdpl", batch))
-    frozen = given.make_frozen(problem)
+    frozen = given.make_frozen(problem, setup.optim)
     settings = [
         ImageSettings(c.vision.image_size) for c in (pair.student, pair.teacher)
     ]

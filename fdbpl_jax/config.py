@@ -84,6 +84,22 @@ class OptimConfig:
     warmup_lr: float = 1e-5
 
 
+@dataclasses.dataclass(frozen=True)
+class SweepConfig:
+    """Values to try, every combination of them for every seed; empty: the config's own.
+
+    Fields but the last are named as those of `OptimConfig` and `FdbplConfig`.
+    """
+
+    lr: tuple[float, ...] = ()
+    lambda_neg: tuple[float, ...] = ()
+    lambda_diff1: tuple[float, ...] = ()
+    lambda_diff2: tuple[float, ...] = ()
+    alpha: tuple[float, ...] = ()
+    delta: tuple[float, ...] = ()
+    at_once: int = 1  # runs (settings and seeds of a method) in one compiled call
+
+
 _COOP = OptimConfig()  # also KDPL's
 _FDBPL = OptimConfig(batch_size=128, lr=0.1, warmup_epochs=0)  # paper, section 4.1.2
 METHOD_OPTIM: Mapping[str, OptimConfig] = types.MappingProxyType(
@@ -113,6 +129,7 @@ class RunConfig:
     checkpoint_epochs: int
     tensorboard: bool
     platform: str  # "", "cpu", "gpu" or "tpu": refused when JAX runs on another
+    sweep: SweepConfig
     dtype: str  # of the towers; "": bfloat16 on accelerators, float32 on a CPU
 
     def optim_of(self, method: str) -> OptimConfig:
@@ -143,6 +160,7 @@ def default_config() -> config_dict.ConfigDict:
             "checkpoint_epochs": 10,
             "tensorboard": False,
             "platform": "",
+            "sweep": dataclasses.asdict(SweepConfig()),
             "dtype": "",
         }
     )
@@ -229,6 +247,9 @@ def _check(run: RunConfig) -> None:
         "at least 1",
     )
     _check_ril(run.ril)
+    at_once, rates = run.sweep.at_once, run.sweep.lr
+    _require(at_once >= 1, "sweep.at_once", at_once, "at least 1")
+    _require(all(rate >= 0 for rate in rates), "sweep.lr", rates, "0 or more")
     for method, optim in run.optim:
         _check_optim(f"optim of {method}", optim)
 

@@ -15,11 +15,11 @@ from jaxtyping import Array, Float
 
 from fdbpl_jax.clip.config import TextConfig
 from fdbpl_jax.clip.layout import PromptLayout
-from fdbpl_jax.config import OptimConfig
+from fdbpl_jax.config import FdbplConfig, OptimConfig
 from fdbpl_jax.methods import Method
 from fdbpl_jax.objectives.batch import Batch
 from fdbpl_jax.objectives.cross_entropy import cross_entropy
-from fdbpl_jax.objectives.fdbpl import FdbplWeights, fdbpl
+from fdbpl_jax.objectives.fdbpl import FdbplWeights, fdbpl, loss_weights
 from fdbpl_jax.objectives.fdbpl_release import fdbpl_release
 from fdbpl_jax.objectives.kdpl import kdpl
 from fdbpl_jax.optim import learning_rate, optimiser
@@ -34,7 +34,7 @@ class StepSetup:
     text: TextConfig
     classes: int
     method: Method
-    optim: OptimConfig
+    optim: OptimConfig  # but for its lr, see `Hyper`
     weight_from: str  # FdbplConfig.weight_from
     label: str  # RilConfig.label
     steps_per_epoch: int
@@ -51,16 +51,26 @@ class TrainState(NamedTuple):
     optimiser: optax.OptState
 
 
+class Hyper(NamedTuple):
+    """What differs between runs of one compiled step: peak rate and FDBPL's weights.
+
+    All float32 scalars on the device.
+    """
+
+    lr: jax.Array
+    weights: FdbplWeights
+
+
 class Frozen(NamedTuple):
     """What training reads.
 
-    text: the tower. scale: exp(logit_scale). layout: of all prompts. weights: FDBPL's.
+    text: the tower. scale: exp(logit_scale). layout: of all prompts. hyper: this run's.
     """
 
     text: dict
     scale: jax.Array
     layout: PromptLayout
-    weights: FdbplWeights
+    hyper: Hyper
 
 
 class RegionBatch(NamedTuple):
@@ -76,9 +86,14 @@ class RegionBatch(NamedTuple):
     entropy: jax.Array
 
 
+def hyper_parameters(optim: OptimConfig, settings: FdbplConfig) -> Hyper:
+    """Those of a config, on the device."""
+    return Hyper(jnp.float32(optim.lr), loss_weights(settings))
+
+
 def init_state(setup: StepSetup, prompts: dict) -> TrainState:
     """The state before the first step."""
-    transformation = optimiser(setup.optim, setup.steps_per_epoch)
+    transformation = optimiser(setup.optim, setup.steps_per_epoch, 0.0)
     return TrainState(jnp.zeros((), jnp.int32), prompts, transformation.init(prompts))
 
 
@@ -93,6 +108,44 @@ def run_steps(
       rate of every step.
     """
 
+    return _scan(setup, state, frozen, batches)
+
+
+@functools.partial(jax.jit, static_argnames="setup", donate_argnames="states")
+def run_together(
+    setup: StepSetup,
+    states: tuple[TrainState, ...],
+    hypers: tuple[Hyper, ...],
+    frozen: Frozen,
+    batches: tuple[Batch | RegionBatch, ...],
+) -> tuple[tuple[TrainState, dict[str, Float[Array, " steps"]]], ...]:
+    """`run_steps` of several runs at once, each with its own batches.
+
+    The frozen tower is shared: products of all runs' prompts with it become one. The
+    results equal those of one run at a time to float32 rounding.
+
+    Args:
+      setup: of all of them.
+      states: of each; donated.
+      hypers: of each, in place of `frozen.hyper`.
+      frozen: the tower, shared.
+      batches: of each.
+    """
+
+    def one(state: TrainState, hyper: Hyper, own: Batch | RegionBatch):
+        return _scan(setup, state, frozen._replace(hyper=hyper), own)
+
+    stacked = [
+        jax.tree.map(lambda *leaves: jnp.stack(leaves), *runs)
+        for runs in (states, hypers, batches)
+    ]
+    found = jax.vmap(one)(*stacked)
+    return tuple(jax.tree.map(lambda x, i=i: x[i], found) for i in range(len(states)))
+
+
+def _scan(
+    setup: StepSetup, state: TrainState, frozen: Frozen, batches: Batch | RegionBatch
+) -> tuple[TrainState, dict[str, Array]]:
     def body(state: TrainState, batch: Batch | RegionBatch):
         return _step(setup, state, frozen, batch)
 
@@ -106,7 +159,8 @@ def _step(
     (loss, terms), gradient = jax.value_and_grad(_loss, argnums=1, has_aux=True)(
         setup, state.prompts, frozen, dense
     )
-    transformation = optimiser(setup.optim, setup.steps_per_epoch)
+    lr = frozen.hyper.lr
+    transformation = optimiser(setup.optim, setup.steps_per_epoch, lr)
     updates, optimiser_state = transformation.update(
         gradient, state.optimiser, state.prompts
     )
@@ -118,7 +172,7 @@ def _step(
         "w_std": jnp.std(dense.weight),
         "w_min": jnp.min(dense.weight),
         "w_max": jnp.max(dense.weight),
-        "lr": learning_rate(setup.optim, setup.steps_per_epoch)(state.step),
+        "lr": learning_rate(setup.optim, setup.steps_per_epoch, lr)(state.step),
     }
     return TrainState(state.step + 1, prompts, optimiser_state), metrics
 
@@ -134,7 +188,7 @@ def _loss(
         return kdpl(batch, text["positive"], scale)
     if objective == "fdbpl":
         branches = (text["positive"], text["negative"])
-        return fdbpl(batch, *branches, scale, frozen.weights)
+        return fdbpl(batch, *branches, scale, frozen.hyper.weights)
     if objective == "fdbpl_release":
         return fdbpl_release(batch, text["positive"], text["negative"], scale)
     raise ValueError(f"objective {objective} has no loss")

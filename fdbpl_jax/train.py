@@ -1,18 +1,30 @@
 """The training loop, the same for every method."""
 
+import contextlib
+import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from absl import logging
 
+from fdbpl_jax import STARTED
 from fdbpl_jax.checkpoint import Checkpoints
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.metrics import MetricsWriter
 from fdbpl_jax.objectives.batch import Batch
-from fdbpl_jax.step import Frozen, RegionBatch, StepSetup, TrainState, run_steps
+from fdbpl_jax.step import (
+    Frozen,
+    Hyper,
+    RegionBatch,
+    StepSetup,
+    TrainState,
+    run_steps,
+    run_together,
+)
 
 
 class Source(NamedTuple):
@@ -35,61 +47,132 @@ class Trained(NamedTuple):
     seconds: float
 
 
+class Run(NamedTuple):
+    """One of the runs that are trained at once.
+
+    state: where to start without a checkpoint; it is donated. hyper: its rate and loss
+    weights. source: its data, at their start. directory: of the cell; gets
+    `checkpoints/` and `metrics.jsonl`.
+    """
+
+    state: TrainState
+    hyper: Hyper
+    source: Source
+    directory: Path
+
+
+@dataclasses.dataclass
+class _Progress:
+    """A run under way."""
+
+    run: Run
+    state: TrainState
+    epoch: int
+    seconds: float
+    checkpoints: Checkpoints
+    writer: MetricsWriter
+
+
 def train(
     setup: StepSetup,
-    state: TrainState,
+    runs: Sequence[Run],
     frozen: Frozen,
-    source: Source,
-    directory: Path,
     checkpoint_epochs: int,
     tensorboard: bool = False,
-) -> Trained:
-    """Trains to the last epoch, from the newest checkpoint in `directory` if any.
+) -> list[Trained]:
+    """Trains runs to the last epoch, each from the newest checkpoint it has, if any.
 
-    A run that was killed goes on to the same prompts as one that was not.
+    Runs that have come equally far share every compiled call. A run that was killed
+    goes on to the same prompts as one that was not.
 
     Args:
       setup: what the step is compiled for.
-      state: where to start without a checkpoint; it is donated.
-      frozen: the text tower, the scale and the layouts.
-      source: the training data, at its start.
-      directory: of the cell; gets `checkpoints/` and `metrics.jsonl`.
+      runs: what is trained; their wall seconds are shared out equally.
+      frozen: the text tower, the scale and the layout; its `hyper` is not looked at.
       checkpoint_epochs: epochs between checkpoints; the last one is always saved.
       tensorboard: also write TensorBoard events.
 
     Raises:
-      UserError: a loss that is not finite; the last checkpoint stays.
+      UserError: a loss that is not finite, naming the run; the last checkpoints stay.
     """
-    epochs, steps = setup.optim.epochs, setup.steps_per_epoch
-    with Checkpoints(directory / "checkpoints") as checkpoints:
-        state, first, seconds = checkpoints.restore(state, source.loader)
-        with MetricsWriter(directory, tensorboard, resume_step=first * steps) as writer:
-            for epoch in range(first, epochs):
-                start = time.perf_counter()
-                state, metrics = _run_epoch(setup, state, frozen, source)
-                _refuse_not_finite(metrics["loss"], epoch, steps, directory)
-                spent = time.perf_counter() - start
-                seconds += spent
-                metrics["examples_per_second"] = np.full(
-                    steps, steps * setup.optim.batch_size / spent
-                )
-                writer.write_many(epoch * steps, {"epoch": epoch, **metrics})
-                if (epoch + 1) % checkpoint_epochs == 0 or epoch + 1 == epochs:
-                    checkpoints.save(epoch + 1, state, source.loader, seconds)
-    return Trained(state.prompts, epochs * steps, seconds)
+    with contextlib.ExitStack() as stack:
+        started = [_start(stack, setup, run, tensorboard) for run in runs]
+        for epoch in sorted({progress.epoch for progress in started}):
+            together = [p for p in started if p.epoch == epoch]
+            _train_together(setup, together, frozen, checkpoint_epochs)
+    steps = setup.optim.epochs * setup.steps_per_epoch
+    return [Trained(p.state.prompts, steps, p.seconds) for p in started]
+
+
+def _start(
+    stack: contextlib.ExitStack, setup: StepSetup, run: Run, tensorboard: bool
+) -> _Progress:
+    checkpoints = stack.enter_context(Checkpoints(run.directory / "checkpoints"))
+    state, epoch, seconds = checkpoints.restore(run.state, run.source.loader)
+    step = epoch * setup.steps_per_epoch
+    writer = MetricsWriter(run.directory, tensorboard, resume_step=step)
+    stack.enter_context(writer)
+    return _Progress(run, state, epoch, seconds, checkpoints, writer)
+
+
+def _train_together(
+    setup: StepSetup,
+    runs: Sequence[_Progress],
+    frozen: Frozen,
+    checkpoint_epochs: int,
+) -> None:
+    """To the last epoch, from the one that all of `runs` have come to."""
+    steps = setup.steps_per_epoch
+    for epoch in range(runs[0].epoch, setup.optim.epochs):
+        start = time.perf_counter()
+        found = _run_epoch(setup, runs, frozen)
+        for progress, metrics in zip(runs, found, strict=True):
+            _refuse_not_finite(metrics["loss"], epoch, steps, progress.run.directory)
+        spent = (time.perf_counter() - start) / len(runs)
+        rate = np.full(steps, steps * setup.optim.batch_size / spent)
+        since = time.monotonic() - STARTED
+        logging.log_first_n(
+            logging.INFO, "first epoch done %.1f s after the program began", 1, since
+        )
+        for progress, metrics in zip(runs, found, strict=True):
+            progress.epoch, progress.seconds = epoch + 1, progress.seconds + spent
+            values = {"epoch": epoch, **metrics, "examples_per_second": rate}
+            progress.writer.write_many(epoch * steps, values)
+        if (epoch + 1) % checkpoint_epochs == 0 or epoch + 1 == setup.optim.epochs:
+            for p in runs:
+                p.checkpoints.save(p.epoch, p.state, p.run.source.loader, p.seconds)
 
 
 def _run_epoch(
-    setup: StepSetup, state: TrainState, frozen: Frozen, source: Source
-) -> tuple[TrainState, dict[str, np.ndarray]]:
-    """The state after one epoch and the metrics of its steps, on the host."""
+    setup: StepSetup, runs: Sequence[_Progress], frozen: Frozen
+) -> list[dict[str, np.ndarray]]:
+    """Moves every run on by an epoch; the metrics of its steps, on the host."""
     parts = []
-    for _ in range(source.calls_per_epoch):
-        batches = source.prepare(next(source.loader))
-        state, metrics = run_steps(setup, state, frozen, batches)
-        parts.append(metrics)
+    for _ in range(runs[0].run.source.calls_per_epoch):
+        batches = [p.run.source.prepare(next(p.run.source.loader)) for p in runs]
+        found = _run_call(setup, runs, frozen, batches)
+        for progress, (state, _) in zip(runs, found, strict=True):
+            progress.state = state
+        parts.append([metrics for _, metrics in found])
     host = jax.device_get(parts)  # the epoch's only transfer back
-    return state, {name: np.concatenate([p[name] for p in host]) for name in host[0]}
+    return [
+        {name: np.concatenate([part[name] for part in calls]) for name in calls[0]}
+        for calls in zip(*host, strict=True)
+    ]
+
+
+def _run_call(
+    setup: StepSetup,
+    runs: Sequence[_Progress],
+    frozen: Frozen,
+    batches: Sequence[Batch | RegionBatch],
+) -> Sequence[tuple[TrainState, dict[str, jax.Array]]]:
+    if len(runs) == 1:
+        own = frozen._replace(hyper=runs[0].run.hyper)
+        return [run_steps(setup, runs[0].state, own, batches[0])]
+    states = tuple(progress.state for progress in runs)
+    hypers = tuple(progress.run.hyper for progress in runs)
+    return run_together(setup, states, hypers, frozen, tuple(batches))
 
 
 def _refuse_not_finite(

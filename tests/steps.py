@@ -11,8 +11,7 @@ from fdbpl_jax.clip.layout import make_layout
 from fdbpl_jax.clip.text import init_text
 from fdbpl_jax.config import FdbplConfig, OptimConfig
 from fdbpl_jax.methods import METHODS
-from fdbpl_jax.objectives.fdbpl import loss_weights
-from fdbpl_jax.step import Frozen, RegionBatch, StepSetup
+from fdbpl_jax.step import Frozen, Hyper, RegionBatch, StepSetup, hyper_parameters
 
 CLASSES, KEPT, WIDTH, JOINT, LENGTH = 4, 3, 8, 6, 2
 TOWER = TowerConfig(
@@ -45,7 +44,11 @@ def layout():
 
 def frozen() -> Frozen:
     params = init_text(TEXT, JOINT, jax.random.key(1))
-    return Frozen(params, jnp.float32(5.0), layout(), loss_weights(FdbplConfig()))
+    return Frozen(params, jnp.float32(5.0), layout(), hyper())
+
+
+def hyper(lr: float = 0.1, **weights) -> Hyper:
+    return hyper_parameters(OptimConfig(lr=lr), FdbplConfig(**weights))
 
 
 def prompts(setup: StepSetup, seed: int = 0) -> dict:

@@ -7,8 +7,7 @@ import pytest
 import steps
 
 from fdbpl_jax.config import FdbplConfig
-from fdbpl_jax.objectives.fdbpl import loss_weights
-from fdbpl_jax.step import RegionBatch, init_state, run_steps
+from fdbpl_jax.step import RegionBatch, init_state, run_steps, run_together
 
 METHODS = ["coop", "coop+fdbpl", "coop+fdbpl_release"]
 
@@ -82,16 +81,34 @@ def test_sparse_weights_come_from_the_densified_label():
     np.testing.assert_allclose(metrics["w_mean"][0], expected, rtol=1e-4)
 
 
-def test_one_compilation_serves_all_seeds_and_loss_weights():
+def test_one_compilation_serves_all_seeds_rates_and_loss_weights():
     setup, frozen = steps.setup_of("coop+fdbpl", lr=0.05), steps.frozen()
     before = jax.device_get(frozen.text)
     start = run_steps._cache_size()
     for seed in range(3):
-        weights = loss_weights(FdbplConfig(lambda_neg=1.0 * seed, delta=0.1 * seed))
-        frozen = frozen._replace(weights=weights)
+        other = steps.hyper(lr=0.1 * seed, lambda_neg=1.0 * seed, delta=0.1 * seed)
+        frozen = frozen._replace(hyper=other)
         run_steps(setup, fresh(setup, seed), frozen, steps.regions(3, 5, seed))
     assert run_steps._cache_size() == start + 1
     jax.tree.map(np.testing.assert_array_equal, before, jax.device_get(frozen.text))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_runs_at_once_are_the_same_runs_one_at_a_time(method):
+    """Other seeds, rates and loss weights in each."""
+    setup, frozen = steps.setup_of(method), steps.frozen()
+    hypers = [steps.hyper(lr=0.02 * (1 + i), lambda_neg=0.5 * i) for i in range(3)]
+    batches = [steps.regions(4, 5, seed) for seed in range(3)]
+    states = tuple(fresh(setup, seed) for seed in range(3))
+    found = run_together(setup, states, tuple(hypers), frozen, tuple(batches))
+    ends = []
+    for seed, (state, metrics) in enumerate(found):
+        own = frozen._replace(hyper=hypers[seed])
+        alone, expected = run_steps(setup, fresh(setup, seed), own, batches[seed])
+        assert_trees_close(state, alone)
+        assert_trees_close(metrics, expected)
+        ends.append(alone.prompts["positive"]["context"])
+    assert np.abs(ends[0] - ends[1]).max() > 1e-3
 
 
 def test_nothing_moves_between_host_and_device_within_a_call():

@@ -23,7 +23,7 @@ from fdbpl_jax.data.splits import few_shot, subset
 from fdbpl_jax.data.types import Dataset
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.features import split_features
-from fdbpl_jax.protocols.cell import Half, Stage, run_cell, zero_shot
+from fdbpl_jax.protocols.cell import Half, Job, Stage, run_cells, zero_shot
 from fdbpl_jax.results import CellResult
 from fdbpl_jax.ril.build import ensure_table, plan_spec
 from fdbpl_jax.ril.labels import check_keep
@@ -32,6 +32,7 @@ from fdbpl_jax.ril.table import Table
 from fdbpl_jax.shapes.dataset import load_shapes
 from fdbpl_jax.shapes.pair import embedded
 from fdbpl_jax.shapes.world import TASKS
+from fdbpl_jax.sweep import settings_of
 
 STUDENT_TEMPLATE = "a photo of a {}."  # what the prompts start from
 _PAPER_KEEP = 20  # K
@@ -88,7 +89,8 @@ def run(config: RunConfig, workdir: Path, command: str) -> Sequence[results.Row]
     for dataset in datasets:
         found.append(prepare(config, dataset, student, teacher, workdir))
         cells += [*found[-1].untrained, *_run_cells(config, found[-1], workdir)]
-    planned = itertools.product(config.data.datasets, config.methods, config.seeds)
+    names = [job.name for job in _jobs(config, found[0], workdir)]
+    planned = itertools.product(config.data.datasets, names, config.seeds)
     keys = dict.fromkeys([*(cell.key for cell in cells), *planned])
     rows = results.summarise(cells, keys)
     facts = report.RunFacts(
@@ -170,14 +172,28 @@ def prepare(
 def _run_cells(
     config: RunConfig, prepared: Prepared, workdir: Path
 ) -> list[CellResult]:
-    cells, folder = [], workdir / "base2new" / prepared.dataset.name
+    cells, jobs = [], _jobs(config, prepared, workdir)
     for method in config.methods:
-        for seed, dataset in prepared.of_seed.items():
-            directory = folder / method / f"seed{seed}"
-            cell = run_cell(config, prepared.stage, dataset, method, seed, directory)
-            _log_cell(cell)
-            cells.append(cell)
+        own = [job for job in jobs if job.method == method]
+        # A few at a time, so that what is done is also logged.
+        for first in range(0, len(own), config.sweep.at_once):
+            some = own[first : first + config.sweep.at_once]
+            cells += run_cells(config, prepared.stage, some)
+            for cell in cells[-len(some) :]:
+                _log_cell(cell)
     return cells
+
+
+def _jobs(config: RunConfig, prepared: Prepared, workdir: Path) -> list[Job]:
+    """The cells of a data set, in the order of the report."""
+    folder = workdir / "base2new" / prepared.dataset.name
+    return [
+        Job(method, setting, seed, dataset, folder / name / f"seed{seed}")
+        for method in config.methods
+        for setting in settings_of(config, method)
+        for name in [",".join([method, *setting.name.split()])]
+        for seed, dataset in prepared.of_seed.items()
+    ]
 
 
 def _log_cell(cell: CellResult) -> None:

@@ -8,6 +8,7 @@ import dataclasses
 import resource
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,14 +24,14 @@ from fdbpl_jax.config import PromptConfig, RunConfig
 from fdbpl_jax.data.pipeline import epoch_steps
 from fdbpl_jax.data.types import Dataset, prompt_name
 from fdbpl_jax.files import write_text
-from fdbpl_jax.objectives.fdbpl import loss_weights
 from fdbpl_jax.prompts.coop import class_layout, init_context, text_features
 from fdbpl_jax.protocols.claim import claim
 from fdbpl_jax.results import CellResult
 from fdbpl_jax.ril.table import Table
 from fdbpl_jax.sources import online_source, table_source
-from fdbpl_jax.step import Frozen, StepSetup, init_state
-from fdbpl_jax.train import Source, train
+from fdbpl_jax.step import Frozen, StepSetup, hyper_parameters, init_state
+from fdbpl_jax.sweep import Setting
+from fdbpl_jax.train import Run, Source, Trained, train
 
 _text_features = jax.jit(text_features, static_argnames="text")
 
@@ -53,53 +54,88 @@ class Stage(NamedTuple):
     table: Table | None
 
 
-def run_cell(
-    run: RunConfig,
-    stage: Stage,
-    dataset: Dataset,
-    method_name: str,
-    seed: int,
-    directory: Path,
-) -> CellResult:
-    """Trains and evaluates one cell, or reads the result of an earlier run.
+class Job(NamedTuple):
+    """A cell to be run.
+
+    method: one of `RunConfig.methods`. setting: of a sweep, or the only one. seed: of
+    shots, initialisation and order. dataset: the base classes, with the training images
+    of this seed. directory: of the cell.
+    """
+
+    method: str
+    setting: Setting
+    seed: int
+    dataset: Dataset
+    directory: Path
+
+    @property
+    def name(self) -> str:
+        """The method as reports call it."""
+        return f"{self.method} {self.setting.name}".strip()
+
+
+def run_cells(run: RunConfig, stage: Stage, jobs: Sequence[Job]) -> list[CellResult]:
+    """Trains and evaluates cells of one method, or reads results of an earlier run.
+
+    Up to `run.sweep.at_once` of them are trained at once, as far as they take as many
+    steps; a method whose teacher is online is trained one cell at a time.
 
     Args:
       run: the settings.
       stage: towers, test features and table.
-      dataset: the base classes, with the training images of this seed.
-      method_name: one of `run.methods`.
-      seed: of shots, initialisation and order.
-      directory: of the cell.
+      jobs: the cells.
 
     Raises:
-      UserError: `directory` holds a cell of other settings, or training fails.
+      UserError: a directory holds a cell of other settings, or training fails.
     """
-    settings = _settings(run, stage, dataset, method_name, seed)
-    claim(directory, settings)
-    result_file = directory / "result.json"
-    if result_file.exists():
-        return CellResult.from_json(result_file.read_text())
-    setup = _setup(run, stage, dataset, method_name)
-    state = init_state(setup, _init_prompts(run, stage, dataset, setup, seed))
+    waiting: dict[StepSetup, list[Job]] = {}
+    for job in jobs:
+        claim(job.directory, _settings(run, stage, job))
+        if not (job.directory / "result.json").exists():
+            waiting.setdefault(_setup(run, stage, job), []).append(job)
+    for setup, alike in waiting.items():
+        at_once = 1 if setup.method.online else run.sweep.at_once
+        for first in range(0, len(alike), at_once):
+            _train_and_test(run, stage, setup, alike[first : first + at_once])
+    files = [job.directory / "result.json" for job in jobs]
+    return [CellResult.from_json(file.read_text()) for file in files]
+
+
+def _train_and_test(
+    run: RunConfig, stage: Stage, setup: StepSetup, jobs: Sequence[Job]
+) -> None:
+    hypers = [hyper_parameters(j.setting.optim, j.setting.fdbpl) for j in jobs]
+    runs = [
+        Run(
+            init_state(setup, _init_prompts(run, stage, setup, job)),
+            hyper,
+            _source(run, stage, job),
+            job.directory,
+        )
+        for job, hyper in zip(jobs, hypers, strict=True)
+    ]
     frozen = Frozen(
         stage.student.params["text"],
         jnp.exp(stage.student.params["logit_scale"]),
         _layout(stage, run.prompt, stage.base),
-        loss_weights(run.fdbpl),
+        hypers[0],
     )
-    source = _source(run, stage, dataset, method_name, seed)
-    trained = train(
-        setup, state, frozen, source, directory, run.checkpoint_epochs, run.tensorboard
-    )
+    found = train(setup, runs, frozen, run.checkpoint_epochs, run.tensorboard)
+    for job, trained in zip(jobs, found, strict=True):
+        _finish(run, stage, job, trained)
+
+
+def _finish(run: RunConfig, stage: Stage, job: Job, trained: Trained) -> None:
+    """Tests the prompts and writes the cell's result, last."""
     start = time.perf_counter()
     positive = trained.prompts["positive"]
     base = _accuracy(stage, run.prompt, positive, stage.base)
     serves_new = not run.prompt.class_specific
     new = _accuracy(stage, run.prompt, positive, stage.new) if serves_new else None
     result = CellResult(
-        dataset=dataset.name,
-        method=method_name,
-        seed=seed,
+        dataset=job.dataset.name,
+        method=job.name,
+        seed=job.seed,
         base=base,
         new=new,
         train_seconds=trained.seconds,
@@ -107,11 +143,9 @@ def run_cell(
         steps=trained.steps,
         peak_memory_bytes=peak_memory_bytes(),
     )
-    export_prompts(
-        directory / "export", trained.prompts, _export_facts(stage, dataset, settings)
-    )
-    write_text(result_file, result.to_json())
-    return result
+    facts = _export_facts(stage, job.dataset, _settings(run, stage, job))
+    export_prompts(job.directory / "export", trained.prompts, facts)
+    write_text(job.directory / "result.json", result.to_json())
 
 
 def zero_shot(
@@ -153,30 +187,27 @@ def _clip_text(clip: Clip, template: str, names: tuple[str, ...]):
     return clip_text_features(clip, [template.format(prompt_name(n)) for n in names])
 
 
-def _setup(
-    run: RunConfig, stage: Stage, dataset: Dataset, method_name: str
-) -> StepSetup:
-    optim, method = run.optim_of(method_name), methods.METHODS[method_name]
+def _setup(run: RunConfig, stage: Stage, job: Job) -> StepSetup:
+    optim, method = job.setting.optim, methods.METHODS[job.method]
     views = 1 if method.online else run.ril.regions_per_epoch
-    batch, steps = epoch_steps(len(dataset.train) * views, optim.batch_size)
+    batch, steps = epoch_steps(len(job.dataset.train) * views, optim.batch_size)
     return StepSetup(
         text=stage.student.config.text,
-        classes=len(dataset.class_names),
+        classes=len(job.dataset.class_names),
         method=method,
-        optim=dataclasses.replace(optim, batch_size=batch),
+        # The rate is given to the step: with others it is the same program.
+        optim=dataclasses.replace(optim, batch_size=batch, lr=0.0),
         weight_from=run.fdbpl.weight_from,
         label=run.ril.label,
         steps_per_epoch=steps,
     )
 
 
-def _init_prompts(
-    run: RunConfig, stage: Stage, dataset: Dataset, setup: StepSetup, seed: int
-) -> dict:
+def _init_prompts(run: RunConfig, stage: Stage, setup: StepSetup, job: Job) -> dict:
     starts = {"positive": run.prompt.init}
     if setup.method.negative:
         starts["negative"] = run.prompt.negative_init
-    keys = jax.random.split(jax.random.key(seed), 2)
+    keys = jax.random.split(jax.random.key(job.seed), 2)
     return {
         branch: init_context(
             key,
@@ -184,7 +215,7 @@ def _init_prompts(
             stage.student.tokenizer,
             run.prompt,
             words,
-            len(dataset.class_names),
+            len(job.dataset.class_names),
         )
         for key, (branch, words) in zip(keys, starts.items(), strict=False)
     }
@@ -197,15 +228,12 @@ def _layout(stage: Stage, prompt: PromptConfig, half: Half):
     )
 
 
-def _source(
-    run: RunConfig, stage: Stage, dataset: Dataset, method_name: str, seed: int
-) -> Source:
-    optim = run.optim_of(method_name)
-    if methods.METHODS[method_name].online:
-        return online_source(
-            stage.student, stage.teacher, dataset, run.ril.crop, optim, seed
-        )
-    return table_source(stage.table, dataset.train, optim, run.ril, seed)
+def _source(run: RunConfig, stage: Stage, job: Job) -> Source:
+    optim, dataset = job.setting.optim, job.dataset
+    if methods.METHODS[job.method].online:
+        towers = stage.student, stage.teacher
+        return online_source(*towers, dataset, run.ril.crop, optim, job.seed)
+    return table_source(stage.table, dataset.train, optim, run.ril, job.seed)
 
 
 def _accuracy(stage: Stage, prompt: PromptConfig, context: dict, half: Half) -> float:
@@ -218,22 +246,20 @@ def _accuracy(stage: Stage, prompt: PromptConfig, context: dict, half: Half) -> 
     return evaluate.accuracy(half.features, half.labels, text)
 
 
-def _settings(
-    run: RunConfig, stage: Stage, dataset: Dataset, method_name: str, seed: int
-) -> dict[str, Any]:
+def _settings(run: RunConfig, stage: Stage, job: Job) -> dict[str, Any]:
     """All that decides the cell's numbers, as JSON values."""
-    method = methods.METHODS[method_name]
+    method = methods.METHODS[job.method]
     settings = {
-        "dataset": dataset.name,
-        "method": method_name,
-        "seed": seed,
-        "class_names": dataset.class_names,
+        "dataset": job.dataset.name,
+        "method": job.method,
+        "seed": job.seed,
+        "class_names": job.dataset.class_names,
         "student": stage.student.fingerprint,
         "dtype": stage.student.dtype,
         "shots": run.data.shots,
         "eval_split": run.eval_split,
         "prompt": dataclasses.asdict(run.prompt),
-        "optim": dataclasses.asdict(run.optim_of(method_name)),
+        "optim": dataclasses.asdict(job.setting.optim),
     }
     if method.online:
         settings["teacher"] = stage.teacher.fingerprint
@@ -245,7 +271,7 @@ def _settings(
         reading = ("label", "access", "regions_per_epoch")
         settings["ril"] = {key: getattr(run.ril, key) for key in reading}
     if method.objective == "fdbpl":
-        settings["fdbpl"] = dataclasses.asdict(run.fdbpl)
+        settings["fdbpl"] = dataclasses.asdict(job.setting.fdbpl)
     return settings
 
 

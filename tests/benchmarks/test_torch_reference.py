@@ -104,7 +104,7 @@ def compare(problem, model, prompts, batch, loss_of):
         prompt.context.data = torch.from_numpy(context.copy())
     loss = model(*batch)
     loss.backward()
-    frozen = given.make_frozen(problem)
+    frozen = given.make_frozen(problem, OPTIM)
 
     def ours(contexts):
         texts = [
@@ -216,7 +216,7 @@ def test_both_sides_train_to_the_same_context(problem):
     batches = given.make_batches(CLASSES, JOINT, STEPS, BATCH, seed=2)
     setup = given.make_setup(problem, "coop", OPTIM)
     state = init_state(setup, given.make_prompts(problem, "coop"))
-    state, metrics = run_steps(setup, state, given.make_frozen(problem), batches)
+    state, metrics = run_steps(setup, state, given.make_frozen(problem, OPTIM), batches)
     model = OnFeatures(problem)
     step = make_step(model, OPTIM)
     losses = [

@@ -14,7 +14,8 @@ from fdbpl_jax.checkpoint import load_prompts
 from fdbpl_jax.config import default_config, run_config
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.protocols import base2new
-from fdbpl_jax.protocols.cell import run_cell
+from fdbpl_jax.protocols.cell import Job, run_cells
+from fdbpl_jax.sweep import settings_of
 
 METHODS = ("coop", "coop+kdpl", "coop+fdbpl", "coop+fdbpl_release")
 
@@ -143,7 +144,9 @@ def test_seeds_differ_and_a_cell_is_the_same_every_time(finished, tmp_path):
     for number, seed in enumerate((1, 1, 2)):
         directory = tmp_path / str(number)
         base = prepared.of_seed[seed]
-        run_cell(config, prepared.stage, base, "coop+fdbpl", seed, directory)
+        (setting,) = settings_of(config, "coop+fdbpl")
+        job = Job("coop+fdbpl", setting, seed, base, directory)
+        run_cells(config, prepared.stage, [job])
         prompts.append(load_prompts(directory / "export")[0]["positive"]["context"])
     np.testing.assert_array_equal(prompts[0], prompts[1])
     assert np.abs(prompts[0] - prompts[2]).max() > 1e-5
@@ -195,3 +198,43 @@ def test_real_images_and_a_real_pair(shared_dir, tmp_path):
     assert zero_shot.base_mean == pytest.approx(96.3, abs=0.1)
     assert zero_shot.new_mean == pytest.approx(98.0, abs=0.1)
     assert all(row.base_mean > 60 for row in rows)
+
+
+def test_a_sweep_has_a_row_for_each_setting_whether_at_once_or_not(tmp_path):
+    sweep = {
+        "methods": "coop,coop+fdbpl",
+        "sweep.lr": (0.01, 0.05),
+        "sweep.lambda_neg": (0.5, 1.0),
+    }
+    names = [
+        *(f"coop lr={lr}" for lr in ("0.01", "0.05")),
+        *(
+            f"coop+fdbpl lr={lr} lambda_neg={neg}"
+            for lr in ("0.01", "0.05")
+            for neg in ("0.5", "1")
+        ),
+    ]
+    alone = run(tmp_path / "alone", **sweep)
+    at_once = run(tmp_path / "at once", **sweep, **{"sweep.at_once": 3})
+    assert [row.method for row in alone[3:]] == names
+    assert [row.method for row in at_once[3:]] == names
+    name = "base2new/shapes-negative/coop+fdbpl,lr=0.05,lambda_neg=0.5/seed2/export"
+    one, facts = load_prompts(tmp_path / "alone" / name)
+    other, _ = load_prompts(tmp_path / "at once" / name)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), one, other
+    )
+    assert facts["config"]["optim"]["lr"] == 0.05
+    assert facts["config"]["fdbpl"]["lambda_neg"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("sweep.at_once", 0, "sweep.at_once is 0"),
+        ("sweep.lr", (0.1, -1.0), "sweep.lr is"),
+    ],
+)
+def test_a_sweep_that_makes_no_sense_is_refused(name, value, message):
+    with pytest.raises(UserError, match=message):
+        run_config(small(**{name: value}))
