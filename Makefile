@@ -1,9 +1,11 @@
-# make run: the whole program on its embedded data. make test: its tests.
+# make run: the whole program on its embedded data. make test: its tests. make bench: its
+# speed beside PyTorch's; PRESET=full on a GPU.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint clean
+.PHONY: run test lint bench clean
+PRESET ?= small
 
 run: $(VENV)/.base
 	$(BIN)/python -m fdbpl_jax.main --config=configs/base2new.py
@@ -22,6 +24,13 @@ $(VENV)/.base: pyproject.toml
 
 $(VENV)/.test: $(VENV)/.base
 	$(BIN)/python -m pip install --quiet --editable ".[test]"
+	touch $@
+
+bench: $(VENV)/.bench
+	$(BIN)/python -m benchmarks.run --config=benchmarks/configs/$(PRESET).py --out=bench
+
+$(VENV)/.bench: $(VENV)/.base
+	$(BIN)/python -m pip install --quiet --editable ".[reference]"
 	touch $@
 
 clean:

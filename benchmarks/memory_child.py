@@ -31,8 +31,7 @@ def _ours(method: str, classes: int, batch: int, student: str) -> int:
     from benchmarks.sizes import config_of
 
     text, joint = config_of(student).text, config_of(student).projection
-    dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
-    params = given.random_text(text, joint, _SEED, dtype)
+    params = given.random_text(text, joint, _SEED)
     problem = given.make_problem(text, classes, _SEED, params)
     side = stored_side(problem, joint, method, batch, steps=1)
     if jax.default_backend() == "cpu":
@@ -51,7 +50,7 @@ def _torch(_: str, classes: int, batch: int, student: str) -> int:
     from benchmarks.torch_reference.towers import text_tower
 
     config = config_of(student)
-    params = given.random_text(config.text, config.projection, _SEED, "float32")
+    params = given.random_text(config.text, config.projection, _SEED)
     problem = given.make_problem(config.text, classes, _SEED, params)
     tower = text_tower(problem.text, problem.params)
     prompt = Prompt(tower, problem, problem.text.context_length).to(torch_device())

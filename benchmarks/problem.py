@@ -17,6 +17,7 @@ from fdbpl_jax.clip.config import TextConfig
 from fdbpl_jax.clip.layout import make_layout
 from fdbpl_jax.clip.text import init_text
 from fdbpl_jax.config import METHOD_OPTIM, FdbplConfig, OptimConfig
+from fdbpl_jax.device import tower_dtype
 from fdbpl_jax.methods import METHODS
 from fdbpl_jax.step import Frozen, RegionBatch, StepSetup, hyper_parameters
 
@@ -60,11 +61,10 @@ def name_lengths(classes: int, seed: int) -> Int[np.ndarray, "C"]:
     return np.random.default_rng(seed).permutation(lengths)
 
 
-def random_text(text: TextConfig, joint: int, seed: int, dtype: str) -> dict:
-    """Random weights of a text tower."""
+def random_text(text: TextConfig, joint: int, seed: int) -> dict:
+    """Random weights of a text tower, float32."""
     init = jax.jit(init_text, static_argnums=(0, 1))
-    params = init(text, joint, jax.random.key(seed))
-    return jax.tree.map(lambda leaf: leaf.astype(dtype), params)
+    return init(text, joint, jax.random.key(seed))
 
 
 def make_problem(text: TextConfig, classes: int, seed: int, params: dict) -> Problem:
@@ -86,10 +86,11 @@ def make_problem(text: TextConfig, classes: int, seed: int, params: dict) -> Pro
 
 
 def make_frozen(problem: Problem, optim: OptimConfig) -> Frozen:
-    """What our training step reads, on the device; of `optim` the rate."""
+    """What our step reads, in the dtype that users get; of `optim` only the rate."""
+    params = jax.tree.map(lambda p: p.astype(tower_dtype("")), problem.params)
     layout = make_layout(problem.ids, problem.slot, problem.eos, class_specific=False)
     hyper = hyper_parameters(optim, FdbplConfig())
-    return jax.device_put(Frozen(problem.params, jnp.float32(SCALE), layout, hyper))
+    return jax.device_put(Frozen(params, jnp.float32(SCALE), layout, hyper))
 
 
 def make_prompts(problem: Problem, method: str) -> dict:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from benchmarks import problem as given
-from benchmarks.sizes import config_of, random_params
+from benchmarks.sizes import cast, config_of, random_params
 from benchmarks.timing import Side
 from benchmarks.torch_clip import torch_device
 from benchmarks.torch_reference.coop import Coop
@@ -20,6 +20,7 @@ from benchmarks.torch_reference.towers import image_tower, text_tower
 from fdbpl_jax.clip.config import ClipConfig
 from fdbpl_jax.clip.image import ImageSettings
 from fdbpl_jax.config import METHOD_OPTIM, OptimConfig
+from fdbpl_jax.device import tower_dtype
 from fdbpl_jax.sources import Towers, online_batch
 from fdbpl_jax.step import init_state, run_steps
 
@@ -93,7 +94,10 @@ def online_side(pair: Pair, batch: int, rounds: int | None) -> Side:
     views = _views(pair, batch)
     host = {"student": views, "teacher": views}, np.zeros(batch, np.int32)
     text = jnp.asarray(pair.teacher_text)
-    params = pair.student_params, pair.teacher_params
+    params = [
+        cast(towers, tower_dtype(""))
+        for towers in (pair.student_params, pair.teacher_params)
+    ]
     state = init_state(setup, given.make_prompts(problem, "coop+kdpl"))
     start = time.perf_counter()
     look = online_batch.lower(towers, *params, text, *host).compile()
@@ -112,7 +116,7 @@ def online_side(pair: Pair, batch: int, rounds: int | None) -> Side:
 def torch_side(
     pair: Pair, method: str, batch: int, kind: str, rounds: int | None = None
 ) -> Side:
-    """One update of PyTorch's, from normalised pixels on the host.
+    """One update of PyTorch's, from float pixels on the host.
 
     Args:
       pair: what is trained.
@@ -127,7 +131,10 @@ def torch_side(
     model, batch_of = torch_model(pair, method, tokens)
     step = make_step(model, _optim(method, batch), compiled=kind == "compiled")
     views = torch.from_numpy(_views(pair, batch).transpose(0, 3, 1, 2).copy())
-    data = batch_of(views.float() / 255)
+    data = [
+        tensor.pin_memory() if torch.cuda.is_available() else tensor
+        for tensor in batch_of(views.float() / 255)
+    ]
     return Side(torch_name(method, kind), lambda: step(*data).item(), rounds=rounds)
 
 

@@ -20,7 +20,6 @@ def get_config() -> ConfigDict:
             "whole_job": {
                 "student": "ViT-B/32",
                 "teacher": "ViT-L/14",
-                "dtype": "bfloat16",
                 "classes": 50,
                 "shots": 16,
                 "epochs": 50,
@@ -41,7 +40,6 @@ def get_config() -> ConfigDict:
             },
             "floor": {
                 "student": "ViT-B/32",
-                "dtype": "bfloat16",
                 "classes": (50, 1000),
                 "batch": 128,
                 "steps": 25,

@@ -13,6 +13,7 @@ from benchmarks.sides import stored_side
 from benchmarks.sizes import config_of
 from benchmarks.timing import in_turns
 from fdbpl_jax.clip.config import ClipConfig
+from fdbpl_jax.device import tower_dtype
 
 _METHODS = ("coop", "coop+fdbpl")
 _SEED = 0
@@ -22,17 +23,18 @@ def measure(sizes: ConfigDict, log: Callable[[str], None]) -> Section:
     """Counts a step's operations, and times it beside large matrix products.
 
     Args:
-      sizes: student (a name in `benchmarks.sizes`), dtype (of its text tower), classes
-        (to go through), batch, steps (in a compiled call), repeats, ceiling_size (rows
-        of the matrices that give the ceiling).
+      sizes: student (a name in `benchmarks.sizes`), classes (to go through), batch,
+        steps (in a compiled call), repeats, ceiling_size (rows of the matrices that
+        give the ceiling).
       log: takes a line.
     """
     config, rows, data = config_of(sizes.student), [], {}
+    dtype = tower_dtype("")
     for classes in sizes.classes:
         sides = _sides(config, classes, sizes)
-        before = matmul_ceiling(sizes.dtype, sizes.ceiling_size)
+        before = matmul_ceiling(dtype, sizes.ceiling_size)
         timings = in_turns(sides, sizes.repeats, log)
-        ceiling = max(before, matmul_ceiling(sizes.dtype, sizes.ceiling_size))
+        ceiling = max(before, matmul_ceiling(dtype, sizes.ceiling_size))
         for method, timing in zip(_METHODS, timings, strict=True):
             needed = _needed(config, method, classes, sizes.batch)
             floor = needed / ceiling
@@ -46,7 +48,7 @@ def measure(sizes: ConfigDict, log: Callable[[str], None]) -> Section:
     header = ["step", "GFLOP needed", "ms at the ceiling", "ms measured", "share"]
     reached = " and ".join(f"{found['ceiling'] / 1e9:.4g}" for found in data.values())
     lines = [
-        f"{sizes.student}'s text tower, batch {sizes.batch}, {sizes.dtype}: matrix "
+        f"{sizes.student}'s text tower, batch {sizes.batch}, {dtype}: matrix "
         "products that no shortcut we know avoids (shared prefix once, no padding, no "
         "weight gradients), at the rate of large products measured in the same run, "
         f"{reached} GFLOP/s.",
@@ -57,7 +59,7 @@ def measure(sizes: ConfigDict, log: Callable[[str], None]) -> Section:
 
 
 def _sides(config: ClipConfig, classes: int, sizes: ConfigDict) -> list:
-    params = given.random_text(config.text, config.projection, _SEED, sizes.dtype)
+    params = given.random_text(config.text, config.projection, _SEED)
     problem = given.make_problem(config.text, classes, _SEED, params)
     return [
         stored_side(problem, config.projection, method, sizes.batch, sizes.steps)

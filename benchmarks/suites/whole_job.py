@@ -26,6 +26,7 @@ from fdbpl_jax.clip.image import ImageSettings
 from fdbpl_jax.clip.model import Clip
 from fdbpl_jax.config import METHOD_OPTIM, RilConfig
 from fdbpl_jax.data.types import Dataset
+from fdbpl_jax.device import tower_dtype
 from fdbpl_jax.features import split_features
 from fdbpl_jax.ril.build import build_table, plan_spec
 
@@ -47,9 +48,9 @@ def measure(sizes: ConfigDict, log: Callable[[str], None]) -> Section:
     """Measures the parts, and adds them up.
 
     Args:
-      sizes: student and teacher (names in `benchmarks.sizes`), dtype (of our towers),
-        classes, shots, epochs, seeds, test_images; of the measuring: images, regions
-        (of each), batch_size (of our table), workers (0: one a core), kdpl_steps.
+      sizes: student and teacher (names in `benchmarks.sizes`), classes, shots, epochs,
+        seeds, test_images; of the measuring: images, regions (of each), batch_size (of
+        our table), workers (0: one a core), kdpl_steps.
       log: takes a line.
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -105,8 +106,8 @@ def measure(sizes: ConfigDict, log: Callable[[str], None]) -> Section:
 
 
 def _parts(folder: Path, sizes: ConfigDict, log: Callable[[str], None]) -> Parts:
-    teacher = random_clip(sizes.teacher, 0, sizes.dtype)
-    student = random_clip(sizes.student, 1, sizes.dtype)
+    teacher = random_clip(sizes.teacher, 0, tower_dtype(""))
+    student = random_clip(sizes.student, 1, tower_dtype(""))
     classes = min(sizes.classes, sizes.images)
     dataset = write_pictures(folder / "images", sizes.images, _SIZE, classes, seed=0)
     compiling, region = _region(folder, dataset, teacher, student, sizes)

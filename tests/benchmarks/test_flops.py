@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from benchmarks import ceiling
-from benchmarks.flops import text_flops, vision_flops
+from benchmarks.flops import prompts_flops, step_flops, text_flops, vision_flops
 from benchmarks.sizes import CONFIGS, config_of
 from fdbpl_jax.clip.config import ClipConfig, TextConfig, TowerConfig, VisionConfig
 from fdbpl_jax.clip.convert import param_shapes
-from fdbpl_jax.clip.text import encode_text
+from fdbpl_jax.clip.layout import make_layout
+from fdbpl_jax.clip.text import encode_prompts, encode_text
 from fdbpl_jax.clip.vision import encode_image
 from fdbpl_jax.errors import UserError
 
@@ -42,6 +43,23 @@ def test_text_tower_is_counted_as_xla_counts_it(shapes):
     ids = jax.ShapeDtypeStruct((1, 256), jnp.int32)
     found = xla_flops(encode_text, TEXT, shapes["text"], ids)
     assert text_flops(TEXT, JOINT, 256) == pytest.approx(found, rel=0.03)
+
+
+def test_prompts_are_counted_as_xla_counts_them(shapes):
+    """Suffixes of one length, so that there is nothing to fill up."""
+    ids = np.full((30, 24), 7, np.int32)
+    ids[:, 0], ids[:, -1], ids[:, 5] = 98, 99, np.arange(30)
+    slot = np.full_like(ids, -1)
+    slot[:, 1:5] = range(4)
+    layout = make_layout(ids, slot, np.full(30, 23), class_specific=False)
+    context = jax.ShapeDtypeStruct((4, 512), jnp.float32)
+    compiled = jax.jit(encode_prompts, static_argnums=0).lower(
+        TEXT, shapes["text"], layout, context
+    )
+    found = compiled.compile().cost_analysis()["flops"]
+    counted = prompts_flops(TEXT, JOINT, 5, np.full(30, 19))
+    assert counted == pytest.approx(found, rel=0.03)
+    assert step_flops(counted, 30, 8, JOINT) == 2 * counted + 4 * 8 * 30 * JOINT
 
 
 @pytest.mark.parametrize(

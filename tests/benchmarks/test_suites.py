@@ -5,6 +5,8 @@ import pytest
 from ml_collections import ConfigDict
 
 from benchmarks.configs import full, small
+from benchmarks.report import markdown
+from benchmarks.section import Section, Target
 from benchmarks.synthetic_table import synthetic_spec, write_table
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.ril.table import open_table
@@ -13,6 +15,10 @@ torch = pytest.importorskip("torch")
 encoders = pytest.importorskip("benchmarks.suites.encoders")
 ril_build = pytest.importorskip("benchmarks.suites.ril_build")
 ril_io = pytest.importorskip("benchmarks.suites.ril_io")
+floor = pytest.importorskip("benchmarks.suites.floor")
+memory = pytest.importorskip("benchmarks.suites.memory")
+train = pytest.importorskip("benchmarks.suites.train")
+whole_job = pytest.importorskip("benchmarks.suites.whole_job")
 
 IO = {
     "images": 16,
@@ -50,6 +56,45 @@ ENCODERS = {
     "calls": 2,
     "repeats": 2,
 }
+TRAIN = {
+    "student": "tiny",
+    "teacher": "tiny",
+    "classes": (5,),
+    "batches": (4,),
+    "steps": 2,
+    "repeats": 2,
+    "once": ("coop+kdpl",),
+    "kinds": ("whole", "cut"),
+}
+WHOLE_JOB = {
+    "student": "tiny",
+    "teacher": "tiny",
+    "classes": 4,
+    "shots": 16,
+    "epochs": 50,
+    "seeds": 3,
+    "test_images": 100,
+    "images": 4,
+    "regions": 4,
+    "batch_size": 16,
+    "workers": 1,
+    "kdpl_steps": 1,
+}
+MEMORY = {
+    "student": "tiny",
+    "batch": 8,
+    "ours": (5, 40),
+    "torch": (5, 10),
+    "at": 40,
+}
+FLOOR = {
+    "student": "tiny",
+    "classes": (5,),
+    "batch": 8,
+    "steps": 2,
+    "repeats": 2,
+    "ceiling_size": 128,
+}
 
 
 def measured(suite, sizes):
@@ -64,7 +109,16 @@ def measured(suite, sizes):
 
 @pytest.mark.parametrize("preset", [small, full])
 @pytest.mark.parametrize(
-    ("name", "sizes"), [("ril_io", IO), ("ril_build", BUILD), ("encoders", ENCODERS)]
+    ("name", "sizes"),
+    [
+        ("ril_io", IO),
+        ("ril_build", BUILD),
+        ("encoders", ENCODERS),
+        ("train", TRAIN),
+        ("whole_job", WHOLE_JOB),
+        ("memory", MEMORY),
+        ("floor", FLOOR),
+    ],
 )
 def test_presets_have_what_the_suites_read(preset, name, sizes):
     assert set(preset.get_config()[name]) == set(sizes)
@@ -178,3 +232,61 @@ def test_towers_that_disagree_are_not_timed(monkeypatch):
     )
     with pytest.raises(UserError, match="apart"):
         measured(encoders, ENCODERS)
+
+
+def test_training_suite():
+    section = measured(train, TRAIN)
+    (timings,) = section.data.values()
+    by_name = {timing["name"]: timing for timing in timings}
+    assert len(by_name) == 3 + 3 * 2  # ours, and PyTorch's of both kinds
+    ours = by_name["coop+fdbpl, ours"]["median"]
+    for target in section.targets:
+        method = target.what.split()[3]
+        theirs = by_name[f"{method}, PyTorch whole"]["median"]
+        assert target.found == pytest.approx(theirs / ours)
+    assert len(by_name["coop+kdpl, PyTorch whole"]["wall"]) == 1
+    assert len(by_name["coop, ours"]["wall"]) == 2
+
+
+def test_whole_job_is_the_sum_of_its_parts():
+    section = measured(whole_job, WHOLE_JOB)
+    part = section.data["parts"]
+    # 64 images: KDPL has 2 batches of 32 an epoch, FDBPL's batch is all of them.
+    kdpl = 3 * (100 * part["kdpl_step"] + 100 * part["kdpl_test"])
+    ours = 64 * 50 * part["region"] + 3 * 50 * part["step"]
+    ours += 100 * part["test"] + part["compiling"]
+    assert section.targets[0].found == pytest.approx(kdpl / ours)
+
+
+def test_memory_suite():
+    section = measured(memory, MEMORY)
+    found = section.data["found"]
+    assert set(found) == {"coop+fdbpl", "coop", "torch"}
+    assert all(cell["peak"] > 1e7 for side in found.values() for cell in side.values())
+    (few, many) = (found["torch"][classes]["peak"] for classes in (5, 10))
+    theirs = many + 6 * (many - few)
+    ours = found["coop+fdbpl"][40]["peak"]
+    assert section.targets[0].found == pytest.approx(theirs / ours)
+
+
+def test_floor_suite():
+    section = measured(floor, FLOOR)
+    (found,) = section.data.values()
+    assert found["ceiling"] > 1e8
+    assert len(found["timings"]) == 2
+
+
+def test_reports_say_by_how_much_a_target_is_missed():
+    facts = {
+        "machine": dict.fromkeys(
+            ("cpu", "accelerator", "python", "jax", "flax", "torch", "transformers"),
+            "x",
+        ),
+        "command": "the test",
+        "load_before": 0,
+        "load_after": 0,
+    }
+    targets = [Target("met", 10, 12.0), Target("missed", 10, 4.0)]
+    text = markdown(facts, [Section("A suite", ["a line"], targets, {})])
+    assert "| met | 10 | 12 | met |" in text
+    assert "| missed | 10 | 4 | missed by a factor of 2.5 |" in text

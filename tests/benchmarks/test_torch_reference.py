@@ -59,7 +59,7 @@ def unit(x):
 
 @pytest.fixture(scope="module")
 def problem():
-    params = given.random_text(TEXT, JOINT, 0, "float32")
+    params = given.random_text(TEXT, JOINT, 0)
     return given.make_problem(TEXT, CLASSES, 0, shaken(params, 1))
 
 
