@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
-from fdbpl_jax import device, methods, report, results
+from fdbpl_jax import device, report, results
 from fdbpl_jax.clip.model import Clip, cast, load_clip
-from fdbpl_jax.config import RilConfig, RunConfig
+from fdbpl_jax.config import RunConfig
 from fdbpl_jax.data.datasets import load_dataset
 from fdbpl_jax.data.images import check_images
 from fdbpl_jax.data.splits import few_shot, subset
@@ -24,26 +24,14 @@ from fdbpl_jax.data.types import Dataset
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.features import split_features
 from fdbpl_jax.protocols.cell import Half, Job, Stage, run_cells, zero_shot
+from fdbpl_jax.protocols.table import TableCost, training_table
 from fdbpl_jax.results import CellResult
-from fdbpl_jax.ril.build import ensure_table, plan_spec
-from fdbpl_jax.ril.labels import check_keep
-from fdbpl_jax.ril.reader import EpochPlan, regions_read
-from fdbpl_jax.ril.table import Table
 from fdbpl_jax.shapes.dataset import load_shapes
 from fdbpl_jax.shapes.pair import embedded
 from fdbpl_jax.shapes.world import TASKS
 from fdbpl_jax.sweep import settings_of
 
 STUDENT_TEMPLATE = "a photo of a {}."  # what the prompts start from
-_PAPER_KEEP = 20  # K
-
-
-class TableCost(NamedTuple):
-    """Seconds that this run spent on a table, its regions, and whether it was built."""
-
-    seconds: float
-    regions: int
-    built: bool
 
 
 class Prepared(NamedTuple):
@@ -164,7 +152,9 @@ def prepare(
     ]
     used = {example.path for one in of_seed.values() for example in one.train}
     check_images(dataset.root, sorted(used))
-    table, cost = _table(config, list(of_seed.values()), student, teacher, workdir)
+    table, cost = training_table(
+        config, list(of_seed.values()), student, teacher, workdir
+    )
     stage = Stage(student, teacher, base, new, table)
     return Prepared(dataset, of_seed, stage, untrained, cost, feature_seconds)
 
@@ -217,61 +207,6 @@ def _half(
     features = split_features(clip, half, examples, cache)
     labels = np.array([example.label for example in examples], np.int32)
     return Half(half.class_names, features, labels)
-
-
-def _table(
-    config: RunConfig,
-    base_of_seed: Sequence[Dataset],
-    student: Clip,
-    teacher: Clip,
-    workdir: Path,
-) -> tuple[Table | None, TableCost | None]:
-    """The one table of a data set's training images, for all seeds; None if unread."""
-    readers = [m for m in config.methods if not methods.METHODS[m].online]
-    if not readers:
-        return None, None
-    dataset = base_of_seed[0]
-    examples = sorted(
-        {example for one in base_of_seed for example in one.train},
-        key=lambda example: (example.label, example.path),
-    )
-    plans = {method: _plan(config, method) for method in readers}
-    most = max(plan.epochs * plan.regions_per_epoch for plan in plans.values())
-    regions = config.ril.regions or most
-    ril = dataclasses.replace(
-        config.ril, keep=_keep(config.ril, len(dataset.class_names))
-    )
-    spec = plan_spec(dataset, examples, teacher, student, ril, regions)
-    path = workdir / "ril" / f"{dataset.name}-{spec.fingerprint()[:12]}"
-    if config.ril.path:
-        path = Path(config.ril.path)
-    for method, plan in plans.items():
-        read = regions_read(plan, regions)
-        logging.info(
-            "%s %s: the epoch plan reads %d of %d regions of each image",
-            *(dataset.name, method, read, regions),
-        )
-    table, built = ensure_table(path, spec, dataset.root, teacher, student)
-    stored = table.spec.regions * len(table.spec.images)
-    return table, TableCost(built.seconds if built else 0.0, stored, built is not None)
-
-
-def _keep(ril: RilConfig, classes: int) -> int:
-    """K: as asked for; else the paper's, or all classes where that is fewer."""
-    keep = ril.keep or (classes if ril.label == "full" else min(_PAPER_KEEP, classes))
-    check_keep(keep, classes)
-    return keep
-
-
-def _plan(config: RunConfig, method: str) -> EpochPlan:
-    optim = config.optim_of(method)
-    return EpochPlan(
-        epochs=optim.epochs,
-        regions_per_epoch=config.ril.regions_per_epoch,
-        batch_size=optim.batch_size,
-        access=config.ril.access,
-        seed=0,
-    )
 
 
 def _settings(config: RunConfig) -> tuple[tuple[str, str], ...]:

@@ -136,8 +136,7 @@ def test_class_specific_context_serves_no_new_classes(tmp_path):
 def test_seeds_differ_and_a_cell_is_the_same_every_time(finished, tmp_path):
     workdir, _ = finished
     config = run_config(small(methods="coop+fdbpl"))
-    names = ("student", "teacher")
-    towers = [base2new.load_clip(str(base2new.embedded(name))) for name in names]
+    towers = base2new.load_pair(config)
     dataset = base2new.open_dataset(config, "shapes-negative", workdir)
     prepared = base2new.prepare(config, dataset, *towers, workdir)
     prompts = []

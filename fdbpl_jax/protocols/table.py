@@ -1,0 +1,95 @@
+"""The RIL table that a data set's cells share: what they need of it, built or found."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from absl import logging
+
+from fdbpl_jax import methods
+from fdbpl_jax.clip.model import Clip
+from fdbpl_jax.config import RilConfig, RunConfig
+from fdbpl_jax.data.types import Dataset
+from fdbpl_jax.ril.build import ensure_table, plan_spec
+from fdbpl_jax.ril.labels import check_keep
+from fdbpl_jax.ril.reader import EpochPlan, regions_read
+from fdbpl_jax.ril.table import Table
+
+_PAPER_KEEP = 20  # K
+
+
+class TableCost(NamedTuple):
+    """Seconds that this run spent on a table, its regions, and whether it was built."""
+
+    seconds: float
+    regions: int
+    built: bool
+
+
+def training_table(
+    config: RunConfig,
+    base_of_seed: Sequence[Dataset],
+    student: Clip,
+    teacher: Clip,
+    workdir: Path,
+) -> tuple[Table | None, TableCost | None]:
+    """The one table of a data set's training images, for all seeds and methods.
+
+    Args:
+      config: of the run.
+      base_of_seed: the base classes with the training images of each seed.
+      student, teacher: of the features and of the labels.
+      workdir: where it is, if the config names no path.
+
+    Returns:
+      The open table and what it cost, or None where no method reads one.
+
+    Raises:
+      UserError: a table that does not fit, or one that cannot be built.
+    """
+    readers = [m for m in config.methods if not methods.METHODS[m].online]
+    if not readers:
+        return None, None
+    dataset = base_of_seed[0]
+    examples = sorted(
+        {example for one in base_of_seed for example in one.train},
+        key=lambda example: (example.label, example.path),
+    )
+    plans = {method: _plan(config, method) for method in readers}
+    most = max(plan.epochs * plan.regions_per_epoch for plan in plans.values())
+    regions = config.ril.regions or most
+    ril = dataclasses.replace(
+        config.ril, keep=_keep(config.ril, len(dataset.class_names))
+    )
+    spec = plan_spec(dataset, examples, teacher, student, ril, regions)
+    path = workdir / "ril" / f"{dataset.name}-{spec.fingerprint()[:12]}"
+    if config.ril.path:
+        path = Path(config.ril.path)
+    for method, plan in plans.items():
+        read = regions_read(plan, regions)
+        logging.info(
+            "%s %s: the epoch plan reads %d of %d regions of each image",
+            *(dataset.name, method, read, regions),
+        )
+    table, built = ensure_table(path, spec, dataset.root, teacher, student)
+    stored = table.spec.regions * len(table.spec.images)
+    return table, TableCost(built.seconds if built else 0.0, stored, built is not None)
+
+
+def _keep(ril: RilConfig, classes: int) -> int:
+    """K: as asked for; else the paper's, or all classes where that is fewer."""
+    keep = ril.keep or (classes if ril.label == "full" else min(_PAPER_KEEP, classes))
+    check_keep(keep, classes)
+    return keep
+
+
+def _plan(config: RunConfig, method: str) -> EpochPlan:
+    optim = config.optim_of(method)
+    return EpochPlan(
+        epochs=optim.epochs,
+        regions_per_epoch=config.ril.regions_per_epoch,
+        batch_size=optim.batch_size,
+        access=config.ril.access,
+        seed=0,
+    )
