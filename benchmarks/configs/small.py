@@ -34,7 +34,7 @@ def get_config() -> ConfigDict:
             "memory": {
                 "student": "ViT-B/32",
                 "batch": 128,
-                "ours": (50, 1000, 21000),
+                "ours": (1000,),
                 "torch": (50, 100),
                 "at": 1000,
             },
@@ -47,7 +47,7 @@ def get_config() -> ConfigDict:
                 "ceiling_size": 2048,
             },
             "ril_io": {
-                "images": 768,
+                "images": 512,
                 "regions": 500,
                 "classes": 50,
                 "keep": (5, 10, 15, 20, 25),
