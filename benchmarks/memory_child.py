@@ -27,8 +27,8 @@ def _ours(method: str, classes: int, batch: int, student: str) -> int:
     import jax
 
     from benchmarks import problem as given
-    from benchmarks.sides import stored_side
     from benchmarks.sizes import config_of
+    from benchmarks.stored import stored_side
 
     text, joint = config_of(student).text, config_of(student).projection
     params = given.random_text(text, joint, _SEED)

@@ -10,6 +10,7 @@ import torch
 
 from benchmarks import problem as given
 from benchmarks.sizes import cast, config_of, random_params
+from benchmarks.stored import optim_of, our_name
 from benchmarks.timing import Side
 from benchmarks.torch_clip import torch_device
 from benchmarks.torch_reference.coop import Coop
@@ -19,7 +20,6 @@ from benchmarks.torch_reference.step import make_step
 from benchmarks.torch_reference.towers import image_tower, text_tower
 from fdbpl_jax.clip.config import ClipConfig
 from fdbpl_jax.clip.image import ImageSettings
-from fdbpl_jax.config import METHOD_OPTIM, OptimConfig
 from fdbpl_jax.device import tower_dtype
 from fdbpl_jax.sources import Towers, online_batch
 from fdbpl_jax.step import init_state, run_steps
@@ -54,36 +54,10 @@ def make_pair(student: str, teacher: str, classes: int) -> Pair:
     return Pair(*configs, *params, problem, text.astype(np.float32))
 
 
-def stored_side(
-    problem: given.Problem, joint: int, method: str, batch: int, steps: int
-) -> Side:
-    """Our updates on stored features: several in one compiled call.
-
-    The batches are on the device beforehand, as an epoch's slab is. Any transfer within
-    the call is an error.
-    """
-    setup = given.make_setup(problem, method, _optim(method, batch))
-    frozen = given.make_frozen(problem, setup.optim)
-    host = given.make_batches(problem.classes, joint, steps, batch, _SEED)
-    batches = jax.device_put(host)
-    state = init_state(setup, given.make_prompts(problem, method))
-    start = time.perf_counter()
-    compiled = run_steps.lower(setup, state, frozen, batches).compile()
-    seconds = time.perf_counter() - start
-
-    def run() -> None:
-        nonlocal state
-        with jax.transfer_guard("disallow"):
-            state, metrics = compiled(state, frozen, batches)
-            jax.block_until_ready((state, metrics))
-
-    return Side(our_name(method), run, steps, seconds)
-
-
 def online_side(pair: Pair, batch: int, rounds: int | None) -> Side:
     """Our KDPL: pixels up, both image towers, and one update."""
     problem = pair.problem
-    setup = given.make_setup(problem, "coop+kdpl", _optim("coop+kdpl", batch))
+    setup = given.make_setup(problem, "coop+kdpl", optim_of("coop+kdpl", batch))
     frozen = given.make_frozen(problem, setup.optim)
     settings = [
         ImageSettings(c.vision.image_size) for c in (pair.student, pair.teacher)
@@ -129,7 +103,7 @@ def torch_side(
     whole = problem.text.context_length
     tokens = int(problem.eos.max()) + 1 if kind == "cut" else whole
     model, batch_of = torch_model(pair, method, tokens)
-    step = make_step(model, _optim(method, batch), compiled=kind == "compiled")
+    step = make_step(model, optim_of(method, batch), compiled=kind == "compiled")
     views = torch.from_numpy(_views(pair, batch).transpose(0, 3, 1, 2).copy())
     data = [
         tensor.pin_memory() if torch.cuda.is_available() else tensor
@@ -157,19 +131,9 @@ def torch_model(pair: Pair, method: str, tokens: int):
     return model, lambda pixels: (pixels, torch.zeros(len(pixels), dtype=torch.long))
 
 
-def our_name(method: str) -> str:
-    """How our side of a method is called."""
-    return f"{method}, ours"
-
-
 def torch_name(method: str, kind: str) -> str:
     """How PyTorch's is."""
     return f"{method}, PyTorch {kind}"
-
-
-def _optim(method: str, batch: int) -> OptimConfig:
-    recipe = METHOD_OPTIM[method]
-    return OptimConfig(**(vars(recipe) | {"batch_size": batch}))
 
 
 def _views(pair: Pair, batch: int) -> np.ndarray:

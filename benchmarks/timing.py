@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import torch
 
 SLOW = 20.0  # seconds; a run that takes longer is repeated only so many times:
 SLOW_REPEATS = 3
@@ -116,6 +115,8 @@ def cores() -> int:
 
 def machine() -> dict[str, str]:
     """Processor, accelerators, system and versions, as the tables name them."""
+    import torch  # not above: our side's memory is measured without it
+
     names = ("jax", "flax", "torch", "transformers")
     theirs = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     return {

@@ -9,8 +9,8 @@ from benchmarks import problem as given
 from benchmarks.ceiling import matmul_ceiling
 from benchmarks.flops import prompts_flops, step_flops
 from benchmarks.section import Section, markdown_table
-from benchmarks.sides import stored_side
 from benchmarks.sizes import config_of
+from benchmarks.stored import stored_side
 from benchmarks.timing import in_turns
 from fdbpl_jax.clip.config import ClipConfig
 from fdbpl_jax.device import tower_dtype

@@ -13,11 +13,10 @@ from benchmarks.section import Section, Target, markdown_table
 from benchmarks.sides import (
     make_pair,
     online_side,
-    our_name,
-    stored_side,
     torch_name,
     torch_side,
 )
+from benchmarks.stored import our_name, stored_side
 from benchmarks.timing import Timing, in_turns
 
 _SHOTS, _EPOCHS = 16, 50  # of the runs that steps are added up to

@@ -16,8 +16,9 @@ from ml_collections import ConfigDict
 from benchmarks import torch_clip
 from benchmarks.pictures import write_pictures
 from benchmarks.section import Section, Target, markdown_table
-from benchmarks.sides import Pair, make_pair, stored_side, torch_model
+from benchmarks.sides import Pair, make_pair, torch_model
 from benchmarks.sizes import random_clip
+from benchmarks.stored import stored_side
 from benchmarks.timing import cores
 from benchmarks.torch_reference.data import Views, loader
 from benchmarks.torch_reference.prompts import image_features

@@ -1,0 +1,49 @@
+"""Our training steps on stored features; PyTorch is not loaded for them."""
+
+import time
+
+import jax
+
+from benchmarks import problem as given
+from benchmarks.timing import Side
+from fdbpl_jax.config import METHOD_OPTIM, OptimConfig
+from fdbpl_jax.step import init_state, run_steps
+
+_SEED = 0
+
+
+def stored_side(
+    problem: given.Problem, joint: int, method: str, batch: int, steps: int
+) -> Side:
+    """Our updates on stored features: several in one compiled call.
+
+    The batches are on the device beforehand, as an epoch's slab is. Any transfer within
+    the call is an error.
+    """
+    setup = given.make_setup(problem, method, optim_of(method, batch))
+    frozen = given.make_frozen(problem, setup.optim)
+    host = given.make_batches(problem.classes, joint, steps, batch, _SEED)
+    batches = jax.device_put(host)
+    state = init_state(setup, given.make_prompts(problem, method))
+    start = time.perf_counter()
+    compiled = run_steps.lower(setup, state, frozen, batches).compile()
+    seconds = time.perf_counter() - start
+
+    def run() -> None:
+        nonlocal state
+        with jax.transfer_guard("disallow"):
+            state, metrics = compiled(state, frozen, batches)
+            jax.block_until_ready((state, metrics))
+
+    return Side(our_name(method), run, steps, seconds)
+
+
+def our_name(method: str) -> str:
+    """How our side of a method is called."""
+    return f"{method}, ours"
+
+
+def optim_of(method: str, batch: int) -> OptimConfig:
+    """The method's recipe at another batch size."""
+    recipe = METHOD_OPTIM[method]
+    return OptimConfig(**(vars(recipe) | {"batch_size": batch}))
