@@ -64,20 +64,24 @@ class RunFacts:
 
 
 def terminal_table(rows: Sequence[Row]) -> str:
-    """The rows as aligned plain text, no line wider than 100 columns.
+    """The rows as aligned plain text, no line wider than 100 columns if that can be.
 
     Args:
       rows: of `summarise`.
 
     Returns:
       Lines without a last newline: titles, then under the name of each data set a line
-      a method, then what is missing. A long name loses its middle.
+      a method, then what is missing. A long name loses its middle, unless another one
+      would then look the same.
     """
     grid = _aligned([row_texts(row) for row in rows])
     titles = list(zip(*_TERMINAL_TITLES, strict=True))
     widths = [max(map(len, column)) for column in zip(*titles, *grid, strict=True)]
     room = _TERMINAL_WIDTH - sum(widths) - 2 * len(widths)
-    names = [shorten("  " + row.method, room) for row in rows]
+    whole = ["  " + row.method for row in rows]
+    names = [shorten(name, room) for name in whole]
+    if len(set(names)) < len(set(whole)):  # settings of a sweep must be told apart
+        names = whole
     name_width = max(map(len, names), default=0)
 
     def line(name: str, texts: Sequence[str]) -> str:

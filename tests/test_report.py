@@ -121,6 +121,17 @@ def test_terminal_table_keeps_to_100_columns():
     assert "50.00±70.71" in lines[-1]
 
 
+def test_terminal_table_tells_the_settings_of_a_sweep_apart():
+    names = [f"coop+fdbpl lr={lr} lambda_neg=0.5 alpha=2" for lr in ("0.01", "0.05")]
+    found = [
+        CellResult("pets", name, s, 50.0 + s, 60.0 + s, 12345.0, 0.5, 9, 2**37)
+        for name in names
+        for s in (0, 1)
+    ]
+    text = terminal_table(summarise(found))
+    assert all(name in text for name in names)
+
+
 def test_markdown_has_a_line_a_row_with_the_titles(tmp_path):
     text = _written(tmp_path)["report.md"]
     lines = [line for line in text.splitlines() if line.startswith("| ")]
