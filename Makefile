@@ -1,11 +1,12 @@
 # make run: the whole program on its embedded data. make test: its tests. make bench: its
-# speed beside PyTorch's; PRESET=full on a GPU.
+# speed beside PyTorch's; on a GPU with PRESET=full EXTRAS=reference,cuda13.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
 .PHONY: run test lint bench clean
 PRESET ?= small
+EXTRAS ?= reference
 
 run: $(VENV)/.base
 	$(BIN)/python -m fdbpl_jax.main --config=configs/base2new.py
@@ -30,7 +31,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.run --config=benchmarks/configs/$(PRESET).py --out=bench
 
 $(VENV)/.bench: $(VENV)/.base
-	$(BIN)/python -m pip install --quiet --editable ".[reference]"
+	$(BIN)/python -m pip install --quiet --editable ".[$(EXTRAS)]"
 	touch $@
 
 clean:
