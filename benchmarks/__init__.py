@@ -1,1 +1,1 @@
-"""Speed, measured side by side: `python -m benchmarks.step`."""
+"""Speed and memory, measured side by side: `python -m benchmarks.run`."""
