@@ -16,9 +16,10 @@ from jaxtyping import Float, Int
 from fdbpl_jax.clip.config import TextConfig
 from fdbpl_jax.clip.layout import make_layout
 from fdbpl_jax.clip.text import init_text
-from fdbpl_jax.config import METHOD_OPTIM, FdbplConfig, OptimConfig
+from fdbpl_jax.config import FdbplConfig, OptimConfig
 from fdbpl_jax.device import tower_dtype
-from fdbpl_jax.methods import METHODS
+from fdbpl_jax.methods.method import METHODS
+from fdbpl_jax.methods.published import METHOD_OPTIM
 from fdbpl_jax.step import Frozen, RegionBatch, StepSetup, hyper_parameters
 
 CONTEXT = 4  # learnable tokens, after SOS: "a photo of a"

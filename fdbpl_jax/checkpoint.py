@@ -17,7 +17,7 @@ _KEPT = 2  # checkpoints of a cell
 
 
 class Checkpoints:
-    """The checkpoints of one cell: training state, loader position, seconds spent.
+    """The checkpoints of one cell: training state, loader position, time spent.
 
     A save that is cut short is never found by `restore`.
     """
@@ -40,32 +40,40 @@ class Checkpoints:
     ) -> None:
         self._checkpointer.close()
 
-    def save(self, epoch: int, state: Any, loader: Any, seconds: float) -> None:
-        """Saves what training needs to go on after `epoch` finished epochs."""
-        items = {
-            "state": state,
-            "loader": loader,
-            "spent": {"seconds": np.float64(seconds)},
-        }
+    def save(
+        self, epoch: int, state: Any, loader: Any, spent: dict[str, float]
+    ) -> None:
+        """Saves what training needs to go on after `epoch` finished epochs.
+
+        Args:
+          epoch: how many are finished.
+          state: of training.
+          loader: the Grain iterator.
+          spent: "seconds" of training, and of them "waited" for data.
+        """
+        spent = {name: np.float64(value) for name, value in spent.items()}
+        items = {"state": state, "loader": loader, "spent": spent}
         self._checkpointer.save_checkpointables(epoch, items, force=True)
 
-    def restore(self, state: Any, loader: Any) -> tuple[Any, int, float]:
-        """The newest saved state, its epoch and seconds; `loader` is set to its place.
+    def restore(self, state: Any, loader: Any) -> tuple[Any, int, dict[str, float]]:
+        """The newest saved state, its epoch and time spent; `loader` is set there.
 
         Args:
           state: a state of the same shapes, returned as it is when nothing is saved.
           loader: the Grain iterator to move.
         """
+        spent = {"seconds": np.float64(0), "waited": np.float64(0)}
         if self._checkpointer.latest is None:
-            return state, 0, 0.0
+            return state, 0, spent
         wanted = {
             "state": jax.tree.map(ocp.arrays.to_shape_dtype_struct, state),
             "loader": loader,
-            "spent": {"seconds": np.float64(0)},
+            "spent": spent,
         }
         saved = self._checkpointer.load_checkpointables(None, wanted)
         epoch = self._checkpointer.latest.step
-        return saved["state"], epoch, float(saved["spent"]["seconds"])
+        found = {name: float(value) for name, value in saved["spent"].items()}
+        return saved["state"], epoch, found
 
 
 def export_prompts(directory: Path, prompts: dict, facts: dict[str, Any]) -> None:

@@ -1,19 +1,9 @@
-"""A run's settings: ConfigDict in, checked and frozen dataclasses out.
+"""A run's settings: what there is, as frozen dataclasses, and what it is by default.
 
-Config files build on `default_config()`, the command line overrides any value, and
-`run_config` turns the result into a `RunConfig`; nothing past that point sees a
-ConfigDict, so every setting has one type, one meaning and one check.
+`run_config.py` makes them of a config file and the command line, and checks them.
 """
 
 import dataclasses
-import math
-import types
-from collections.abc import Mapping
-from typing import Any
-
-from ml_collections import config_dict
-
-from fdbpl_jax.errors import UserError, unknown_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,13 +40,18 @@ class RilConfig:
 
 @dataclasses.dataclass(frozen=True)
 class PromptConfig:
-    """The learnable context of CoOp."""
+    """What is learnable, in the text and in the image tower."""
 
-    context_length: int = 4  # L, learnable tokens
-    init: str = "a photo of a"  # words of L tokens; empty: random, N(0, 0.02)
-    negative_init: str = "a photo of no"  # the same for the negative prompt
+    context_length: int = 4  # L, learnable tokens of the text
+    init: str = (
+        "a photo of a"  # words; empty: random, N(0, 0.02). See `prompts/coop.py`
+    )
+    negative_init: str = "a photo of no"  # all of its tokens are learnable
     class_specific: bool = False  # a context for each class
     position: str = "end"  # of the class name: "end", "middle" or "front"
+    text_depth: int = 1  # layers with a context of their own, at most the tower's
+    image_tokens: int = 0  # V, learnable tokens beside the patches
+    image_depth: int = 1  # layers with tokens of their own, at most the tower's
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +64,27 @@ class FdbplConfig:
     alpha: float = 1.0
     delta: float = 0.2
     weight_from: str = "teacher"  # entropy of the full label, or of the "sparse" one
+
+
+@dataclasses.dataclass(frozen=True)
+class TermConfig:
+    """Weights of what other methods add to their loss, as published."""
+
+    kgcoop: float = 8.0
+    prograd: float = 1.0  # how much of what is against the hand-written text is removed
+    promptsrc_text: float = 25.0
+    promptsrc_image: float = 10.0
+    promptsrc_mean: float = 15.0  # epoch at the centre of the average of prompts
+    promptsrc_std: float = 1.0  # of that average, in epochs
+    promptkd: float = 1000.0
+
+
+@dataclasses.dataclass(frozen=True)
+class NamesConfig:
+    """The names that class-agnostic distillation trains on."""
+
+    file: str = ""  # a text file, one name a line
+    keep: int = 1000  # the most probable ones of each batch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,18 +116,6 @@ class SweepConfig:
     at_once: int = 1  # runs (settings and seeds of a method) in one compiled call
 
 
-_COOP = OptimConfig()  # also KDPL's
-_FDBPL = OptimConfig(batch_size=128, lr=0.1, warmup_epochs=0)  # paper, section 4.1.2
-METHOD_OPTIM: Mapping[str, OptimConfig] = types.MappingProxyType(
-    {
-        "coop": _COOP,
-        "coop+kdpl": _COOP,
-        "coop+fdbpl": _FDBPL,
-        "coop+fdbpl_release": _FDBPL,
-    }
-)
-
-
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
     """All that decides a run's numbers, checked."""
@@ -121,8 +125,10 @@ class RunConfig:
     data: DataConfig
     methods: tuple[str, ...]
     seeds: tuple[int, ...]
-    prompt: PromptConfig
+    prompt: tuple[tuple[str, PromptConfig], ...]  # a pair for each of `methods`
     fdbpl: FdbplConfig
+    terms: TermConfig
+    names: NamesConfig
     ril: RilConfig
     optim: tuple[tuple[str, OptimConfig], ...]  # a pair for each of `methods`
     eval_split: str  # "test"; "val" to choose settings
@@ -136,163 +142,6 @@ class RunConfig:
         """The optimiser settings of one of `methods`."""
         return dict(self.optim)[method]
 
-
-def config_key(method: str) -> str:
-    """A method's name as a ConfigDict key: "coop+fdbpl" is `optim_for.coop_fdbpl`."""
-    return method.replace("+", "_")
-
-
-def default_config() -> config_dict.ConfigDict:
-    """The ConfigDict that every config file starts from, with all keys there are."""
-    return config_dict.ConfigDict(
-        {
-            "student": "",
-            "teacher": "",
-            "data": {"root": "", "datasets": "shapes-negative", "shots": 16},
-            "methods": "coop,coop+kdpl,coop+fdbpl",
-            "seeds": (1, 2, 3),
-            "prompt": dataclasses.asdict(PromptConfig()),
-            "fdbpl": dataclasses.asdict(FdbplConfig()),
-            "ril": dataclasses.asdict(RilConfig()),
-            "optim": _unset_optim(),  # for every method, over what follows
-            "optim_for": {config_key(m): _unset_optim() for m in METHOD_OPTIM},
-            "eval_split": "test",
-            "checkpoint_epochs": 10,
-            "tensorboard": False,
-            "platform": "",
-            "sweep": dataclasses.asdict(SweepConfig()),
-            "dtype": "",
-        }
-    )
-
-
-def _unset_optim() -> dict[str, Any]:
-    fields = dataclasses.fields(OptimConfig)
-    return {f.name: config_dict.placeholder(type(f.default)) for f in fields}
-
-
-def run_config(config: config_dict.ConfigDict) -> RunConfig:
-    """The checked settings of a ConfigDict made by `default_config`.
-
-    Raises:
-      UserError: a key that does not exist, or a value out of its range.
-    """
-    values = config.to_dict()
-    optim, optim_for = values.pop("optim"), values.pop("optim_for")
-    values["methods"] = _names(values["methods"])
-    values["data"]["datasets"] = _names(values["data"]["datasets"])
-    for method in values["methods"]:
-        if method not in METHOD_OPTIM:
-            raise unknown_name("method", method, METHOD_OPTIM)
-    values["optim"] = tuple(
-        (m, _optim(m, optim_for[config_key(m)], optim)) for m in values["methods"]
-    )
-    result = _build(RunConfig, values, "config")
-    _check(result)
-    return result
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def _optim(method: str, own: dict[str, Any], common: dict[str, Any]) -> OptimConfig:
-    overrides = {k: v for k, v in own.items() if v is not None}
-    overrides |= {k: v for k, v in common.items() if v is not None}
-    return dataclasses.replace(METHOD_OPTIM[method], **overrides)
-
-
-def _build(kind: type, values: Mapping[str, Any], where: str) -> Any:
-    """A (nested) dataclass from a dict with exactly its fields."""
-    fields = {f.name: f.type for f in dataclasses.fields(kind)}
-    for key in values:
-        if key not in fields:
-            raise unknown_name(f"key of {where}:", key, fields)
-    return kind(
-        **{
-            key: _build(fields[key], value, f"{where}.{key}")
-            if dataclasses.is_dataclass(fields[key])
-            else tuple(value)
-            if isinstance(value, list | tuple)
-            else value
-            for key, value in values.items()
-        }
-    )
-
-
-def _check(run: RunConfig) -> None:
-    """Refuses values that no run could use, before anything is computed."""
-    _require(len(run.methods) > 0, "methods", run.methods, "name one at least")
-    _require(len(run.seeds) > 0, "seeds", run.seeds, "give one at least")
-    _require(
-        len(set(run.seeds)) == len(run.seeds), "seeds", run.seeds, "give each seed once"
-    )
-    _require(len(run.data.datasets) > 0, "data.datasets", "", "name one at least")
-    _require(run.data.shots >= 1, "data.shots", run.data.shots, "at least 1")
-    _one_of("prompt.position", run.prompt.position, ("end", "middle", "front"))
-    _require(
-        run.prompt.context_length >= 1,
-        "prompt.context_length",
-        run.prompt.context_length,
-        "at least 1",
-    )
-    _one_of("fdbpl.weight_from", run.fdbpl.weight_from, ("teacher", "sparse"))
-    _one_of("eval_split", run.eval_split, ("test", "val"))
-    _one_of("platform", run.platform, ("", "cpu", "gpu", "tpu"))
-    _one_of("dtype", run.dtype, ("", "float32", "bfloat16"))
-    _require(
-        run.checkpoint_epochs >= 1,
-        "checkpoint_epochs",
-        run.checkpoint_epochs,
-        "at least 1",
-    )
-    _check_ril(run.ril)
-    at_once, rates = run.sweep.at_once, run.sweep.lr
-    _require(at_once >= 1, "sweep.at_once", at_once, "at least 1")
-    _require(all(rate >= 0 for rate in rates), "sweep.lr", rates, "0 or more")
-    for method, optim in run.optim:
-        _check_optim(f"optim of {method}", optim)
-
-
-def _check_ril(ril: RilConfig) -> None:
-    _one_of("ril.label", ril.label, ("mr", "ms", "full"))
-    _one_of("ril.access", ril.access, ("slab", "random"))
-    for name in ("regions", "keep"):
-        value = getattr(ril, name)
-        _require(value >= 0, f"ril.{name}", value, "0 or more")
-    _require(
-        ril.regions_per_epoch >= 1,
-        "ril.regions_per_epoch",
-        ril.regions_per_epoch,
-        "at least 1",
-    )
-    low, high = ril.crop.scale
-    _require(
-        0 < low <= high <= 1, "ril.crop.scale", (low, high), "0 < low <= high <= 1"
-    )
-    low, high = ril.crop.ratio
-    _require(0 < low <= high, "ril.crop.ratio", (low, high), "0 < low <= high")
-    _require(0 <= ril.crop.flip <= 1, "ril.crop.flip", ril.crop.flip, "0 to 1")
-
-
-def _check_optim(where: str, optim: OptimConfig) -> None:
-    for name in ("epochs", "batch_size"):
-        value = getattr(optim, name)
-        _require(value >= 1, f"{where}: {name}", value, "at least 1")
-    for name in ("lr", "momentum", "weight_decay", "warmup_lr", "warmup_epochs"):
-        value = getattr(optim, name)
-        _require(
-            value >= 0 and math.isfinite(value), f"{where}: {name}", value, "0 or more"
-        )
-
-
-def _require(holds: bool, name: str, value: Any, allowed: str) -> None:
-    if not holds:
-        raise UserError(f"config {name} is {value!r}", f"Allowed: {allowed}.")
-
-
-def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise unknown_name(
-            f"value of config {name}:", value, [k or "''" for k in known]
-        )
+    def prompt_of(self, method: str) -> PromptConfig:
+        """What is learnable in one of `methods`."""
+        return dict(self.prompt)[method]

@@ -5,6 +5,8 @@ and the text features of one prompt a class. The counting is exact: predictions 
 from the device as integers and are counted on the host.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -41,6 +43,36 @@ def accuracy(
       ValueError: shapes that do not fit, or text features that are not normalised.
     """
     return 100.0 * float(np.mean(_correct(features, labels, text)))
+
+
+def accuracy_by_image(
+    features: Float[np.ndarray, "N D"],
+    labels: Int[np.ndarray, " N"],
+    predict: Callable[[Float[np.ndarray, "b D"]], Int[Array, " b"]],
+    together: int,
+) -> float:
+    """`accuracy` of a learner whose text depends on the image.
+
+    Args:
+      features: image features, L2-normalised.
+      labels: the class of each image.
+      predict: the nearest class of each of `together` images.
+      together: how many images it takes at a time; the last are filled up.
+
+    Returns:
+      Top-1 accuracy in percent.
+
+    Raises:
+      UserError: there are no images, or a feature is not finite.
+    """
+    if not len(features):
+        raise UserError("there are no images to evaluate", "Check the test split.")
+    _check_finite("image feature", np.isfinite(features).all(axis=1))
+    found = []
+    for first in range(0, len(features), together):
+        some = features[first : first + together]
+        found.append(predict(np.resize(some, (together, some.shape[1])))[: len(some)])
+    return 100.0 * float(np.mean(np.concatenate(jax.device_get(found)) == labels))
 
 
 def per_class_accuracy(

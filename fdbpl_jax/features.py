@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 from absl import logging
-from jaxtyping import Float, UInt8
+from jaxtyping import Array, Float, UInt8
 from tqdm import tqdm
 
 from fdbpl_jax.clip.image import preprocess
@@ -61,9 +61,33 @@ def split_features(
         if kept is not None:
             return kept
         logging.info("%s: image features of %d images", clip.name, len(examples))
-        features = _compute(pool, clip, dataset.root, examples)
+        encode = partial(image_features, clip)
+        features = _compute(pool, clip, dataset.root, examples, encode)
     _save(file, fingerprint, features)
     return features
+
+
+def encoded(
+    clip: Clip,
+    dataset: Dataset,
+    examples: Sequence[Example],
+    encode: Callable[[UInt8[np.ndarray, "B S S 3"]], Float[Array, "B D"]],
+) -> Float[np.ndarray, "N D"]:
+    """What `encode` makes of the same images; nothing is kept.
+
+    Args:
+      clip, dataset, examples: as in `split_features`.
+      encode: features of images, such as those under prompts; each of its batches is
+        of the same size.
+
+    Returns:
+      float32 features, row n of example n.
+
+    Raises:
+      UserError: as `split_features`.
+    """
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return _compute(pool, clip, dataset.root, examples, encode)
 
 
 def _fingerprint(
@@ -78,7 +102,11 @@ def _fingerprint(
 
 
 def _compute(
-    pool: ThreadPoolExecutor, clip: Clip, root: Path, examples: Sequence[Example]
+    pool: ThreadPoolExecutor,
+    clip: Clip,
+    root: Path,
+    examples: Sequence[Example],
+    encode: Callable[[UInt8[np.ndarray, "B S S 3"]], Float[Array, "B D"]],
 ) -> Float[np.ndarray, "N D"]:
     def pixels(example: Example) -> UInt8[np.ndarray, "S S 3"]:
         return preprocess(read_image(root, example.path), clip.image.size)
@@ -91,7 +119,7 @@ def _compute(
         for batch in _batches(images):
             padded = np.zeros((_BATCH, *batch.shape[1:]), np.uint8)
             padded[: len(batch)] = batch
-            features.append(np.asarray(image_features(clip, padded))[: len(batch)])
+            features.append(np.asarray(encode(padded))[: len(batch)])
             bar.update(len(batch))
             done = sum(map(len, features))
             logging.log_every_n_seconds(

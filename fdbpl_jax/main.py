@@ -8,8 +8,8 @@ from ml_collections import config_flags
 
 from fdbpl_jax import device
 from fdbpl_jax.cli import run_app
-from fdbpl_jax.config import run_config
 from fdbpl_jax.protocols import base2new
+from fdbpl_jax.run_config import run_config
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Config file; any value of it: --config.data.shots=8."

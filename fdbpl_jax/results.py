@@ -37,8 +37,10 @@ class CellResult:
     base: float
     new: float | None  # None: the method cannot serve new classes
     train_seconds: float
+    wait_seconds: float  # of training: the device waited for data, at most
     test_seconds: float
     steps: int
+    trained_values: int  # how many numbers were learned
     peak_memory_bytes: int  # most the process had used of its device; 0: not known
 
     def __post_init__(self) -> None:
@@ -85,8 +87,10 @@ class CellResult:
 
 _FIELD_TYPES = {
     **dict.fromkeys(("dataset", "method"), (str,)),
-    **dict.fromkeys(("base", "train_seconds", "test_seconds"), (float, int)),
-    **dict.fromkeys(("steps", "peak_memory_bytes"), (int,)),
+    **dict.fromkeys(
+        ("base", "train_seconds", "wait_seconds", "test_seconds"), (float, int)
+    ),
+    **dict.fromkeys(("steps", "trained_values", "peak_memory_bytes"), (int,)),
     "seed": (int, type(None)),
     "new": (float, int, type(None)),
 }
@@ -125,7 +129,9 @@ class Row:
     hm_std: float | None
     hm_of_means: float | None  # HM of base_mean and new_mean
     train_seconds: float | None  # mean
+    wait_seconds: float | None  # mean
     test_seconds: float | None  # mean
+    trained_values: int | None  # largest
     peak_memory_bytes: int | None  # largest; 0: not known
 
 
@@ -202,7 +208,9 @@ def _row(dataset: str, method: str, found: list[CellResult], expected: int) -> R
         hm_std=_std(hms),
         hm_of_means=_hm_of_means(base_mean, new_mean),
         train_seconds=_mean([cell.train_seconds for cell in found]),
+        wait_seconds=_mean([cell.wait_seconds for cell in found]),
         test_seconds=_mean([cell.test_seconds for cell in found]),
+        trained_values=max((cell.trained_values for cell in found), default=None),
         peak_memory_bytes=max((c.peak_memory_bytes for c in found), default=None),
     )
 
@@ -226,7 +234,9 @@ def _average_row(method: str, datasets: Sequence[str], all_rows: list[Row]) -> R
         hm_std=None,
         hm_of_means=_hm_of_means(base_mean, new_mean),
         train_seconds=_mean([row.train_seconds for row in whole]),
+        wait_seconds=_mean([row.wait_seconds for row in whole]),
         test_seconds=_mean([row.test_seconds for row in whole]),
+        trained_values=max((row.trained_values for row in whole), default=None),
         peak_memory_bytes=max((r.peak_memory_bytes for r in whole), default=None),
     )
 

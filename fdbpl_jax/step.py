@@ -1,100 +1,48 @@
 """The compiled part of training: many prompt updates in one call.
 
-Only the small prompt state is donated and differentiated; the frozen text tower is an
+Only the small prompt state is donated and differentiated; the frozen towers are an
 argument, so one compilation serves every seed.
 """
 
-import dataclasses
 import functools
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from fdbpl_jax.clip.config import TextConfig
-from fdbpl_jax.clip.layout import PromptLayout
-from fdbpl_jax.config import FdbplConfig, OptimConfig
-from fdbpl_jax.methods import Method
+from fdbpl_jax.loss import losses
 from fdbpl_jax.objectives.batch import Batch
-from fdbpl_jax.objectives.cross_entropy import cross_entropy
-from fdbpl_jax.objectives.fdbpl import FdbplWeights, fdbpl, loss_weights
-from fdbpl_jax.objectives.fdbpl_release import fdbpl_release
-from fdbpl_jax.objectives.kdpl import kdpl
+from fdbpl_jax.objectives.terms import epoch_weights, prograd
 from fdbpl_jax.optim import learning_rate, optimiser
-from fdbpl_jax.prompts.coop import text_features
 from fdbpl_jax.ril.labels import densify, entropy, information_weight
+from fdbpl_jax.state import Frozen, Hyper, RegionBatch, StepSetup, TrainState
 
 
-@dataclasses.dataclass(frozen=True)
-class StepSetup:
-    """All that a training step is compiled for."""
+def init_state(
+    setup: StepSetup, prompts: dict, running: dict | None = None
+) -> TrainState:
+    """The state before the first step.
 
-    text: TextConfig
-    classes: int
-    method: Method
-    optim: OptimConfig  # but for its lr, see `Hyper`
-    weight_from: str  # FdbplConfig.weight_from
-    label: str  # RilConfig.label
-    steps_per_epoch: int
-
-
-class TrainState(NamedTuple):
-    """What training changes.
-
-    step: i32. prompts: {"positive": {"context": …}, "negative": …}. optimiser: Optax's.
+    Args:
+      setup: what the step is compiled for.
+      prompts: where they start.
+      running: PromptKD's running mean and variance.
     """
-
-    step: jax.Array
-    prompts: dict
-    optimiser: optax.OptState
-
-
-class Hyper(NamedTuple):
-    """What differs between runs of one compiled step: peak rate and FDBPL's weights.
-
-    All float32 scalars on the device.
-    """
-
-    lr: jax.Array
-    weights: FdbplWeights
-
-
-class Frozen(NamedTuple):
-    """What training reads.
-
-    text: the tower. scale: exp(logit_scale). layout: of all prompts. hyper: this run's.
-    """
-
-    text: dict
-    scale: jax.Array
-    layout: PromptLayout
-    hyper: Hyper
-
-
-class RegionBatch(NamedTuple):
-    """Rows of a RIL table.
-
-    feature [B D] float16, label [B], label_index [B K], label_prob [B K], entropy [B].
-    """
-
-    feature: jax.Array
-    label: jax.Array
-    label_index: jax.Array
-    label_prob: jax.Array
-    entropy: jax.Array
-
-
-def hyper_parameters(optim: OptimConfig, settings: FdbplConfig) -> Hyper:
-    """Those of a config, on the device."""
-    return Hyper(jnp.float32(optim.lr), loss_weights(settings))
-
-
-def init_state(setup: StepSetup, prompts: dict) -> TrainState:
-    """The state before the first step."""
     transformation = optimiser(setup.optim, setup.steps_per_epoch, 0.0)
-    return TrainState(jnp.zeros((), jnp.int32), prompts, transformation.init(prompts))
+    averaged = setup.method.term == "promptsrc"
+    average = jax.tree.map(jnp.zeros_like, prompts) if averaged else {}
+    step = jnp.zeros((), jnp.int32)
+    momentum = transformation.init(prompts)
+    return TrainState(step, prompts, momentum, average, running or {})
+
+
+def final_prompts(state: TrainState) -> dict:
+    """The prompts that training ends with, PromptKD's with its mean and variance."""
+    prompts = state.average or state.prompts
+    if not state.running:
+        return prompts
+    return {"positive": prompts["positive"] | {"running": state.running}}
 
 
 @functools.partial(jax.jit, static_argnames="setup", donate_argnames="state")
@@ -156,62 +104,69 @@ def _step(
     setup: StepSetup, state: TrainState, frozen: Frozen, batch: Batch | RegionBatch
 ) -> tuple[TrainState, dict[str, Array]]:
     dense = _from_regions(setup, batch) if isinstance(batch, RegionBatch) else batch
-    (loss, terms), gradient = jax.value_and_grad(_loss, argnums=1, has_aux=True)(
-        setup, state.prompts, frozen, dense
-    )
+    loss, terms, running, gradient = _gradient(setup, state, frozen, dense)
     lr = frozen.hyper.lr
     transformation = optimiser(setup.optim, setup.steps_per_epoch, lr)
     updates, optimiser_state = transformation.update(
         gradient, state.optimiser, state.prompts
     )
     prompts = optax.apply_updates(state.prompts, updates)
-    metrics = {
-        "loss": loss,
-        **terms,
-        "w_mean": jnp.mean(dense.weight),
-        "w_std": jnp.std(dense.weight),
-        "w_min": jnp.min(dense.weight),
-        "w_max": jnp.max(dense.weight),
-        "lr": learning_rate(setup.optim, setup.steps_per_epoch, lr)(state.step),
-    }
-    return TrainState(state.step + 1, prompts, optimiser_state), metrics
+    rate = learning_rate(setup.optim, setup.steps_per_epoch, lr)(state.step)
+    metrics = {"loss": loss, **terms, **_weights(dense), "lr": rate}
+    average = _averaged(setup, state, prompts)
+    return TrainState(
+        state.step + 1, prompts, optimiser_state, average, running
+    ), metrics
 
 
-def _loss(
-    setup: StepSetup, prompts: dict, frozen: Frozen, batch: Batch
-) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    text = _text_features(setup, prompts, frozen)
-    objective, scale = setup.method.objective, frozen.scale
-    if objective == "cross_entropy":
-        return cross_entropy(batch, text["positive"], scale)
-    if objective == "kdpl":
-        return kdpl(batch, text["positive"], scale)
-    if objective == "fdbpl":
-        branches = (text["positive"], text["negative"])
-        return fdbpl(batch, *branches, scale, frozen.hyper.weights)
-    if objective == "fdbpl_release":
-        return fdbpl_release(batch, text["positive"], text["negative"], scale)
-    raise ValueError(f"objective {objective} has no loss")
+def _gradient(
+    setup: StepSetup, state: TrainState, frozen: Frozen, batch: Batch
+) -> tuple[Float[Array, ""], dict, dict, dict]:
+    """Loss, terms, running statistics, and the gradient that the update goes by."""
+
+    def of_prompts(prompts: dict):
+        return losses(setup, prompts, state.running, frozen, batch)
+
+    found, back, (terms, running) = jax.vjp(of_prompts, state.prompts, has_aux=True)
+    one, none = jnp.ones(()), jnp.zeros(())
+    (gradient,) = back(type(found)(one, none))
+    if setup.method.term == "prograd":
+        (general,) = back(type(found)(none, one))
+        share = setup.terms.prograd
+        gradient = jax.tree.map(lambda a, b: prograd(a, b, share), gradient, general)
+    return found.loss, terms, running, gradient
 
 
-def _text_features(
-    setup: StepSetup, prompts: dict, frozen: Frozen
-) -> dict[str, Float[Array, "C D"]]:
-    """Of each prompt; both go through the tower in one pass."""
-    encode = functools.partial(text_features, setup.text, frozen.text, frozen.layout)
-    together = jax.tree.map(lambda *leaves: jnp.stack(leaves), *prompts.values())
-    return dict(zip(prompts, jax.vmap(encode)(together), strict=True))
+def _averaged(setup: StepSetup, state: TrainState, prompts: dict) -> dict:
+    """PromptSRC's average of prompts, taken on after the last step of an epoch."""
+    if not state.average:
+        return state.average
+    terms, steps = setup.terms, setup.steps_per_epoch
+    weights = epoch_weights(
+        setup.optim.epochs, terms.promptsrc_mean, terms.promptsrc_std
+    )
+    ends = (state.step + 1) % steps == 0
+    weight = jnp.where(ends, weights[state.step // steps], 0.0)
+    return jax.tree.map(lambda a, p: a + weight * p, state.average, prompts)
+
+
+def _weights(batch: Batch) -> dict[str, Float[Array, ""]]:
+    """Statistics of the information weight, for methods that have one."""
+    if batch.weight is None:
+        return {}
+    of = {"mean": jnp.mean, "std": jnp.std, "min": jnp.min, "max": jnp.max}
+    return {f"w_{name}": found(batch.weight) for name, found in of.items()}
 
 
 def _from_regions(setup: StepSetup, rows: RegionBatch) -> Batch:
     """Whole labels and information weights of stored rows (equations 4–6)."""
     teacher = densify(rows.label_index, rows.label_prob, setup.classes, setup.label)
     sparse = (
-        setup.method.objective == "fdbpl_release"  # as the released code does
+        setup.method.loss == "fdbpl_release"  # as the released code does
         or setup.weight_from == "sparse"
     )
     weight = information_weight(
         entropy(teacher) if sparse else rows.entropy, setup.classes
     )
     feature = rows.feature.astype(jnp.float32)
-    return Batch(feature, rows.label, teacher, weight)
+    return Batch(feature, rows.label, teacher, weight, rows.pixels)

@@ -5,7 +5,7 @@ import itertools
 from typing import NamedTuple
 
 from fdbpl_jax.config import FdbplConfig, OptimConfig, RunConfig
-from fdbpl_jax.methods import METHODS
+from fdbpl_jax.methods.method import METHODS
 
 
 class Setting(NamedTuple):
@@ -24,7 +24,7 @@ def settings_of(run: RunConfig, method: str) -> tuple[Setting, ...]:
     """
     optim, tried = run.optim_of(method), dataclasses.asdict(run.sweep)
     del tried["at_once"]
-    weighted = METHODS[method].objective == "fdbpl"
+    weighted = METHODS[method].loss == "fdbpl"
     names = [name for name in tried if tried[name] and (name == "lr" or weighted)]
     return tuple(
         _setting(optim, run.fdbpl, dict(zip(names, values, strict=True)))

@@ -16,15 +16,8 @@ from fdbpl_jax.checkpoint import Checkpoints
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.metrics import MetricsWriter
 from fdbpl_jax.objectives.batch import Batch
-from fdbpl_jax.step import (
-    Frozen,
-    Hyper,
-    RegionBatch,
-    StepSetup,
-    TrainState,
-    run_steps,
-    run_together,
-)
+from fdbpl_jax.state import Frozen, Hyper, RegionBatch, StepSetup, TrainState
+from fdbpl_jax.step import final_prompts, run_steps, run_together
 
 
 class Source(NamedTuple):
@@ -40,11 +33,15 @@ class Source(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """What training ends with: {"positive": …, "negative": …}, steps, wall seconds."""
+    """What training ends with: {"positive": …, "negative": …}, steps, wall seconds.
+
+    waited: seconds that the device had nothing to do but to wait for data, at most.
+    """
 
     prompts: dict
     steps: int
     seconds: float
+    waited: float
 
 
 class Run(NamedTuple):
@@ -69,6 +66,7 @@ class _Progress:
     state: TrainState
     epoch: int
     seconds: float
+    waited: float
     checkpoints: Checkpoints
     writer: MetricsWriter
 
@@ -101,18 +99,21 @@ def train(
             together = [p for p in started if p.epoch == epoch]
             _train_together(setup, together, frozen, checkpoint_epochs)
     steps = setup.optim.epochs * setup.steps_per_epoch
-    return [Trained(p.state.prompts, steps, p.seconds) for p in started]
+    return [
+        Trained(final_prompts(p.state), steps, p.seconds, p.waited) for p in started
+    ]
 
 
 def _start(
     stack: contextlib.ExitStack, setup: StepSetup, run: Run, tensorboard: bool
 ) -> _Progress:
     checkpoints = stack.enter_context(Checkpoints(run.directory / "checkpoints"))
-    state, epoch, seconds = checkpoints.restore(run.state, run.source.loader)
+    state, epoch, spent = checkpoints.restore(run.state, run.source.loader)
     step = epoch * setup.steps_per_epoch
     writer = MetricsWriter(run.directory, tensorboard, resume_step=step)
     stack.enter_context(writer)
-    return _Progress(run, state, epoch, seconds, checkpoints, writer)
+    seconds, waited = spent["seconds"], spent["waited"]
+    return _Progress(run, state, epoch, seconds, waited, checkpoints, writer)
 
 
 def _train_together(
@@ -140,7 +141,8 @@ def _train_together(
             progress.writer.write_many(epoch * steps, values)
         if (epoch + 1) % checkpoint_epochs == 0 or epoch + 1 == setup.optim.epochs:
             for p in runs:
-                p.checkpoints.save(p.epoch, p.state, p.run.source.loader, p.seconds)
+                spent = {"seconds": p.seconds, "waited": p.waited}
+                p.checkpoints.save(p.epoch, p.state, p.run.source.loader, spent)
 
 
 def _run_epoch(
@@ -149,7 +151,7 @@ def _run_epoch(
     """Moves every run on by an epoch; the metrics of its steps, on the host."""
     parts = []
     for _ in range(runs[0].run.source.calls_per_epoch):
-        batches = [p.run.source.prepare(next(p.run.source.loader)) for p in runs]
+        batches = [progress.run.source.prepare(_next(progress)) for progress in runs]
         found = _run_call(setup, runs, frozen, batches)
         for progress, (state, _) in zip(runs, found, strict=True):
             progress.state = state
@@ -159,6 +161,15 @@ def _run_epoch(
         {name: np.concatenate([part[name] for part in calls]) for name in calls[0]}
         for calls in zip(*host, strict=True)
     ]
+
+
+def _next(progress: _Progress) -> Any:
+    """The loader's next element; what the device waited for it is counted."""
+    start = time.perf_counter()
+    element = next(progress.run.source.loader)
+    if progress.state.step.is_ready():  # else the device had something to do
+        progress.waited += time.perf_counter() - start
+    return element
 
 
 def _run_call(

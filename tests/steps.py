@@ -10,7 +10,7 @@ from fdbpl_jax.clip.config import TextConfig, TowerConfig
 from fdbpl_jax.clip.layout import make_layout
 from fdbpl_jax.clip.text import init_text
 from fdbpl_jax.config import FdbplConfig, OptimConfig
-from fdbpl_jax.methods import METHODS
+from fdbpl_jax.methods.method import METHODS
 from fdbpl_jax.step import Frozen, Hyper, RegionBatch, StepSetup, hyper_parameters
 
 CLASSES, KEPT, WIDTH, JOINT, LENGTH = 4, 3, 8, 6, 2

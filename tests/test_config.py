@@ -2,8 +2,9 @@ import dataclasses
 
 import pytest
 
-from fdbpl_jax.config import METHOD_OPTIM, default_config, run_config
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.methods.published import METHOD_OPTIM
+from fdbpl_jax.run_config import default_config, run_config
 
 
 def test_defaults_give_each_method_its_published_settings():

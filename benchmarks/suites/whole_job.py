@@ -25,10 +25,11 @@ from benchmarks.torch_reference.prompts import image_features
 from benchmarks.torch_reference.step import make_step
 from fdbpl_jax.clip.image import ImageSettings
 from fdbpl_jax.clip.model import Clip
-from fdbpl_jax.config import METHOD_OPTIM, RilConfig
+from fdbpl_jax.config import RilConfig
 from fdbpl_jax.data.types import Dataset
 from fdbpl_jax.device import tower_dtype
 from fdbpl_jax.features import split_features
+from fdbpl_jax.methods.published import METHOD_OPTIM
 from fdbpl_jax.ril.build import build_table, plan_spec
 
 _SIZE = (375, 500)  # of the pictures

@@ -3,6 +3,7 @@
 import itertools
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
@@ -51,6 +52,24 @@ class PromptLayout(NamedTuple):
     place: Array | np.ndarray
 
 
+class NameList(NamedTuple):
+    """The prompts of a long list of V names, of which a few are encoded at a time.
+
+    Int32 arrays:
+
+    Attributes:
+      prefix_ids, prefix_slot: `[P]`, as in `PromptLayout`.
+      ids, slot: `[V, S]`, of each name's own positions, all filled up to one length.
+      eos: `[V]`.
+    """
+
+    prefix_ids: Array | np.ndarray
+    prefix_slot: Array | np.ndarray
+    ids: Array | np.ndarray
+    slot: Array | np.ndarray
+    eos: Array | np.ndarray
+
+
 def make_layout(
     ids: Int[np.ndarray, "C T"],
     slot: Int[np.ndarray, "C T"],
@@ -91,6 +110,34 @@ def make_layout(
         buckets=buckets,
         place=place,
     )
+
+
+def make_name_list(layout: PromptLayout) -> NameList:
+    """The names of a layout, each at the length of the longest, on the host."""
+    last = max(bucket.ids.shape[-1] for bucket in layout.buckets)
+    parts: dict[str, list[np.ndarray]] = {"ids": [], "slot": [], "eos": []}
+    for bucket in layout.buckets:
+        fill = ((0, 0), (0, 0), (0, last - bucket.ids.shape[-1]))
+        parts["ids"].append(np.pad(bucket.ids, fill))
+        parts["slot"].append(np.pad(bucket.slot, fill, constant_values=-1))
+        parts["eos"].append(bucket.eos)
+    rows = {}
+    for name, arrays in parts.items():
+        whole = np.concatenate(arrays, axis=1)  # chunks, then the classes of each
+        rows[name] = whole.reshape(-1, *whole.shape[2:])[layout.place]
+    return NameList(layout.prefix_ids, layout.prefix_slot, **rows)
+
+
+def choose(names: NameList, index: Int[Array, " C"]) -> PromptLayout:
+    """The layout of the names at `index`; it can be traced."""
+    count, length = len(index), names.ids.shape[1]
+    chunks = -(-count * length // _CHUNK_TOKENS)
+    size = -(-count // chunks)
+    owner = jnp.resize(jnp.arange(count), (chunks, size))
+    row = index[owner]
+    bucket = Bucket(names.ids[row], names.slot[row], names.eos[row], owner)
+    place = jnp.arange(count)
+    return PromptLayout(names.prefix_ids, names.prefix_slot, (bucket,), place)
 
 
 def bucket_lengths(lengths: Int[np.ndarray, "C"]) -> tuple[int, ...]:

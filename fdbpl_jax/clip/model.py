@@ -161,17 +161,18 @@ def _image_features(
     params: dict[str, Any],
     pixels: UInt8[Array, "B S S 3"],
 ) -> Float[Array, "B D"]:
-    return _unit(encode_image(config.vision, params, normalise(image, pixels)))
+    return unit(encode_image(config.vision, params, normalise(image, pixels)))
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _text_features(
     config: TextConfig, params: dict[str, Any], ids: Int[Array, "C T"]
 ) -> Float[Array, "C D"]:
-    return _unit(encode_text(config, params, ids))
+    return unit(encode_text(config, params, ids))
 
 
-def _unit(x: Float[Array, "N D"]) -> Float[Array, "N D"]:
+def unit(x: Float[Array, "N D"]) -> Float[Array, "N D"]:
+    """Rows of length 1."""
     return x / jnp.linalg.norm(x, axis=-1, keepdims=True)
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import grain
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
@@ -14,7 +16,7 @@ from fdbpl_jax.data.images import read_image
 from fdbpl_jax.data.types import Example
 from fdbpl_jax.errors import UserError
 
-Pixels = UInt8[np.ndarray, "S S 3"]
+Pixels = UInt8[np.ndarray | jax.Array, "S S 3"]
 View = Callable[[Image.Image, np.random.Generator], Pixels | dict[str, Pixels]]
 
 _THREADS = 16  # decoding, cropping and reading all release the GIL
@@ -69,24 +71,36 @@ def view_batches(
             f"a batch of {batch} images cannot be dealt out to {count} processes",
             f"Use a multiple of {count}, no more than the {len(examples)} images.",
         )
-    order = (
-        grain.MapDataset.range(len(examples))
-        # Grain's order of (seed, epoch + 1) is that of (seed + 1, epoch); hashing the
-        # seed first keeps runs of neighbouring seeds apart.
-        .shuffle(seed=_key("order", seed) % 2**32)[: steps * batch]
-        .slice(slice(index, None, count))
-        .repeat(epochs)
-    )
+    # Grain's order of (seed, epoch + 1) is that of (seed + 1, epoch); hashing the seed
+    # first keeps runs of neighbouring seeds apart.
+    numbers = grain.MapDataset.range(len(examples))
+    order = numbers.shuffle(seed=_key("order", seed) % 2**32)[: steps * batch]
+    order = order.slice(slice(index, None, count)).repeat(epochs)
     part = batch // count
 
     def cut(position: int, number: int) -> dict[str, Any]:
         # Grain counts this process's positions on through the epochs.
         return _cut(root, examples[number], view, seed, position // (steps * part))
 
-    # The buffer counts images, not batches, as long as batching comes after it.
-    options = grain.ReadOptions(_THREADS, max(_THREADS, 2 * part))
-    views = order.map_with_index(cut).to_iter_dataset(options)
-    return iter(views.batch(part, drop_remainder=True))
+    return ahead(order.map_with_index(cut), part)
+
+
+def ahead(examples: grain.MapDataset, batch: int) -> grain.DatasetIterator:
+    """Whole batches of the examples, which threads make before they are asked for.
+
+    Arrays of the host are stacked there, those of the device on the device.
+    """
+    # The buffer counts examples, not batches, as long as batching comes after it.
+    options = grain.ReadOptions(_THREADS, max(_THREADS, 2 * batch))
+    made = examples.to_iter_dataset(options)
+    return iter(made.batch(batch, drop_remainder=True, batch_fn=_stack))
+
+
+def _stack(examples: Sequence[Any]) -> Any:
+    return jax.tree.map(
+        lambda *leaves: (jnp if isinstance(leaves[0], jax.Array) else np).stack(leaves),
+        *examples,
+    )
 
 
 def _cut(

@@ -6,11 +6,20 @@ from jax.scipy.special import xlogy
 from jaxtyping import Array, Float
 
 
+def products(
+    image: Float[Array, "B D"], text: Float[Array, "*B C D"]
+) -> Float[Array, "B C"]:
+    """Products of each image with each class: `[C D]` of all, or its own `[B C D]`."""
+    if text.ndim == 3:
+        return jnp.einsum("bd,bcd->bc", image, text)
+    return image @ text.T
+
+
 def class_logits(
-    feature: Float[Array, "B D"], text: Float[Array, "C D"], scale: Float[Array, ""]
+    image: Float[Array, "B D"], text: Float[Array, "*B C D"], scale: Float[Array, ""]
 ) -> Float[Array, "B C"]:
     """Scaled cosines `s f Tᵀ` of L2-normalised features (equation 2's exponent)."""
-    return scale * (feature @ text.T)
+    return scale * products(image, text)
 
 
 def kl_to_logits(

@@ -7,11 +7,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from fdbpl_jax.config import FdbplConfig
-from fdbpl_jax.objectives.batch import Batch
+from fdbpl_jax.objectives.batch import Seen
 from fdbpl_jax.objectives.divergence import (
     class_logits,
     kl_to_logits,
     kl_uniform_to_logits,
+    products,
 )
 
 _SMALL = 1e-12  # of a squared length: keeps the gradient of sqrt finite at zero
@@ -40,8 +41,7 @@ def loss_weights(settings: FdbplConfig) -> FdbplWeights:
 
 
 def fdbpl(
-    batch: Batch,
-    positive: Float[Array, "C D"],
+    seen: Seen,
     negative: Float[Array, "C D"],
     scale: Float[Array, ""],
     weights: FdbplWeights,
@@ -49,8 +49,8 @@ def fdbpl(
     """Equation 17, and its four terms by name.
 
     Args:
-      batch: regions with teacher probabilities and information weights.
-      positive: text features T of the positive prompt, L2-normalised.
+      seen: regions with teacher probabilities and information weights, and the text
+        features T of the positive prompt.
       negative: text features T̄ of the negative prompt, L2-normalised.
       scale: exp(logit_scale) of the student, that is 1/τ.
       weights: of the terms, α and δ.
@@ -58,13 +58,12 @@ def fdbpl(
     Means stand where the paper prints sums over the batch: a sum would tie the learning
     rate to the batch size.
     """
-    weight, feature = batch.weight, batch.feature
-    label = jnp.argmax(batch.teacher, axis=-1)  # equation 12's pseudo label y
-    difference = positive - negative
+    weight, feature, teacher = seen.batch.weight, seen.image, seen.batch.teacher
+    label = jnp.argmax(teacher, axis=-1)  # equation 12's pseudo label y
+    positive = class_logits(feature, seen.text, scale)
+    difference = seen.text - jnp.broadcast_to(negative, seen.text.shape)
     terms = {
-        "pos": jnp.mean(
-            weight * kl_to_logits(batch.teacher, class_logits(feature, positive, scale))
-        ),
+        "pos": jnp.mean(weight * kl_to_logits(teacher, positive)),
         "neg": jnp.mean(
             (1 - weight) * kl_uniform_to_logits(class_logits(feature, negative, scale))
         ),
@@ -82,7 +81,7 @@ def fdbpl(
 
 def first_order(
     feature: Float[Array, "B D"],
-    difference: Float[Array, "C D"],
+    difference: Float[Array, "*B C D"],
     label: Int[Array, " B"],
     weight: Float[Array, " B"],
     alpha: float | Float[Array, ""],
@@ -91,31 +90,41 @@ def first_order(
 
     S falls for informative regions and rises for the others.
     """
-    length = jnp.sqrt(jnp.maximum(jnp.sum(difference**2, axis=-1), _SMALL))
-    along = jnp.sum(feature * difference[label], axis=-1)
-    similarity = along / length[label]
+    own = _own(difference, label)
+    length = jnp.sqrt(jnp.maximum(jnp.sum(own**2, axis=-1), _SMALL))
+    similarity = jnp.sum(feature * own, axis=-1) / length
     return -jnp.mean((1 - weight) * similarity + alpha * weight * (1 - similarity))
 
 
 def second_order(
     feature: Float[Array, "B D"],
-    difference: Float[Array, "C D"],
+    difference: Float[Array, "*B C D"],
     label: Int[Array, " B"],
     weight: Float[Array, " B"],
     delta: float | Float[Array, ""],
 ) -> Float[Array, ""]:
     """Equations 14–16, over ordered pairs whose pseudo labels differ.
 
-    `cos(f_i, D_{y_i} − D_{y_j})` comes from the Gram matrix of D and from `f Dᵀ`, so
-    the `[B, B, D]` differences are never made.
+    `cos(f_i, D_{y_i} − D_{y_j})` comes from products with D, so the `[B, B, D]`
+    differences are never made. Where each image has text of its own, D is image i's.
     """
-    gram = difference @ difference.T
-    square = jnp.diag(gram)
-    between = square[:, None] + square[None, :] - 2 * gram
-    length = jnp.sqrt(jnp.maximum(between, _SMALL))[label[:, None], label[None, :]]
-    projected = (feature @ difference.T)[:, label]  # [i, j] = f_i · D_{y_j}
+    own = _own(difference, label)
+    crossed = products(own, difference)  # [i, c] = D_{y_i} · D_c
+    square = jnp.broadcast_to(jnp.sum(difference**2, axis=-1), crossed.shape)
+    between = jnp.sum(own**2, axis=-1)[:, None] + square - 2 * crossed
+    length = jnp.sqrt(jnp.maximum(between, _SMALL))[:, label]
+    projected = products(feature, difference)[:, label]  # [i, j] = f_i · D_{y_j}
     similarity = (jnp.diag(projected)[:, None] - projected) / length
     differ = label[:, None] != label[None, :]
     pairs = weight[:, None] * weight[None, :] * jnp.maximum(0.0, similarity + delta)
     count = max(label.shape[0] * (label.shape[0] - 1), 1)
     return jnp.sum(jnp.where(differ, pairs, 0.0)) / count
+
+
+def _own(
+    difference: Float[Array, "*B C D"], label: Int[Array, " B"]
+) -> Float[Array, "B D"]:
+    """The difference at each image's pseudo label."""
+    if difference.ndim == 2:
+        return difference[label]
+    return jnp.take_along_axis(difference, label[:, None, None], axis=1)[:, 0]

@@ -8,22 +8,19 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fdbpl_jax.objectives.batch import Batch
+from fdbpl_jax.objectives.batch import Seen
 from fdbpl_jax.objectives.divergence import class_logits, kl_from_logits, kl_to_logits
 
 _COSINE_WEIGHT = 0.001  # the release's constant
 
 
 def fdbpl_release(
-    batch: Batch,
-    positive: Float[Array, "C D"],
-    negative: Float[Array, "C D"],
-    scale: Float[Array, ""],
+    seen: Seen, negative: Float[Array, "C D"], scale: Float[Array, ""]
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """Weighted symmetric KL, negative entropy of p̄, and cos of the logit vectors."""
-    weight = batch.weight
-    logits = class_logits(batch.feature, positive, scale)
-    negative_logits = class_logits(batch.feature, negative, scale)
+    batch, weight = seen.batch, seen.batch.weight
+    logits = class_logits(seen.image, seen.text, scale)
+    negative_logits = class_logits(seen.image, negative, scale)
     log_negative = jax.nn.log_softmax(negative_logits)
     negative_entropy = jnp.sum(jnp.exp(log_negative) * log_negative, axis=-1)
     terms = {

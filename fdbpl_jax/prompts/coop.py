@@ -1,8 +1,8 @@
 """CoOp: learnable context tokens around the class name (Zhou et al., 2022).
 
 The text of a class is SOS, context and name in one of three orders, ".", EOS. What is
-learned of a prompt is a dict with the one key "context"; where it goes is a
-`PromptLayout`, so the same context serves any class list.
+learned is the "context"; where it goes is a `PromptLayout`, so the same context serves
+any class list.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from fdbpl_jax.clip.config import TextConfig
 from fdbpl_jax.clip.layout import PromptLayout, make_layout
+from fdbpl_jax.clip.model import unit
 from fdbpl_jax.clip.text import embed_tokens, encode_prompts
 from fdbpl_jax.clip.tokenizer import word_ids
 from fdbpl_jax.config import PromptConfig
@@ -27,43 +28,50 @@ def init_context(
     params: dict,
     tokenizer,
     prompt: PromptConfig,
-    words: str,
     classes: int,
-) -> dict[str, Float[Array, "*C L W"]]:
-    """The context to start from: the embeddings of `words`, or random without words.
+) -> Float[Array, "*C L W"]:
+    """The context to start from: the embeddings of words, or random without words.
+
+    Of more words than L tokens the first L are learned and the others stay as they are
+    (MaPLe learns "a photo" of "a photo of a"); fewer are preceded by zeros (ProGrad).
 
     Args:
       key: PRNG key of a random start.
       params: the text tower's.
       tokenizer: the student's.
-      prompt: its context length and whether each class has a context of its own.
-      words: exactly `context_length` tokens, or empty.
+      prompt: its words, context length and whether each class has one of its own.
       classes: C, for class-specific contexts.
 
     Returns:
-      {"context": [L W], or [C L W] if class-specific}, float32.
-
-    Raises:
-      UserError: `words` are not `context_length` tokens.
+      [L W], or [C L W] if class-specific, float32.
     """
-    length = prompt.context_length
-    ids = word_ids(tokenizer, words)
-    if ids and len(ids) != length:
-        raise UserError(
-            f"prompt words '{words}' are {len(ids)} tokens, "
-            f"and prompt.context_length is {length}",
-            f"Set --config.prompt.context_length={len(ids)}, use other words, "
-            "or leave the words empty for a random start.",
-        )
-    if ids:
-        context = embed_tokens(params, jnp.asarray(ids, jnp.int32))
-        context = jnp.asarray(context, jnp.float32)
+    length, width = prompt.context_length, params["token_embedding"].shape[-1]
+    if prompt.init:
+        ids = word_ids(tokenizer, prompt.init)[:length]
+        words = embed_tokens(params, jnp.asarray(ids, jnp.int32)).astype(jnp.float32)
+        context = jnp.zeros((length, width)).at[length - len(ids) :].set(words)
         if prompt.class_specific:
             context = jnp.tile(context[None], (classes, 1, 1))
-        return {"context": context}
-    width = params["token_embedding"].shape[-1]
+        return context
     shape = (classes, length, width) if prompt.class_specific else (length, width)
-    return {"context": RANDOM_STD * jax.random.normal(key, shape, jnp.float32)}
+    return RANDOM_STD * jax.random.normal(key, shape, jnp.float32)
+
+
+def negative_prompt(tokenizer, prompt: PromptConfig) -> PromptConfig:
+    """The negative prompt beside `prompt`: a text context, all of its words learned."""
+    length = len(word_ids(tokenizer, prompt.negative_init)) or prompt.context_length
+    if prompt.class_specific and length != prompt.context_length:
+        raise UserError(
+            f"prompt words '{prompt.negative_init}' are {length} tokens, "
+            f"and prompt.context_length is {prompt.context_length}",
+            "With class-specific contexts both prompts are of one length.",
+        )
+    return PromptConfig(
+        context_length=length,
+        init=prompt.negative_init,
+        class_specific=prompt.class_specific,
+        position=prompt.position,
+    )
 
 
 def class_layout(
@@ -72,9 +80,17 @@ def class_layout(
     """Where the context and each class's own words stand.
 
     Raises:
-      UserError: a class name that, with its context, is longer than the tower reads.
+      UserError: a class name that, with its context, is longer than the tower reads, or
+        words that stay as they are with a class name that is not at the end.
     """
-    rows = [_class_row(tokenizer, text, name, prompt) for name in class_names]
+    fixed = word_ids(tokenizer, prompt.init)[prompt.context_length :]
+    if fixed and prompt.position != "end":
+        raise UserError(
+            f"prompt words '{prompt.init}' are more than the {prompt.context_length} "
+            f"tokens of prompt.context_length, with the name at '{prompt.position}'",
+            "Give fewer words, a longer context, or put the name at the 'end'.",
+        )
+    rows = [_class_row(tokenizer, text, name, prompt, fixed) for name in class_names]
     longest = max(len(ids) for ids, _ in rows)
     ids = np.full((len(rows), longest), rows[0][0][-1], np.int32)
     slot = np.full((len(rows), longest), -1, np.int32)
@@ -86,7 +102,7 @@ def class_layout(
 
 
 def _class_row(
-    tokenizer, text: TextConfig, name: str, prompt: PromptConfig
+    tokenizer, text: TextConfig, name: str, prompt: PromptConfig, fixed: list[int]
 ) -> tuple[list[int], list[int]]:
     """Token ids and context slots (-1: none) of one class, SOS to EOS."""
     length = prompt.context_length
@@ -95,6 +111,7 @@ def _class_row(
     after = length - before
     words = [name, "."] if after else [f"{name}."]
     first, *last = [word_ids(tokenizer, w) for w in words]
+    first = [*fixed, *first]
     tail = last[0] if last else []
     ids = [tokenizer.bos_token_id, *[0] * before, *first, *[0] * after, *tail]
     slot = [-1, *range(before), *[-1] * len(first), *range(before, length)]
@@ -112,8 +129,16 @@ def text_features(
     text: TextConfig,
     params: dict,
     layout: PromptLayout,
-    prompt: dict[str, Float[Array, "*C L W"]],
+    context: Float[Array, "*C L W"],
+    deep: Float[Array, "J L W"] | None = None,
 ) -> Float[Array, "C D"]:
-    """L2-normalised text feature of each class under the prompt."""
-    features = encode_prompts(text, params, layout, prompt["context"])
-    return features / jnp.linalg.norm(features, axis=-1, keepdims=True)
+    """L2-normalised text feature of each class under the prompt.
+
+    Args:
+      text: of the tower.
+      params: of the tower.
+      layout: of the classes.
+      context: of all classes, or of each.
+      deep: what stands in its place in the layers after the first, if anything.
+    """
+    return unit(encode_prompts(text, params, layout, context, deep))

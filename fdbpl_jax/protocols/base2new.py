@@ -19,12 +19,15 @@ from fdbpl_jax.clip.model import Clip, cast, load_clip
 from fdbpl_jax.config import RunConfig
 from fdbpl_jax.data.datasets import load_dataset
 from fdbpl_jax.data.images import check_images
-from fdbpl_jax.data.splits import few_shot, subset
+from fdbpl_jax.data.splits import subset
 from fdbpl_jax.data.types import Dataset
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.features import split_features
-from fdbpl_jax.protocols.cell import Half, Job, Stage, run_cells, zero_shot
+from fdbpl_jax.methods.method import METHODS
+from fdbpl_jax.protocols.assemble import Half, Job, Stage
+from fdbpl_jax.protocols.cell import run_cells, zero_shot
 from fdbpl_jax.protocols.table import TableCost, training_table
+from fdbpl_jax.protocols.training_images import training_data
 from fdbpl_jax.results import CellResult
 from fdbpl_jax.shapes.dataset import load_shapes
 from fdbpl_jax.shapes.pair import embedded
@@ -39,7 +42,7 @@ class Prepared(NamedTuple):
 
     Attributes:
       dataset: all classes.
-      of_seed: its base classes with the training images of each seed.
+      trained_on: by method and seed, the classes and images that are trained on.
       stage: towers, test features, table.
       untrained: the zero-shot cells.
       table_cost: of the table, None where no method reads one.
@@ -47,7 +50,7 @@ class Prepared(NamedTuple):
     """
 
     dataset: Dataset
-    of_seed: dict[int, Dataset]
+    trained_on: dict[tuple[str, int], Dataset]
     stage: Stage
     untrained: list[CellResult]
     table_cost: TableCost | None
@@ -131,10 +134,6 @@ def prepare(
     config: RunConfig, dataset: Dataset, student: Clip, teacher: Clip, workdir: Path
 ) -> Prepared:
     """Draws the shots, encodes the test images, and builds or opens the table."""
-    of_seed = {
-        seed: subset(few_shot(dataset, config.data.shots, seed), "base")
-        for seed in config.seeds
-    }
     start = time.perf_counter()
     seen = {
         (tower, which): _half(config, clip, dataset, which, workdir / "features")
@@ -150,13 +149,23 @@ def prepare(
         zero_shot("zero-shot, own template", student, own, dataset.name, base, new),
         zero_shot("teacher", teacher, own, dataset.name, *teacher_halves),
     ]
-    used = {example.path for one in of_seed.values() for example in one.train}
+    trained_on = {
+        (method, seed): training_data(
+            METHODS[method],
+            dataset,
+            config.data.shots,
+            seed,
+            student,
+            workdir / "features",
+        )
+        for method in config.methods
+        for seed in config.seeds
+    }
+    used = {example.path for one in trained_on.values() for example in one.train}
     check_images(dataset.root, sorted(used))
-    table, cost = training_table(
-        config, list(of_seed.values()), student, teacher, workdir
-    )
+    table, cost = training_table(config, trained_on, student, teacher, workdir)
     stage = Stage(student, teacher, base, new, table)
-    return Prepared(dataset, of_seed, stage, untrained, cost, feature_seconds)
+    return Prepared(dataset, trained_on, stage, untrained, cost, feature_seconds)
 
 
 def _run_cells(
@@ -178,11 +187,17 @@ def _jobs(config: RunConfig, prepared: Prepared, workdir: Path) -> list[Job]:
     """The cells of a data set, in the order of the report."""
     folder = workdir / "base2new" / prepared.dataset.name
     return [
-        Job(method, setting, seed, dataset, folder / name / f"seed{seed}")
+        Job(
+            method,
+            setting,
+            seed,
+            prepared.trained_on[method, seed],
+            folder / name / f"seed{seed}",
+        )
         for method in config.methods
         for setting in settings_of(config, method)
         for name in [",".join([method, *setting.name.split()])]
-        for seed, dataset in prepared.of_seed.items()
+        for seed in config.seeds
     ]
 
 
@@ -206,14 +221,17 @@ def _half(
         )
     features = split_features(clip, half, examples, cache)
     labels = np.array([example.label for example in examples], np.int32)
-    return Half(half.class_names, features, labels)
+    return Half(half, examples, features, labels)
 
 
 def _settings(config: RunConfig) -> tuple[tuple[str, str], ...]:
     """The settings as lines of the report."""
     fields = dataclasses.asdict(config)
-    optim = fields.pop("optim")
-    lines = [(f"optim of {name}", str(values)) for name, values in optim]
+    lines = [
+        (f"{kind} of {name}", str(values))
+        for kind in ("optim", "prompt")
+        for name, values in fields.pop(kind)
+    ]
     return (*((name, str(value)) for name, value in fields.items()), *lines)
 
 

@@ -1,16 +1,16 @@
 """The RIL table that a data set's cells share: what they need of it, built or found."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from absl import logging
 
-from fdbpl_jax import methods
 from fdbpl_jax.clip.model import Clip
 from fdbpl_jax.config import RilConfig, RunConfig
 from fdbpl_jax.data.types import Dataset
+from fdbpl_jax.methods.method import METHODS
 from fdbpl_jax.ril.build import ensure_table, plan_spec
 from fdbpl_jax.ril.labels import check_keep
 from fdbpl_jax.ril.reader import EpochPlan, regions_read
@@ -29,7 +29,7 @@ class TableCost(NamedTuple):
 
 def training_table(
     config: RunConfig,
-    base_of_seed: Sequence[Dataset],
+    trained_on: Mapping[tuple[str, int], Dataset],
     student: Clip,
     teacher: Clip,
     workdir: Path,
@@ -38,7 +38,7 @@ def training_table(
 
     Args:
       config: of the run.
-      base_of_seed: the base classes with the training images of each seed.
+      trained_on: by method and seed, the classes and images that are trained on.
       student, teacher: of the features and of the labels.
       workdir: where it is, if the config names no path.
 
@@ -48,14 +48,14 @@ def training_table(
     Raises:
       UserError: a table that does not fit, or one that cannot be built.
     """
-    readers = [m for m in config.methods if not methods.METHODS[m].online]
+    readers = [m for m in config.methods if METHODS[m].reads_table]
     if not readers:
         return None, None
-    dataset = base_of_seed[0]
-    examples = sorted(
-        {example for one in base_of_seed for example in one.train},
-        key=lambda example: (example.label, example.path),
-    )
+    parts = [part for (method, _), part in trained_on.items() if method in readers]
+    dataset = parts[0]
+    # By path: UPL may take an image for another class than the data set does.
+    drawn = {example.path: example for one in parts for example in one.train}
+    examples = sorted(drawn.values(), key=lambda example: (example.label, example.path))
     plans = {method: _plan(config, method) for method in readers}
     most = max(plan.epochs * plan.regions_per_epoch for plan in plans.values())
     regions = config.ril.regions or most

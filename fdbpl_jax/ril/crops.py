@@ -129,27 +129,32 @@ def _submit_block(
 
 
 def _check(root: Path, image: ImageRecord) -> None:
-    _decode(root, image)  # and forget it: together they may not fit
+    decode(root, image)  # and forget it: together they may not fit
 
 
-def _decode(root: Path, image: ImageRecord) -> Image.Image:
+def decode(root: Path, image: ImageRecord) -> Image.Image:
+    """One image of a table.
+
+    Raises:
+      UserError: it cannot be read, or is not of the size that the table knows.
+    """
     found = read_image(root, image.path)
     if (found.height, found.width) != image.size:
         raise UserError(
             f"image '{root / image.path}' is {found.height}×{found.width} pixels, and "
             f"was {image.size[0]}×{image.size[1]} when the table was begun",
-            "Put the former image back, or delete the unfinished table.",
+            "Put the former image back, or delete the table and build it again.",
         )
     return found
 
 
 def _open(root: Path, work: BlockWork, image: int) -> Image.Image:
-    return _decode(root, work.images[image])
+    return decode(root, work.images[image])
 
 
 def _upload(root: Path, work: BlockWork, image: int) -> dict[int, Array]:
     """All regions of an image, cut on the device, by their size in pixels."""
-    found = _decode(root, work.images[image])
+    found = decode(root, work.images[image])
     box, flip = work.box[image], work.flip[image]
     return {size: cut_image(found, box, flip, size) for size in work.sizes}
 

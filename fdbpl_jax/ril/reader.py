@@ -1,17 +1,26 @@
 """Phase 2's side of a table: epochs of stored regions, read in the background."""
 
 import dataclasses
+import functools
 import hashlib
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import grain
 import numpy as np
 from jaxtyping import Int, Int32
+from PIL import Image
 
+from fdbpl_jax.data.pipeline import ahead
 from fdbpl_jax.errors import UserError, unknown_name
+from fdbpl_jax.ril.crops import decode
 from fdbpl_jax.ril.manifest import feature_name
 from fdbpl_jax.ril.table import Table
 
 ACCESS = ("slab", "random")
+Cut = Callable[[Image.Image, np.ndarray, bool], Any]  # image, box, flip → pixels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +90,52 @@ def epoch_iterator(
     return iter(epochs.to_iter_dataset(options))
 
 
+def region_batches(
+    table: Table,
+    root: Path,
+    rows: Int[np.ndarray, " n"],
+    labels: Int32[np.ndarray, " n"],
+    plan: EpochPlan,
+    cut: Cut,
+    shard: tuple[int, int] = (0, 1),
+) -> grain.DatasetIterator:
+    """Iterates over the batches of `epoch_iterator`, with the regions themselves.
+
+    An image is decoded and its region cut in threads, ahead of the device.
+
+    Args:
+      table, rows, labels, plan, shard: see `epoch_iterator`.
+      root: the folder of the images.
+      cut: makes pixels of an image, a box and a flip; called from several threads.
+
+    Returns:
+      A checkpointable Grain iterator. An element is a batch: what `epoch_iterator` has
+      of it, and "pixels" as `cut` makes them.
+
+    Raises:
+      UserError: as `epoch_iterator`; or an image cannot be read or has changed.
+    """
+    _check(table, rows, plan, shard)
+    batch, steps = _steps(len(rows), plan)
+    part = batch // shard[1]
+    reading = threading.Lock()
+
+    @functools.lru_cache(maxsize=2)  # at the seam of two epochs both are wanted
+    def read(epoch: int) -> dict[str, np.ndarray]:
+        return _read_epoch(table, rows, labels, plan, shard, epoch, places=True)
+
+    def region(number: int) -> dict[str, Any]:
+        epoch, place = divmod(number, steps * part)
+        with reading:
+            found = read(epoch)
+        own = {name: value[divmod(place, part)] for name, value in found.items()}
+        image = decode(root, table.spec.images[own.pop("image")])
+        return own | {"pixels": cut(image, own.pop("box"), bool(own.pop("flip")))}
+
+    regions = grain.MapDataset.range(plan.epochs * steps * part).map(region)
+    return ahead(regions, part)
+
+
 def _check(
     table: Table,
     rows: Int[np.ndarray, " n"],
@@ -121,7 +176,9 @@ def _read_epoch(
     plan: EpochPlan,
     shard: tuple[int, int],
     epoch: int,
+    places: bool = False,
 ) -> dict[str, np.ndarray]:
+    # places: also which image of the table a region is of, and where it is cut.
     images, taken = len(rows), plan.regions_per_epoch
     rng = _generator(plan.seed, epoch)
     batch, steps = _steps(images, plan)
@@ -131,6 +188,7 @@ def _read_epoch(
     names = ["label_index", "label_prob", "entropy"]
     if table.student:
         names.append(feature_name(table.student))
+    names += ["box", "flip"] if places else []
     if plan.access == "slab":
         slots = (epoch * taken + np.arange(taken)) % table.spec.regions
         found = table.read(names, rows, slots)
@@ -152,6 +210,9 @@ def _read_epoch(
     }
     if table.student:
         element["feature"] = deal(found[feature_name(table.student)])
+    if places:
+        element |= {"box": deal(found["box"]), "flip": deal(found["flip"])}
+        element["image"] = rows[order // taken]
     return element
 
 

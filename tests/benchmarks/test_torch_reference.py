@@ -13,7 +13,8 @@ from benchmarks import problem as given
 from fdbpl_jax.clip.config import TextConfig, TowerConfig, VisionConfig
 from fdbpl_jax.clip.image import ImageSettings
 from fdbpl_jax.clip.vision import encode_image, init_vision
-from fdbpl_jax.config import METHOD_OPTIM, CropConfig
+from fdbpl_jax.config import CropConfig
+from fdbpl_jax.methods.published import METHOD_OPTIM
 from fdbpl_jax.objectives.batch import Batch
 from fdbpl_jax.objectives.cross_entropy import cross_entropy
 from fdbpl_jax.objectives.fdbpl_release import fdbpl_release

@@ -11,10 +11,10 @@ import pytest
 from ml_collections import ConfigDict
 
 from fdbpl_jax.checkpoint import load_prompts
-from fdbpl_jax.config import default_config, run_config
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.protocols import base2new
 from fdbpl_jax.protocols.cell import Job, run_cells
+from fdbpl_jax.run_config import default_config, run_config
 from fdbpl_jax.sweep import settings_of
 
 METHODS = ("coop", "coop+kdpl", "coop+fdbpl", "coop+fdbpl_release")

@@ -1,0 +1,28 @@
+"""Hand-written texts that PromptSRC holds its prompts to, as an average."""
+
+TEMPLATES = (
+    "a photo of a {}.",
+    "a picture of a {}.",
+    "an image of a {}.",
+    "a photo of the {}.",
+    "one {} in a photo.",
+    "a close view of a {}.",
+    "a {} seen from afar.",
+    "a small picture of a {}.",
+    "a large picture of a {}.",
+    "a bright photo of a {}.",
+    "a dark photo of a {}.",
+    "a blurred photo of a {}.",
+    "a sharp photo of a {}.",
+    "a grey photo of a {}.",
+    "a colourful photo of a {}.",
+    "part of a {}.",
+    "a {} with something before it.",
+    "a {} on a plain ground.",
+    "a {} among other things.",
+    "a typical {}.",
+    "an unusual {}.",
+    "several of the {}.",
+    "a drawing of a {}.",
+    "here is a {}.",
+)
