@@ -30,10 +30,10 @@ def _ours(method: str, classes: int, batch: int, student: str) -> int:
     from benchmarks.sizes import config_of
     from benchmarks.stored import stored_side
 
-    text, joint = config_of(student).text, config_of(student).projection
-    params = given.random_text(text, joint, _SEED)
-    problem = given.make_problem(text, classes, _SEED, params)
-    side = stored_side(problem, joint, method, batch, steps=1)
+    config = config_of(student)
+    params = given.random_text(config.text, config.projection, _SEED)
+    problem = given.make_problem(config, classes, _SEED, params)
+    side = stored_side(problem, config.projection, method, batch, steps=1)
     if jax.default_backend() == "cpu":
         return _process_peak(side.run)
     side.run()
@@ -51,7 +51,7 @@ def _torch(_: str, classes: int, batch: int, student: str) -> int:
 
     config = config_of(student)
     params = given.random_text(config.text, config.projection, _SEED)
-    problem = given.make_problem(config.text, classes, _SEED, params)
+    problem = given.make_problem(config, classes, _SEED, params)
     tower = text_tower(problem.text, problem.params)
     prompt = Prompt(tower, problem, problem.text.context_length).to(torch_device())
     feature = torch.randn(batch, config.projection, device=torch_device())

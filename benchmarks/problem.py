@@ -13,14 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from fdbpl_jax.clip.config import TextConfig
+from fdbpl_jax.clip.config import ClipConfig, TextConfig
+from fdbpl_jax.clip.image import ImageSettings
 from fdbpl_jax.clip.layout import make_layout
 from fdbpl_jax.clip.text import init_text
-from fdbpl_jax.config import FdbplConfig, OptimConfig
+from fdbpl_jax.config import FdbplConfig, OptimConfig, TermConfig
 from fdbpl_jax.device import tower_dtype
 from fdbpl_jax.methods.method import METHODS
 from fdbpl_jax.methods.published import METHOD_OPTIM
-from fdbpl_jax.step import Frozen, RegionBatch, StepSetup, hyper_parameters
+from fdbpl_jax.prompts.learner import Student
+from fdbpl_jax.state import Frozen, RegionBatch, StepSetup, hyper_parameters
 
 CONTEXT = 4  # learnable tokens, after SOS: "a photo of a"
 KEPT = 20  # labels of a stored region, the paper's K
@@ -37,16 +39,22 @@ NAME_LENGTHS: Mapping[int, int] = types.MappingProxyType(
 class Problem:
     """Everything both sides are given.
 
-    text, params: the text tower. ids, slot: `[C T]`, T its context length: SOS, context
-    slots, name, ".", EOS, zeros. eos: `[C]`. context: `[L W]`, where training starts.
+    config: of the student. params: of its text tower. ids, slot: `[C T]`, T its context
+    length: SOS, context slots, name, ".", EOS, zeros. eos: `[C]`. context: `[L W]`,
+    where training starts.
     """
 
-    text: TextConfig
+    config: ClipConfig
     params: dict
     ids: np.ndarray
     slot: np.ndarray
     eos: np.ndarray
     context: np.ndarray
+
+    @property
+    def text(self) -> TextConfig:
+        """The text tower."""
+        return self.config.text
 
     @property
     def classes(self) -> int:
@@ -68,8 +76,9 @@ def random_text(text: TextConfig, joint: int, seed: int) -> dict:
     return init(text, joint, jax.random.key(seed))
 
 
-def make_problem(text: TextConfig, classes: int, seed: int, params: dict) -> Problem:
+def make_problem(config: ClipConfig, classes: int, seed: int, params: dict) -> Problem:
     """Random name tokens, a random context to start from, and a tower's weights."""
+    text = config.text
     rng = np.random.default_rng(seed)
     lengths = name_lengths(classes, seed)
     ids = np.zeros((classes, text.context_length), np.int32)
@@ -83,15 +92,24 @@ def make_problem(text: TextConfig, classes: int, seed: int, params: dict) -> Pro
         ids[row, name.stop] = 1  # "."
         ids[row, eos[row]] = text.eos_token_id
     context = 0.02 * rng.standard_normal((CONTEXT, text.tower.width))
-    return Problem(text, params, ids, slot, eos, context.astype(np.float32))
+    return Problem(config, params, ids, slot, eos, context.astype(np.float32))
 
 
 def make_frozen(problem: Problem, optim: OptimConfig) -> Frozen:
     """What our step reads, in the dtype that users get; of `optim` only the rate."""
     params = jax.tree.map(lambda p: p.astype(tower_dtype("")), problem.params)
     layout = make_layout(problem.ids, problem.slot, problem.eos, class_specific=False)
-    hyper = hyper_parameters(optim, FdbplConfig())
-    return jax.device_put(Frozen(params, jnp.float32(SCALE), layout, hyper))
+    return jax.device_put(
+        Frozen(
+            towers={"text": params},
+            scale=jnp.float32(SCALE),
+            layout=layout,
+            negative=None,
+            classes=None,
+            written=None,
+            hyper=hyper_parameters(optim, FdbplConfig()),
+        )
+    )
 
 
 def make_prompts(problem: Problem, method: str) -> dict:
@@ -110,10 +128,13 @@ def branches(method: str) -> tuple[str, ...]:
 def make_setup(problem: Problem, method: str, optim: OptimConfig | None = None):
     """What our training step is compiled for, with the method's own recipe."""
     return StepSetup(
-        text=problem.text,
+        student=Student(
+            problem.config, ImageSettings(problem.config.vision.image_size)
+        ),
         classes=problem.classes,
         method=METHODS[method],
         optim=optim or METHOD_OPTIM[method],
+        terms=TermConfig(),
         weight_from=FdbplConfig().weight_from,
         label="mr",
         steps_per_epoch=25,

@@ -21,7 +21,8 @@ from benchmarks.torch_reference.towers import image_tower, text_tower
 from fdbpl_jax.clip.config import ClipConfig
 from fdbpl_jax.clip.image import ImageSettings
 from fdbpl_jax.device import tower_dtype
-from fdbpl_jax.sources import Towers, online_batch
+from fdbpl_jax.prompts.learner import Student
+from fdbpl_jax.sources import Viewing, view_batch
 from fdbpl_jax.step import init_state, run_steps
 
 _SEED = 0
@@ -46,7 +47,7 @@ def make_pair(student: str, teacher: str, classes: int) -> Pair:
     """Random weights of the sizes named, and C classes."""
     configs = config_of(student), config_of(teacher)
     params = [random_params(config, _SEED) for config in configs]
-    problem = given.make_problem(configs[0].text, classes, _SEED, params[0]["text"])
+    problem = given.make_problem(configs[0], classes, _SEED, params[0]["text"])
     # Alike, as the texts of classes are to a CLIP.
     rng = np.random.default_rng(_SEED)
     text = 1 + rng.standard_normal((classes, configs[1].projection))
@@ -59,12 +60,7 @@ def online_side(pair: Pair, batch: int, rounds: int | None) -> Side:
     problem = pair.problem
     setup = given.make_setup(problem, "coop+kdpl", optim_of("coop+kdpl", batch))
     frozen = given.make_frozen(problem, setup.optim)
-    settings = [
-        ImageSettings(c.vision.image_size) for c in (pair.student, pair.teacher)
-    ]
-    towers: Towers = (
-        pair.student.vision, settings[0], pair.teacher.vision, settings[1],
-    )  # fmt: skip
+    viewing = Viewing(setup.student, _towers(pair.teacher), prompted=False, keep=0)
     views = _views(pair, batch)
     host = {"student": views, "teacher": views}, np.zeros(batch, np.int32)
     text = jnp.asarray(pair.teacher_text)
@@ -74,7 +70,7 @@ def online_side(pair: Pair, batch: int, rounds: int | None) -> Side:
     ]
     state = init_state(setup, given.make_prompts(problem, "coop+kdpl"))
     start = time.perf_counter()
-    look = online_batch.lower(towers, *params, text, *host).compile()
+    look = view_batch.lower(viewing, *params, text, *host).compile()
     update = run_steps.lower(setup, state, frozen, look.out_info).compile()
     seconds = time.perf_counter() - start
 
@@ -134,6 +130,10 @@ def torch_model(pair: Pair, method: str, tokens: int):
 def torch_name(method: str, kind: str) -> str:
     """How PyTorch's is."""
     return f"{method}, PyTorch {kind}"
+
+
+def _towers(config: ClipConfig) -> Student:
+    return Student(config, ImageSettings(config.vision.image_size))
 
 
 def _views(pair: Pair, batch: int) -> np.ndarray:

@@ -15,6 +15,9 @@ _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Config file; any value of it: --config.data.shots=8."
 )
 _WORKDIR = flags.DEFINE_string("workdir", "runs", "Where tables, cells and reports go.")
+_ONLY = flags.DEFINE_list(
+    "only", [], "Train these of the config's methods now; the others as they stand."
+)
 
 
 def _main() -> None:
@@ -24,7 +27,7 @@ def _main() -> None:
     workdir = Path(_WORKDIR.value)
     device.keep_compiled(workdir / "compiled")
     command = " ".join(["python -m fdbpl_jax.main", *sys.argv[1:]])
-    base2new.run(config, workdir, command)
+    base2new.run(config, workdir, command, _ONLY.value)
 
 
 if __name__ == "__main__":

@@ -15,20 +15,22 @@ COLUMNS = (
     "HM",
     "HM of means",
     "training time (s)",
+    "of it waiting for data (%)",
     "test time (s)",
+    "trained values",
     "peak memory (MiB)",
     "seeds",
 )
-_TERMINAL_TITLES = (
-    ("", "base"),
-    ("", "new"),
-    ("", "HM"),
-    ("HM of", "means"),
-    ("train", "s"),
-    ("test", "s"),
-    ("memory", "MiB"),
-    ("", "seeds"),
-)
+_TERMINAL_TITLES = {  # what there is room for
+    "base": ("", "base"),
+    "new": ("", "new"),
+    "HM": ("", "HM"),
+    "HM of means": ("HM of", "means"),
+    "training time (s)": ("train", "s"),
+    "test time (s)": ("test", "s"),
+    "peak memory (MiB)": ("memory", "MiB"),
+    "seeds": ("", "seeds"),
+}
 _TERMINAL_WIDTH = 100
 
 HOW_TO_READ = (
@@ -38,6 +40,8 @@ HOW_TO_READ = (
     "mean accuracies, as CoCoOp, MaPLe and PromptSRC report it.",
     "Times are means over seeds. The training time leaves out the RIL table, which is "
     "built once and listed on its own.",
+    "Waiting for data is the share of the training time in which the device had "
+    "nothing to do until the next batch came, at most.",
     "Peak memory is the most the process had used of its accelerator (on a CPU: of "
     "main memory) by the end of a cell, whatever used it, so it compares methods only "
     "when each is run on its own.",
@@ -74,8 +78,10 @@ def terminal_table(rows: Sequence[Row]) -> str:
       a method, then what is missing. A long name loses its middle, unless another one
       would then look the same.
     """
-    grid = _aligned([row_texts(row) for row in rows])
-    titles = list(zip(*_TERMINAL_TITLES, strict=True))
+    shown = [COLUMNS.index(column) for column in _TERMINAL_TITLES]
+    texts_of = map(row_texts, rows)
+    grid = _aligned([tuple(texts[i] for i in shown) for texts in texts_of])
+    titles = list(zip(*_TERMINAL_TITLES.values(), strict=True))
     widths = [max(map(len, column)) for column in zip(*titles, *grid, strict=True)]
     room = _TERMINAL_WIDTH - sum(widths) - 2 * len(widths)
     whole = ["  " + row.method for row in rows]
@@ -115,16 +121,22 @@ def markdown(rows: Sequence[Row], facts: RunFacts) -> str:
     if lost := missing(rows):
         parts.append("**Missing cells**\n\n" + _bullets(lost))
     body = [(row.dataset, row.method, *row_texts(row)) for row in rows]
-    parts.append(_table(("dataset", "method", *COLUMNS), body, left=2))
+    parts.append(markdown_table(("dataset", "method", *COLUMNS), body, left=2))
     parts.append(_bullets(HOW_TO_READ))
     if facts.table_seconds:
-        parts += ["## RIL tables", _table(TABLE_COLUMNS, table_texts(facts), left=1)]
+        parts += [
+            "## RIL tables",
+            markdown_table(TABLE_COLUMNS, table_texts(facts), left=1),
+        ]
     if facts.notes:
         parts += ["## Notes", _bullets(facts.notes)]
     parts += ["## How this was made", _code(facts.command)]
-    parts.append(_table(("what", "value"), fact_texts(facts), left=2))
+    parts.append(markdown_table(("what", "value"), fact_texts(facts), left=2))
     if facts.config:
-        parts += ["## Settings", _table(("setting", "value"), facts.config, left=2)]
+        parts += [
+            "## Settings",
+            markdown_table(("setting", "value"), facts.config, left=2),
+        ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -138,7 +150,9 @@ def row_texts(row: Row) -> tuple[str, ...]:
         accuracy_text(row.hm, row.hm_std),
         accuracy_text(row.hm_of_means),
         seconds_text(row.train_seconds),
+        _share_text(row.wait_seconds, row.train_seconds),
         seconds_text(row.test_seconds),
+        BLANK if row.trained_values is None else f"{row.trained_values:,}",
         f"{memory / 2**20:.0f}" if memory else BLANK,
         f"{row.seeds}" if whole else f"{row.seeds} of {row.expected}",
     )
@@ -156,6 +170,10 @@ def seconds_text(seconds: float | None) -> str:
     if not seconds:
         return BLANK if seconds is None else "0"
     return f"{seconds:.{2 if seconds < 10 else 1 if seconds < 1000 else 0}f}"
+
+
+def _share_text(part: float | None, whole: float | None) -> str:
+    return BLANK if part is None or not whole else f"{100 * part / whole:.0f}"
 
 
 def missing(rows: Iterable[Row]) -> list[str]:
@@ -205,7 +223,9 @@ def shorten(text: str, width: int) -> str:
     return text[:head] + "…" + text[len(text) - (width - 1 - head) :]
 
 
-def _table(titles: Sequence[str], body: Sequence[Sequence[str]], left: int) -> str:
+def markdown_table(
+    titles: Sequence[str], body: Sequence[Sequence[str]], left: int
+) -> str:
     """A Markdown table whose first `left` columns are left-aligned."""
     rule = [":--" if i < left else "--:" for i in range(len(titles))]
     lines = [titles, rule, *([_escape(text) for text in row] for row in body)]

@@ -6,27 +6,31 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fdbpl_jax.clip.config import TextConfig, TowerConfig
+from fdbpl_jax.clip.config import ClipConfig, TextConfig, TowerConfig, VisionConfig
+from fdbpl_jax.clip.image import ImageSettings
 from fdbpl_jax.clip.layout import make_layout
 from fdbpl_jax.clip.text import init_text
-from fdbpl_jax.config import FdbplConfig, OptimConfig
+from fdbpl_jax.config import FdbplConfig, OptimConfig, TermConfig
 from fdbpl_jax.methods.method import METHODS
-from fdbpl_jax.step import Frozen, Hyper, RegionBatch, StepSetup, hyper_parameters
+from fdbpl_jax.prompts.learner import Student
+from fdbpl_jax.state import Frozen, Hyper, RegionBatch, StepSetup, hyper_parameters
 
 CLASSES, KEPT, WIDTH, JOINT, LENGTH = 4, 3, 8, 6, 2
 TOWER = TowerConfig(
     width=WIDTH, layers=2, heads=2, mlp_width=16, activation="gelu", norm_eps=1e-5
 )
+VISION = VisionConfig(dataclasses.replace(TOWER, width=12, heads=3), 16, 8)
 TEXT = TextConfig(tower=TOWER, vocab_size=20, context_length=12, eos_token_id=19)
 
 
 def setup_of(method: str, **optim) -> StepSetup:
     settings = OptimConfig(epochs=4, batch_size=5, lr=0.1, warmup_epochs=0)
     return StepSetup(
-        text=TEXT,
+        student=Student(ClipConfig(VISION, TEXT, JOINT), ImageSettings(16)),
         classes=CLASSES,
         method=METHODS[method],
         optim=dataclasses.replace(settings, **optim),
+        terms=TermConfig(),
         weight_from=FdbplConfig().weight_from,
         label="mr",
         steps_per_epoch=3,
@@ -44,7 +48,8 @@ def layout():
 
 def frozen() -> Frozen:
     params = init_text(TEXT, JOINT, jax.random.key(1))
-    return Frozen(params, jnp.float32(5.0), layout(), hyper())
+    scale = jnp.float32(5.0)
+    return Frozen({"text": params}, scale, layout(), None, None, None, hyper())
 
 
 def hyper(lr: float = 0.1, **weights) -> Hyper:

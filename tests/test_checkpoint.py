@@ -6,6 +6,8 @@ import pytest
 from fdbpl_jax.checkpoint import Checkpoints, export_prompts, load_prompts
 from fdbpl_jax.errors import UserError
 
+NOTHING = {"seconds": 0.0, "waited": 0.0}
+
 
 def loader():
     return iter(grain.MapDataset.range(100).shuffle(seed=3).repeat().to_iter_dataset())
@@ -20,11 +22,11 @@ def test_restore_gives_back_state_loader_and_time(tmp_path):
     for _ in range(5):
         next(first)
     with Checkpoints(tmp_path) as checkpoints:
-        checkpoints.save(4, state(7), first, 1.5)
+        checkpoints.save(4, state(7), first, {"seconds": 1.5, "waited": 0.5})
     second = loader()
     with Checkpoints(tmp_path) as checkpoints:
-        restored, epoch, seconds = checkpoints.restore(state(0), second)
-    assert (epoch, seconds) == (4, 1.5)
+        restored, epoch, spent = checkpoints.restore(state(0), second)
+    assert (epoch, spent) == (4, {"seconds": 1.5, "waited": 0.5})
     np.testing.assert_array_equal(restored["context"], state(7)["context"])
     assert [next(second) for _ in range(9)] == [next(first) for _ in range(9)]
 
@@ -32,13 +34,13 @@ def test_restore_gives_back_state_loader_and_time(tmp_path):
 def test_without_a_checkpoint_the_state_is_the_given_one(tmp_path):
     start = state(1)
     with Checkpoints(tmp_path) as checkpoints:
-        assert checkpoints.restore(start, loader()) == (start, 0, 0.0)
+        assert checkpoints.restore(start, loader()) == (start, 0, NOTHING)
 
 
 def test_only_the_newest_checkpoints_are_kept(tmp_path):
     with Checkpoints(tmp_path) as checkpoints:
         for epoch in (1, 2, 3):
-            checkpoints.save(epoch, state(epoch), loader(), 0.0)
+            checkpoints.save(epoch, state(epoch), loader(), NOTHING)
         restored, epoch, _ = checkpoints.restore(state(0), loader())
     assert epoch == 3
     assert int(restored["step"]) == 3

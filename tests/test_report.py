@@ -6,10 +6,10 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from cells import cell
 
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.report import (
-    CellResult,
     RunFacts,
     summarise,
     terminal_table,
@@ -32,14 +32,12 @@ HOSTILE = '<script>alert("1")</script>|*x* & `y`'
 
 def cells(datasets=("pets", "dtd"), methods=("coop", "coop+fdbpl")):
     found = [
-        CellResult(d, m, s, 60.0 + 10 * s, 30.0 + 5 * s, 10.0 ** (i + 1), 0.5, 9, 2**20)
+        cell(d, m, s, 60.0 + 10 * s, 30.0 + 5 * s, 10.0 ** (i + 1), 0.5, 9, 2**20)
         for d in datasets
         for i, m in enumerate(methods)
         for s in (0, 1, 2)
     ]
-    zero = [
-        CellResult(d, "zero-shot", None, 50.0, 50.0, 0.0, 0.5, 0, 0) for d in datasets
-    ]
+    zero = [cell(d, "zero-shot", None, 50.0, 50.0, 0.0, 0.5, 0, 0) for d in datasets]
     return zero + found
 
 
@@ -100,10 +98,10 @@ def test_four_files_and_nothing_else(tmp_path):
 
 def test_terminal_table_in_full():
     found = [
-        CellResult("pets", "zero-shot", None, 60.0, 30.0, 0.0, 0.5, 0, 0),
-        CellResult("pets", "coop", 0, 80.0, 80.0, 12.0, 0.5, 9, 300 * 2**20),
-        CellResult("pets", "coop", 1, 90.0, 80.0, 14.0, 0.5, 9, 2**20),
-        CellResult("pets", "csc", 0, 70.0, None, 1234.0, 0.5, 9, 2**20),
+        cell("pets", "zero-shot", None, 60.0, 30.0, 0.0, 0.5, 0, 0),
+        cell("pets", "coop", 0, 80.0, 80.0, 12.0, 0.5, 9, 300 * 2**20),
+        cell("pets", "coop", 1, 90.0, 80.0, 14.0, 0.5, 9, 2**20),
+        cell("pets", "csc", 0, 70.0, None, 1234.0, 0.5, 9, 2**20),
     ]
     assert terminal_table(summarise(found)) == TERMINAL.strip("\n")
 
@@ -111,7 +109,7 @@ def test_terminal_table_in_full():
 def test_terminal_table_keeps_to_100_columns():
     method = "a-very-long-method-name+with-an-even-longer-objective"
     found = [
-        CellResult("d" * 120, method, s, 100.0 * s, 100.0 * s, 98765.4, 1e5, 9, 2**37)
+        cell("d" * 120, method, s, 100.0 * s, 100.0 * s, 98765.4, 1e5, 9, 2**37)
         for s in (0, 1)
     ]
     lines = terminal_table(summarise(found)).splitlines()
@@ -124,7 +122,7 @@ def test_terminal_table_keeps_to_100_columns():
 def test_terminal_table_tells_the_settings_of_a_sweep_apart():
     names = [f"coop+fdbpl lr={lr} lambda_neg=0.5 alpha=2" for lr in ("0.01", "0.05")]
     found = [
-        CellResult("pets", name, s, 50.0 + s, 60.0 + s, 12345.0, 0.5, 9, 2**37)
+        cell("pets", name, s, 50.0 + s, 60.0 + s, 12345.0, 0.5, 9, 2**37)
         for name in names
         for s in (0, 1)
     ]
@@ -149,7 +147,7 @@ def test_markdown_cannot_be_broken_out_of(tmp_path):
     text = text["report.md"]
     assert "<script>" not in text.replace("\\<script\\>", "")
     rows = [line for line in text.splitlines() if line.startswith("| pets")]
-    assert {len(re.findall(r"(?<!\\)\|", line)) for line in rows[:2]} == {11}
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in rows[:2]} == {13}
     assert "\n    # b\n" in text
 
 
@@ -209,7 +207,7 @@ def test_what_is_missing_is_said_everywhere(tmp_path):
 
 
 def test_a_method_without_new_classes_is_drawn_and_left_blank(tmp_path):
-    found = [CellResult("a", "csc", s, 60.0, None, 1.0, 0.5, 9, 1) for s in (0, 1)]
+    found = [cell("a", "csc", s, 60.0, None, 1.0, 0.5, 9, 1) for s in (0, 1)]
     files = _written(tmp_path, found)
     assert "| a | csc | 60.00 ± 0.00 | – | – | – |" in files["report.md"]
     assert "None" not in files["report.md"] + files["report.html"]

@@ -5,17 +5,16 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
+from cells import cell
 
 from fdbpl_jax.report_figures import accuracy_figure, time_figure
-from fdbpl_jax.results import CellResult, summarise
+from fdbpl_jax.results import summarise
 
 
 def cells(methods=("coop", "coop+fdbpl")):
     """Two data sets: zero-shot 50/50; the others 70 ± 10 and 35 ± 5, 10 s, 100 s, …"""
-    return [
-        CellResult(d, "zero-shot", None, 50.0, 50.0, 0.0, 0.5, 0, 0) for d in "ab"
-    ] + [
-        CellResult(d, m, s, 60.0 + 10 * s, 30.0 + 5 * s, 10.0 ** (i + 1), 0.5, 9, 2**20)
+    return [cell(d, "zero-shot", None, 50.0, 50.0, 0.0, 0.5, 0, 0) for d in "ab"] + [
+        cell(d, m, s, 60.0 + 10 * s, 30.0 + 5 * s, 10.0 ** (i + 1), 0.5, 9, 2**20)
         for d in "ab"
         for i, m in enumerate(methods)
         for s in (0, 1, 2)
@@ -64,7 +63,7 @@ def test_time_marks_are_logarithmic_and_zero_has_none():
 @pytest.mark.parametrize("spread", [0.0, 0.01, 49.0])
 def test_figures_stay_inside_their_frame(spread):
     found = [
-        CellResult("a", "m", s, 50 + spread * s, 50 - spread * s, 0.03, 1.0, 9, 1)
+        cell("a", "m", s, 50 + spread * s, 50 - spread * s, 0.03, 1.0, 9, 1)
         for s in (-1, 0, 1)
     ]
     rows = summarise(found)

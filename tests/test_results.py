@@ -20,6 +20,8 @@ def cell(dataset, method, seed, base, new, train=1.0, test=0.5, memory=100):
         train_seconds=float(train),
         test_seconds=float(test),
         steps=10,
+        wait_seconds=0.0,
+        trained_values=4,
         peak_memory_bytes=memory,
     )
 

@@ -7,7 +7,7 @@ import pytest
 import steps
 
 from fdbpl_jax.config import FdbplConfig
-from fdbpl_jax.step import RegionBatch, init_state, run_steps, run_together
+from fdbpl_jax.step import init_state, run_steps, run_together
 
 METHODS = ["coop", "coop+fdbpl", "coop+fdbpl_release"]
 
@@ -30,7 +30,7 @@ def test_many_steps_in_one_call_are_the_same_steps_one_by_one(method):
     together, metrics = run_steps(setup, fresh(setup), frozen, batches)
     state = fresh(setup)
     for i in range(6):
-        one = RegionBatch(*(array[i : i + 1] for array in batches))
+        one = jax.tree.map(lambda array, i=i: array[i : i + 1], batches)
         state, last = run_steps(setup, state, frozen, one)
         np.testing.assert_allclose(metrics["loss"][i], last["loss"][0], rtol=1e-5)
     assert_trees_close(together, state)
@@ -40,7 +40,7 @@ def test_many_steps_in_one_call_are_the_same_steps_one_by_one(method):
 def test_training_lowers_the_loss_and_moves_every_prompt(method):
     setup = steps.setup_of(method, epochs=100)
     batches = steps.regions(1, 15)
-    batches = RegionBatch(*(np.repeat(array, 60, axis=0) for array in batches))
+    batches = jax.tree.map(lambda array: np.repeat(array, 60, axis=0), batches)
     before = jax.device_get(steps.prompts(setup))
     state, metrics = run_steps(setup, fresh(setup), steps.frozen(), batches)
     assert metrics["loss"][-1] < metrics["loss"][0] - 0.01
@@ -83,14 +83,14 @@ def test_sparse_weights_come_from_the_densified_label():
 
 def test_one_compilation_serves_all_seeds_rates_and_loss_weights():
     setup, frozen = steps.setup_of("coop+fdbpl", lr=0.05), steps.frozen()
-    before = jax.device_get(frozen.text)
+    before = jax.device_get(frozen.towers)
     start = run_steps._cache_size()
     for seed in range(3):
         other = steps.hyper(lr=0.1 * seed, lambda_neg=1.0 * seed, delta=0.1 * seed)
         frozen = frozen._replace(hyper=other)
         run_steps(setup, fresh(setup, seed), frozen, steps.regions(3, 5, seed))
     assert run_steps._cache_size() == start + 1
-    jax.tree.map(np.testing.assert_array_equal, before, jax.device_get(frozen.text))
+    jax.tree.map(np.testing.assert_array_equal, before, jax.device_get(frozen.towers))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -123,7 +123,8 @@ def test_nothing_moves_between_host_and_device_within_a_call():
 @pytest.mark.parametrize("method", METHODS)
 def test_prompts_stay_float32_beside_a_bfloat16_tower(method):
     setup, full = steps.setup_of(method), steps.frozen()
-    half = full._replace(text=jax.tree.map(lambda p: p.astype("bfloat16"), full.text))
+    towers = jax.tree.map(lambda p: p.astype("bfloat16"), full.towers)
+    half = full._replace(towers=towers)
     batches = steps.regions(3, 5)
     _, expected = run_steps(setup, fresh(setup), full, batches)
     state, metrics = run_steps(setup, fresh(setup), half, batches)

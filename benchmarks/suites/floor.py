@@ -60,7 +60,7 @@ def measure(sizes: ConfigDict, log: Callable[[str], None]) -> Section:
 
 def _sides(config: ClipConfig, classes: int, sizes: ConfigDict) -> list:
     params = given.random_text(config.text, config.projection, _SEED)
-    problem = given.make_problem(config.text, classes, _SEED, params)
+    problem = given.make_problem(config, classes, _SEED, params)
     return [
         stored_side(problem, config.projection, method, sizes.batch, sizes.steps)
         for method in _METHODS

@@ -43,8 +43,8 @@ SOURCE: Mapping[str, str] = types.MappingProxyType(
     {
         "coop": "KDPL's vit_b32_ctxv1",
         "cocoop": "KDPL's c4_ep10_batch1_ctxv1",
-        "vpt": "KDPL's vit_b32_c2_ep5_batch4_4",
-        "maple": "KDPL's vit_b32_c2_ep5_batch4_2ctx",
+        "vpt": "KDPL's vit_b32_ep5_batch4_4",
+        "maple": "KDPL's vit_b32_ep5_batch4_2ctx",
         "promptsrc": "KDPL, PromptSRC",
         "kgcoop": "KgCoOp",
         "prograd": "ProGrad",

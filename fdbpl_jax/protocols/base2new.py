@@ -21,11 +21,11 @@ from fdbpl_jax.data.datasets import load_dataset
 from fdbpl_jax.data.images import check_images
 from fdbpl_jax.data.splits import subset
 from fdbpl_jax.data.types import Dataset
-from fdbpl_jax.errors import UserError
+from fdbpl_jax.errors import UserError, unknown_name
 from fdbpl_jax.features import split_features
 from fdbpl_jax.methods.method import METHODS
 from fdbpl_jax.protocols.assemble import Half, Job, Stage
-from fdbpl_jax.protocols.cell import run_cells, zero_shot
+from fdbpl_jax.protocols.cell import RESULT, run_cells, zero_shot
 from fdbpl_jax.protocols.table import TableCost, training_table
 from fdbpl_jax.protocols.training_images import training_data
 from fdbpl_jax.results import CellResult
@@ -57,7 +57,9 @@ class Prepared(NamedTuple):
     feature_seconds: float
 
 
-def run(config: RunConfig, workdir: Path, command: str) -> Sequence[results.Row]:
+def run(
+    config: RunConfig, workdir: Path, command: str, only: Sequence[str] = ()
+) -> Sequence[results.Row]:
     """Runs every cell of the plan that is not finished, and writes the report.
 
     Args:
@@ -65,6 +67,8 @@ def run(config: RunConfig, workdir: Path, command: str) -> Sequence[results.Row]
       workdir: gets `base2new/<dataset>/<method>/seed<k>/`, `base2new/report.*`, and
         what runs share: tables in `ril/`, test features in `features/`.
       command: how the program was called, for the report.
+      only: methods to train; of the others only what is finished is reported. Empty:
+        all of them.
 
     Returns:
       The rows of the report.
@@ -72,6 +76,9 @@ def run(config: RunConfig, workdir: Path, command: str) -> Sequence[results.Row]
     Raises:
       UserError: bad input of any kind; finished cells and tables are kept.
     """
+    for method in only:
+        if method not in config.methods:
+            raise unknown_name("method in --only:", method, config.methods)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     student, teacher = load_pair(config)
     # Every data set is looked at before any of them costs compute.
@@ -79,7 +86,7 @@ def run(config: RunConfig, workdir: Path, command: str) -> Sequence[results.Row]
     cells, found = [], []
     for dataset in datasets:
         found.append(prepare(config, dataset, student, teacher, workdir))
-        cells += [*found[-1].untrained, *_run_cells(config, found[-1], workdir)]
+        cells += [*found[-1].untrained, *_run_cells(config, found[-1], workdir, only)]
     names = [job.name for job in _jobs(config, found[0], workdir)]
     planned = itertools.product(config.data.datasets, names, config.seeds)
     keys = dict.fromkeys([*(cell.key for cell in cells), *planned])
@@ -169,11 +176,16 @@ def prepare(
 
 
 def _run_cells(
-    config: RunConfig, prepared: Prepared, workdir: Path
+    config: RunConfig, prepared: Prepared, workdir: Path, only: Sequence[str]
 ) -> list[CellResult]:
     cells, jobs = [], _jobs(config, prepared, workdir)
     for method in config.methods:
-        own = [job for job in jobs if job.method == method]
+        own = [
+            job
+            for job in jobs
+            if job.method == method
+            and (not only or method in only or (job.directory / RESULT).exists())
+        ]
         # A few at a time, so that what is done is also logged.
         for first in range(0, len(own), config.sweep.at_once):
             some = own[first : first + config.sweep.at_once]

@@ -38,6 +38,8 @@ from fdbpl_jax.results import CellResult
 from fdbpl_jax.state import StepSetup, hyper_parameters
 from fdbpl_jax.train import Run, Trained, train
 
+RESULT = "result.json"
+
 
 def run_cells(run: RunConfig, stage: Stage, jobs: Sequence[Job]) -> list[CellResult]:
     """Trains and evaluates cells of one method, or reads results of an earlier run.
@@ -56,13 +58,13 @@ def run_cells(run: RunConfig, stage: Stage, jobs: Sequence[Job]) -> list[CellRes
     waiting: dict[StepSetup, list[Job]] = {}
     for job in jobs:
         claim(job.directory, _settings(run, stage, job))
-        if not (job.directory / "result.json").exists():
+        if not (job.directory / RESULT).exists():
             waiting.setdefault(step_setup(run, stage, job), []).append(job)
     for setup, alike in waiting.items():
         at_once = run.sweep.at_once if setup.method.reads_table else 1
         for first in range(0, len(alike), at_once):
             _train_and_test(run, stage, setup, alike[first : first + at_once])
-    files = [job.directory / "result.json" for job in jobs]
+    files = [job.directory / RESULT for job in jobs]
     return [CellResult.from_json(file.read_text()) for file in files]
 
 
@@ -106,7 +108,7 @@ def _finish(run: RunConfig, stage: Stage, job: Job, trained: Trained) -> None:
     )
     facts = _export_facts(stage, job.dataset, _settings(run, stage, job))
     export_prompts(job.directory / "export", trained.prompts, facts)
-    write_text(job.directory / "result.json", result.to_json())
+    write_text(job.directory / RESULT, result.to_json())
 
 
 def zero_shot(

@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 
 from benchmarks import problem as given
-from fdbpl_jax.clip.config import TextConfig, TowerConfig, VisionConfig
+from fdbpl_jax.clip.config import ClipConfig, TextConfig, TowerConfig, VisionConfig
 from fdbpl_jax.clip.image import ImageSettings
 from fdbpl_jax.clip.vision import encode_image, init_vision
 from fdbpl_jax.config import CropConfig
 from fdbpl_jax.methods.published import METHOD_OPTIM
-from fdbpl_jax.objectives.batch import Batch
+from fdbpl_jax.objectives.batch import Batch, Seen
 from fdbpl_jax.objectives.cross_entropy import cross_entropy
 from fdbpl_jax.objectives.fdbpl_release import fdbpl_release
 from fdbpl_jax.objectives.kdpl import kdpl
@@ -61,7 +61,8 @@ def unit(x):
 @pytest.fixture(scope="module")
 def problem():
     params = given.random_text(TEXT, JOINT, 0)
-    return given.make_problem(TEXT, CLASSES, 0, shaken(params, 1))
+    config = ClipConfig(VISION, TEXT, JOINT)
+    return given.make_problem(config, CLASSES, 0, shaken(params, 1))
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +110,7 @@ def compare(problem, model, prompts, batch, loss_of):
 
     def ours(contexts):
         texts = [
-            text_features(TEXT, frozen.text, frozen.layout, {"context": context})
+            text_features(TEXT, frozen.towers["text"], frozen.layout, context)
             for context in contexts
         ]
         return loss_of(texts, frozen.scale)
@@ -133,7 +134,8 @@ def test_coop(problem, vision, pixels, labels, cut):
     feature = feature_of(VISION, vision, pixels)
 
     def ours(texts, scale):
-        return cross_entropy(Batch(feature, labels, None, None), texts[0], scale)[0]
+        seen = Seen(feature, texts[0], Batch(feature, labels, None, None))
+        return cross_entropy(seen, scale)[0]
 
     batch = to_torch_pixels(pixels), torch.from_numpy(labels).long()
     compare(problem, model, [(model.prompt, context)], batch, ours)
@@ -158,7 +160,7 @@ def test_kdpl(problem, vision, teacher, pixels):
     batch = Batch(feature_of(VISION, vision, pixels), None, probability, None)
 
     def ours(texts, scale):
-        return kdpl(batch, texts[0], scale)[0]
+        return kdpl(Seen(batch.feature, texts[0], batch), scale)[0]
 
     pixels = (to_torch_pixels(pixels),)
     compare(problem, model, [(model.prompt, context)], pixels, ours)
@@ -185,7 +187,8 @@ def test_released_fdbpl(problem, vision, pixels):
     batch = Batch(feature_of(VISION, vision, pixels), None, whole, weight)
 
     def ours(texts, scale):
-        return fdbpl_release(batch, *texts, scale)[0]
+        seen = Seen(batch.feature, texts[0], batch)
+        return fdbpl_release(seen, texts[1], scale)[0]
 
     made = contexts(problem, ["positive", "negative"])
     prompts = [(model.positive, made["positive"]), (model.negative, made["negative"])]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fdbpl_jax.config import FdbplConfig
-from fdbpl_jax.objectives.batch import Batch
+from fdbpl_jax.objectives.batch import Batch, Seen
 from fdbpl_jax.objectives.cross_entropy import cross_entropy
 from fdbpl_jax.objectives.fdbpl import fdbpl, loss_weights
 from fdbpl_jax.objectives.fdbpl_release import fdbpl_release
@@ -51,6 +51,11 @@ def batch_of(case):
     )
 
 
+def seen_of(case):
+    batch = batch_of(case)
+    return Seen(batch.feature, texts(case)[0], batch)
+
+
 def texts(case):
     return [jnp.asarray(text, jnp.float32) for text in case[1:3]]
 
@@ -71,7 +76,7 @@ def test_cross_entropy(case):
     feature, positive, _, _, label, _ = case
     p = softmax(SCALE * feature @ positive.T)
     expected = -np.log(p[np.arange(B), label]).mean()
-    loss, _ = cross_entropy(batch_of(case), texts(case)[0], jnp.float32(SCALE))
+    loss, _ = cross_entropy(seen_of(case), jnp.float32(SCALE))
     close(loss, expected)
 
 
@@ -79,7 +84,7 @@ def test_kdpl_is_the_symmetric_divergence(case):
     feature, positive, _, teacher, _, _ = case
     p = softmax(SCALE * feature @ positive.T)
     expected = 0.5 * kl(teacher, p).mean() + 0.5 * kl(p, teacher).mean()
-    loss, terms = kdpl(batch_of(case), texts(case)[0], jnp.float32(SCALE))
+    loss, terms = kdpl(seen_of(case), jnp.float32(SCALE))
     close(loss, expected)
     close(terms["kl_reverse"], kl(p, teacher).mean())
 
@@ -108,7 +113,7 @@ def test_fdbpl_follows_the_paper_equation_by_equation(case):
     ) / (B * (B - 1))
     assert diff2 > 0.01  # the case does exercise the term
     loss, terms = fdbpl(
-        batch_of(case), *texts(case), jnp.float32(SCALE), loss_weights(SETTINGS)
+        seen_of(case), texts(case)[1], jnp.float32(SCALE), loss_weights(SETTINGS)
     )
     names = ("pos", "neg", "diff1", "diff2")
     for name, expected in zip(names, (pos, neg, diff1, diff2), strict=True):
@@ -127,7 +132,7 @@ def test_fdbpl_release_follows_the_released_code(case):
         + ((1 - w) * (q * np.log(q)).sum(-1)).mean()
         + (0.001 * w * cos).mean()
     )
-    loss, _ = fdbpl_release(batch_of(case), *texts(case), jnp.float32(SCALE))
+    loss, _ = fdbpl_release(seen_of(case), texts(case)[1], jnp.float32(SCALE))
     close(loss, expected)
 
 
@@ -139,10 +144,9 @@ def test_gradients_are_finite_where_prompts_or_labels_coincide(case):
     positive = texts(case)[0]
 
     def loss(positive, negative):
-        paper, _ = fdbpl(
-            batch, positive, negative, jnp.float32(SCALE), loss_weights(SETTINGS)
-        )
-        release, _ = fdbpl_release(batch, positive, negative, jnp.float32(SCALE))
+        seen = Seen(batch.feature, positive, batch)
+        paper, _ = fdbpl(seen, negative, jnp.float32(SCALE), loss_weights(SETTINGS))
+        release, _ = fdbpl_release(seen, negative, jnp.float32(SCALE))
         return paper + release
 
     gradients = jax.grad(loss, argnums=(0, 1))(positive, positive)
@@ -152,5 +156,21 @@ def test_gradients_are_finite_where_prompts_or_labels_coincide(case):
 def test_a_batch_of_one_class_has_no_second_order_term(case):
     batch = batch_of(case)
     batch = batch._replace(teacher=jnp.eye(C)[jnp.zeros(B, jnp.int32)])
-    _, terms = fdbpl(batch, *texts(case), jnp.float32(SCALE), WEIGHTS)
+    seen = seen_of(case)._replace(batch=batch)
+    _, terms = fdbpl(seen, texts(case)[1], jnp.float32(SCALE), WEIGHTS)
     assert float(terms["diff2"]) == 0.0
+
+
+def test_text_of_each_image_counts_as_the_text_of_all_where_it_is_the_same(case):
+    one, negative = seen_of(case), texts(case)[1]
+    each = one._replace(text=jnp.tile(one.text[None], (B, 1, 1)))
+    for objective in (
+        lambda seen: fdbpl(seen, negative, jnp.float32(SCALE), WEIGHTS),
+        lambda seen: fdbpl_release(seen, negative, jnp.float32(SCALE)),
+        lambda seen: kdpl(seen, jnp.float32(SCALE)),
+        lambda seen: cross_entropy(seen, jnp.float32(SCALE)),
+    ):
+        for (name, found), expected in zip(
+            objective(each)[1].items(), objective(one)[1].values(), strict=True
+        ):
+            np.testing.assert_allclose(found, expected, rtol=1e-5, err_msg=name)

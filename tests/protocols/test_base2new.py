@@ -13,7 +13,8 @@ from ml_collections import ConfigDict
 from fdbpl_jax.checkpoint import load_prompts
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.protocols import base2new
-from fdbpl_jax.protocols.cell import Job, run_cells
+from fdbpl_jax.protocols.assemble import Job
+from fdbpl_jax.protocols.cell import run_cells
 from fdbpl_jax.run_config import default_config, run_config
 from fdbpl_jax.sweep import settings_of
 

@@ -1,0 +1,13 @@
+#!/bin/sh
+# Every method of configs/methods.py in a process of its own, so that the report's peak
+# memory is the method's; then one report. Arguments go to the program:
+#   launch/methods.sh configs/methods.py:eurosat --workdir=methods --config.data.root=DATA
+set -e
+config=${1:?a config, such as configs/methods.py}
+shift
+methods=$(python -c "from fdbpl_jax.methods.method import METHODS
+print(*(m for m in METHODS if not m.endswith(('+kdpl-ca', '+fdbpl_release'))))")
+for method in $methods; do
+  python -m fdbpl_jax.main --config="$config" --only="$method" "$@"
+done
+python -m fdbpl_jax.main --config="$config" "$@"
