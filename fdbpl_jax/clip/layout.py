@@ -3,6 +3,7 @@
 import itertools
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
@@ -130,6 +131,7 @@ def make_name_list(layout: PromptLayout) -> NameList:
 
 def choose(names: NameList, index: Int[Array, " C"]) -> PromptLayout:
     """The layout of the names at `index`; it can be traced."""
+    names = jax.tree.map(jnp.asarray, names)
     count, length = len(index), names.ids.shape[1]
     chunks = -(-count * length // _CHUNK_TOKENS)
     size = -(-count // chunks)

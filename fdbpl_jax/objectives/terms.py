@@ -12,8 +12,10 @@ from fdbpl_jax.objectives.batch import Seen
 from fdbpl_jax.objectives.divergence import class_logits, kl_to_logits
 
 
-def kgcoop(text: Float[Array, "C D"], written: Float[Array, "C D"]) -> Float[Array, ""]:
-    """1 − mean cosine of learned and hand-written text features; `[B C D]` as well."""
+def kgcoop(
+    text: Float[Array, "*B C D"], written: Float[Array, "C D"]
+) -> Float[Array, ""]:
+    """1 − mean cosine of learned and hand-written text features."""
     return 1 - jnp.mean(jnp.einsum("...cd,cd->...c", text, written))
 
 
