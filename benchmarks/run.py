@@ -25,6 +25,7 @@ from benchmarks.suites import (
     encoders,
     floor,
     memory,
+    methods,
     ril_build,
     ril_io,
     train,
@@ -35,6 +36,7 @@ from fdbpl_jax.cli import run_app
 
 SUITES = {
     "train": train.measure,
+    "methods": methods.measure,
     "whole_job": whole_job.measure,
     "ril_io": ril_io.measure,
     "ril_build": ril_build.measure,

@@ -60,9 +60,9 @@ def online_side(pair: Pair, batch: int, rounds: int | None) -> Side:
     problem = pair.problem
     setup = given.make_setup(problem, "coop+kdpl", optim_of("coop+kdpl", batch))
     frozen = given.make_frozen(problem, setup.optim)
-    viewing = Viewing(setup.student, _towers(pair.teacher), prompted=False, keep=0)
-    views = _views(pair, batch)
-    host = {"student": views, "teacher": views}, np.zeros(batch, np.int32)
+    viewing = Viewing(setup.student, towers_of(pair.teacher), prompted=False, keep=0)
+    pixels = views(pair, batch)
+    host = {"student": pixels, "teacher": pixels}, np.zeros(batch, np.int32)
     text = jnp.asarray(pair.teacher_text)
     params = [
         cast(towers, tower_dtype(""))
@@ -100,10 +100,10 @@ def torch_side(
     tokens = int(problem.eos.max()) + 1 if kind == "cut" else whole
     model, batch_of = torch_model(pair, method, tokens)
     step = make_step(model, optim_of(method, batch), compiled=kind == "compiled")
-    views = torch.from_numpy(_views(pair, batch).transpose(0, 3, 1, 2).copy())
+    pixels = torch.from_numpy(views(pair, batch).transpose(0, 3, 1, 2).copy())
     data = [
         tensor.pin_memory() if torch.cuda.is_available() else tensor
-        for tensor in batch_of(views.float() / 255)
+        for tensor in batch_of(pixels.float() / 255)
     ]
     return Side(torch_name(method, kind), lambda: step(*data).item(), rounds=rounds)
 
@@ -132,11 +132,13 @@ def torch_name(method: str, kind: str) -> str:
     return f"{method}, PyTorch {kind}"
 
 
-def _towers(config: ClipConfig) -> Student:
+def towers_of(config: ClipConfig) -> Student:
+    """A model as far as programs are compiled for it."""
     return Student(config, ImageSettings(config.vision.image_size))
 
 
-def _views(pair: Pair, batch: int) -> np.ndarray:
+def views(pair: Pair, batch: int) -> np.ndarray:
+    """Random pixels of the student's size, `[B S S 3]`."""
     size = pair.student.vision.image_size
     rng = np.random.default_rng(_SEED)
     return rng.integers(256, size=(batch, size, size, 3), dtype=np.uint8)

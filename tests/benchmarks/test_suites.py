@@ -1,5 +1,7 @@
+import functools
 import json
 
+import jax
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
@@ -9,6 +11,10 @@ from benchmarks.report import markdown
 from benchmarks.section import Section, Target
 from benchmarks.synthetic_table import synthetic_spec, write_table
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.loss import losses
+from fdbpl_jax.methods.method import METHODS
+from fdbpl_jax.methods.published import METHOD_OPTIM
+from fdbpl_jax.prompts.promptkd import init_running
 from fdbpl_jax.ril.table import open_table
 
 torch = pytest.importorskip("torch")
@@ -17,6 +23,7 @@ ril_build = pytest.importorskip("benchmarks.suites.ril_build")
 ril_io = pytest.importorskip("benchmarks.suites.ril_io")
 floor = pytest.importorskip("benchmarks.suites.floor")
 memory = pytest.importorskip("benchmarks.suites.memory")
+methods = pytest.importorskip("benchmarks.suites.methods")
 train = pytest.importorskip("benchmarks.suites.train")
 whole_job = pytest.importorskip("benchmarks.suites.whole_job")
 
@@ -246,6 +253,54 @@ def test_training_suite():
         assert target.found == pytest.approx(theirs / ours)
     assert len(by_name["coop+kdpl, PyTorch whole"]["wall"]) == 1
     assert len(by_name["coop, ours"]["wall"]) == 2
+
+
+EVERY = ("cocoop", "vpt", "maple", "promptsrc", "kgcoop", "prograd", "promptkd")
+
+
+def test_methods_suite():
+    sizes = {
+        **{"student": "tiny", "teacher": "tiny", "classes": 5, "repeats": 1},
+        **{"methods": ("vpt", "kgcoop"), "waiting": ("vpt",)},
+        **{"pictures": 8, "epochs": 2},
+    }
+    section = measured(methods, sizes)
+    for target, name in zip(section.targets, sizes["methods"], strict=True):
+        ours, theirs = section.data[name]
+        assert target.found == pytest.approx(theirs["median"] / ours["median"])
+    assert 0 <= section.data["waiting"]["vpt"] <= 1
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_both_sides_of_a_method_have_one_loss(name):
+    """On the same pixels, from the same start: the same work is timed."""
+    pair = methods.make_pair("tiny", "tiny", 5)
+    method, batch = METHODS[name], METHOD_OPTIM[name].batch_size
+    model = methods.torch_method(pair, name)
+    expected = model.losses(*methods.torch_batch(pair, name))
+    teacher = methods.towers_of(pair.teacher) if method.online else None
+    viewing = methods.Viewing(
+        methods.towers_of(pair.student), teacher, method.prompts_images, keep=0
+    )
+    pixels = methods.views(pair, batch)
+    host = {"student": pixels, "teacher": pixels}, np.zeros(batch, np.int32)
+    teacher_params = pair.teacher_params | {"logit_scale": np.log(100.0)}
+    params = pair.student_params, teacher_params
+    made = methods.view_batch(viewing, *params, pair.teacher_text, *host)
+    running = init_running(pair.teacher.projection)
+    setup = methods.given.make_setup(pair.problem, name)
+    ours, _ = jax.jit(functools.partial(losses, setup))(
+        {"positive": methods.start(pair, name)},
+        running if method.learner == "promptkd" else {},
+        methods.our_frozen(pair, name),
+        jax.tree.map(lambda array: array[0], made),
+    )
+    # Random towers, and logits times 100: rounding is large.
+    np.testing.assert_allclose(ours.loss, expected[0].item(), rtol=2e-3)
+    leaves = [*model.parameters()]
+    assert sum(leaf.numel() for leaf in leaves if leaf.requires_grad) == sum(
+        leaf.size for leaf in jax.tree.leaves(methods.start(pair, name))
+    )
 
 
 def test_whole_job_is_the_sum_of_its_parts():
