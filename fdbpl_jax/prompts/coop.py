@@ -90,7 +90,7 @@ def class_layout(
             f"tokens of prompt.context_length, with the name at '{prompt.position}'",
             "Give fewer words, a longer context, or put the name at the 'end'.",
         )
-    rows = [_class_row(tokenizer, text, name, prompt, fixed) for name in class_names]
+    rows = [class_row(tokenizer, text, name, prompt, fixed) for name in class_names]
     longest = max(len(ids) for ids, _ in rows)
     ids = np.full((len(rows), longest), rows[0][0][-1], np.int32)
     slot = np.full((len(rows), longest), -1, np.int32)
@@ -101,10 +101,25 @@ def class_layout(
     return make_layout(ids, slot, eos, prompt.class_specific)
 
 
-def _class_row(
-    tokenizer, text: TextConfig, name: str, prompt: PromptConfig, fixed: list[int]
+def class_row(
+    tokenizer,
+    text: TextConfig,
+    name: str,
+    prompt: PromptConfig,
+    fixed: Sequence[int] = (),
 ) -> tuple[list[int], list[int]]:
-    """Token ids and context slots (-1: none) of one class, SOS to EOS."""
+    """Token ids and context slots (-1: none) of one class, SOS to EOS.
+
+    Args:
+      tokenizer: of the tower.
+      text: of the tower.
+      name: of the class.
+      prompt: its context length and position.
+      fixed: ids that stand between the context and the name.
+
+    Raises:
+      UserError: it is longer than the tower reads.
+    """
     length = prompt.context_length
     before = {"end": length, "middle": length // 2, "front": 0}[prompt.position]
     # At the end, name and "." are tokenised together, as one reads them.
