@@ -19,6 +19,8 @@ from fdbpl_jax.step import _gradient, init_state, run_steps
 
 torch = pytest.importorskip("torch")
 
+from torch_side import Rival, gradient, learnable, tensor, updates  # noqa: E402
+
 from benchmarks.torch_reference import learners, terms  # noqa: E402
 from benchmarks.torch_reference.prompts import to_torch_pixels  # noqa: E402
 from benchmarks.torch_reference.towers import image_tower, text_tower  # noqa: E402
@@ -34,13 +36,6 @@ ALL = {
     for term, loss in (("kgcoop", "fdbpl"), ("prograd", "kdpl"), ("", "cross_entropy"))
 }
 BEFORE_NORM = "(DictKey(key='first'), DictKey(key='bias'))"
-LAMBDAS = {
-    "neg": case.WEIGHTS.lambda_neg,
-    "diff1": case.WEIGHTS.lambda_diff1,
-    "diff2": case.WEIGHTS.lambda_diff2,
-    "alpha": case.WEIGHTS.alpha,
-    "delta": case.WEIGHTS.delta,
-}
 
 
 @pytest.fixture(scope="module", name="params")
@@ -54,68 +49,27 @@ def _towers(params):
     return learners.Towers(image, text_tower(case.TEXT, params["text"]))
 
 
-def to_torch(tree):
-    """Leaves that gradients go to."""
-    return jax.tree.map(
-        lambda leaf: torch.from_numpy(np.array(leaf)).requires_grad_(), tree
-    )
-
-
-def tensor(array):
-    return torch.from_numpy(np.array(array))
-
-
-def texts(length=case.LENGTH):
-    return learners.Texts(*(tensor(part).long() for part in case.texts(length)))
-
-
-def torch_losses(method, towers, learned, pixels, batch):
-    """The task's loss, and ProGrad's other one (None for all other methods)."""
+def rival_of(method, towers):
     classes, written = (tensor(text) for text in case.fixed_text(method))
-    fixed = classes if method.learner in ("vpt", "promptkd") else None
-    seen = to_torch_pixels(np.array(case.normalised(pixels)))
-    image, text = learners.features(
-        method.learner, towers, learned["positive"], texts(), fixed, seen
+    return Rival(
+        towers=towers,
+        texts=texts(),
+        negative=texts(case.LENGTH + 1),
+        fixed=classes if method.learner in ("vpt", "promptkd") else None,
+        written=written,
+        scale=case.SCALE,
+        weights=case.WEIGHTS,
+        terms=case.TERMS,
     )
-    scale, teacher = case.SCALE, tensor(batch.teacher)
-    if method.negative:
-        context = learned["negative"]["context"]
-        negative = learners.encode_texts(towers.text, texts(case.LENGTH + 1), context)
-        both = (image, text, negative, scale, teacher, tensor(batch.weight))
-    if method.loss == "fdbpl":
-        loss = terms.fdbpl(*both, LAMBDAS)
-    elif method.loss == "fdbpl_release":
-        loss = terms.fdbpl_release(*both)
-    elif method.loss == "kdpl":
-        loss = terms.kdpl(image, text, scale, teacher)
-    elif method.loss == "promptkd":
-        loss = terms.promptkd(image, text, scale, teacher)
-    else:
-        loss = terms.cross_entropy(image, text, scale, tensor(batch.label).long())
-    frozen = torch.nn.functional.normalize(
-        learners.encode_images(towers.image, seen), dim=-1
-    )
-    if method.term == "kgcoop":
-        loss = loss + case.TERMS.kgcoop * terms.kgcoop(text, written)
-    elif method.term == "promptsrc":
-        loss = loss + terms.promptsrc(image, frozen, text, written, scale)
-    elif method.term == "prograd":
-        return loss, terms.zero_shot_distance(image, frozen, text, written, scale)
-    return loss, None
 
 
-def torch_gradient(method, towers, learned, pixels, batch):
-    """Loss, and the gradient that an update goes by, leaf by leaf."""
-    loss, general = torch_losses(method, towers, learned, pixels, batch)
-    leaves = jax.tree.leaves(learned)
-    own = torch.autograd.grad(loss, leaves, retain_graph=True)
-    if general is not None:
-        other = torch.autograd.grad(general, leaves, allow_unused=True)
-        own = [
-            a if b is None else terms.prograd(a, b, case.TERMS.prograd)
-            for a, b in zip(own, other, strict=True)
-        ]
-    return loss, own
+def texts(length=case.LENGTH, classes=case.CLASSES):
+    parts = case.texts(length, classes)
+    return learners.Texts(*(tensor(part).long() for part in parts))
+
+
+def seen(seed=14):
+    return to_torch_pixels(np.array(case.normalised(case.pixels(seed))))
 
 
 def running_of(method):
@@ -134,8 +88,9 @@ def our_gradient(method, params, batch):
 def test_loss_and_gradients_are_those_of_the_transcription(name, params, towers):
     method = ALL[name]
     batch = case.batch_of(method, params)
-    learned = to_torch(case.prompts_of(method))
-    expected, gradients = torch_gradient(method, towers, learned, case.pixels(), batch)
+    learned = learnable(case.prompts_of(method))
+    rival = rival_of(method, towers)
+    expected, gradients = gradient(method, rival, learned, seen(), batch)
     loss, found = our_gradient(method, params, batch)
     np.testing.assert_allclose(loss, expected.item(), rtol=1e-4, err_msg="loss")
     largest = max(float(gradient.abs().max()) for gradient in gradients)
@@ -168,25 +123,17 @@ def test_twenty_updates_have_the_losses_of_the_transcription(name, params, tower
     state = init_state(setup, case.prompts_of(method), running_of(method))
     before = jax.tree.map(np.array, params)
     state, metrics = run_steps(setup, state, frozen, stacked)
-    learned = to_torch(case.prompts_of(method))
-    leaves = jax.tree.leaves(learned)
-    sgd = torch.optim.SGD(leaves, momentum=0.9, weight_decay=5e-4)
-    theirs, average = [], [torch.zeros_like(leaf) for leaf in leaves]
-    weights = terms.epoch_weights(7, case.TERMS.promptsrc_mean, 1.0)
-    for step, batch in enumerate(batches):
-        sgd.param_groups[0]["lr"] = float(metrics["lr"][step])
-        pixels = case.pixels(step)
-        loss, gradients = torch_gradient(method, towers, learned, pixels, batch)
-        for leaf, gradient in zip(leaves, gradients, strict=True):
-            leaf.grad = gradient
-        sgd.step()
-        theirs.append(loss.item())
-        if (step + 1) % 3 == 0:
-            for kept, leaf in zip(average, leaves, strict=True):
-                kept += weights[step // 3] * leaf.detach()
+    learned = learnable(case.prompts_of(method))
+    pixels = [seen(seed) for seed in range(STEPS)]
+    rival = rival_of(method, towers)
+    theirs, after = updates(method, rival, learned, pixels, batches, metrics["lr"])
     assert abs(theirs[0] - theirs[-1]) > 1e-3
     np.testing.assert_allclose(metrics["loss"], theirs, rtol=1e-3, atol=1e-3)
     if method.term == "promptsrc":
+        weights = terms.epoch_weights(7, case.TERMS.promptsrc_mean, 1.0)
+        ends = zip(weights, after[2::3], strict=False)  # an epoch has three steps
+        parts = [[weight * leaf for leaf in leaves] for weight, leaves in ends]
+        average = [sum(leaf) for leaf in zip(*parts, strict=True)]
         for ours, expected in zip(jax.tree.leaves(state.average), average, strict=True):
             np.testing.assert_allclose(ours, expected, atol=1e-3)
     jax.tree.map(np.testing.assert_array_equal, before, params)
@@ -215,15 +162,15 @@ def test_class_agnostic_text_is_that_of_the_chosen_names(learner, params, towers
         layout=None if learner == "vpt" else case.name_list(11),
         classes=names if learner == "vpt" else None,
     )
-    learned = to_torch(case.prompts_of(method))
-    parts = [tensor(part).long()[chosen] for part in case.texts(classes=11)]
+    learned = learnable(case.prompts_of(method))
+    parts = [part[chosen] for part in texts(classes=11)]
     image, text = learners.features(
         learner,
         towers,
         learned["positive"],
         learners.Texts(*parts),
         tensor(names)[chosen] if learner == "vpt" else None,
-        to_torch_pixels(np.array(case.normalised(case.pixels()))),
+        seen(),
     )
     expected = terms.kdpl(image, text, case.SCALE, tensor(teacher))
     gradients = torch.autograd.grad(expected, jax.tree.leaves(learned))
