@@ -111,13 +111,11 @@ def test_a_lost_result_is_made_again_from_the_checkpoint(finished, tmp_path, met
     )
 
 
-def test_the_export_of_an_average_is_not_the_last_prompt(finished):
+def test_promptkd_exports_what_it_is_tested_by(finished):
     workdir, _ = finished
-    average = load_prompts(cell(workdir, "promptsrc") / "export")[0]["positive"]
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(average))
-    running = load_prompts(cell(workdir, "promptkd") / "export")[0]["positive"]
-    assert running["running"]["variance"].min() > 0
-    assert np.abs(running["running"]["mean"]).max() > 0
+    found = load_prompts(cell(workdir, "promptkd") / "export")[0]["positive"]
+    assert found["running"]["variance"].min() > 0
+    assert np.abs(found["running"]["mean"]).max() > 0
 
 
 def test_a_cell_of_other_names_is_refused(finished, tmp_path):
