@@ -2,8 +2,6 @@
 
 from ml_collections import ConfigDict
 
-_METHODS = ("cocoop", "vpt", "maple", "promptsrc", "kgcoop", "prograd", "promptkd")
-
 
 def get_config() -> ConfigDict:
     """A sub-tree for each suite."""
@@ -18,16 +16,6 @@ def get_config() -> ConfigDict:
                 "repeats": 7,
                 "once": (),
                 "kinds": ("whole", "cut", "compiled"),
-            },
-            "methods": {
-                "student": "ViT-B/32",
-                "teacher": "ViT-L/14",
-                "classes": 50,
-                "methods": _METHODS,
-                "repeats": 5,
-                "waiting": ("vpt", "maple", "promptsrc"),
-                "pictures": 256,
-                "epochs": 3,
             },
             "whole_job": {
                 "student": "ViT-B/32",

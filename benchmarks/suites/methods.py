@@ -31,7 +31,6 @@ from benchmarks.torch_reference.prompts import to_torch_pixels
 from benchmarks.torch_reference.towers import image_tower, text_tower
 from fdbpl_jax.clip.image import normalise
 from fdbpl_jax.clip.layout import make_layout
-from fdbpl_jax.clip.model import unit
 from fdbpl_jax.clip.tokenizer import load_tokenizer
 from fdbpl_jax.config import CropConfig, FdbplConfig
 from fdbpl_jax.device import tower_dtype
@@ -70,7 +69,7 @@ def measure(sizes: ConfigDict, log: Callable[[str], None]) -> Section:
         what = f"step of PyTorch's {name} over one of ours"
         targets.append(Target(what, 1, theirs.median / ours.median))
         data[name] = [ours.to_json(), theirs.to_json()]
-    waits = {name: _waiting(sizes, name) for name in sizes.waiting}
+    waits = {name: _waiting(sizes, pair, name) for name in sizes.waiting}
     data["waiting"] = waits
     header = ["method", "batch", "ours, s a step", "compiling s", "PyTorch, s a step"]
     shares = [[name, f"{100 * share:.1f} %"] for name, share in waits.items()]
@@ -238,25 +237,24 @@ def _torch_side(pair: Pair, name: str) -> Side:
     return Side(f"{name}, PyTorch", lambda: step(*batch).item())
 
 
-def _waiting(sizes: ConfigDict, name: str) -> float:
-    """The share of our training time that the device waits for data, at most."""
+def _waiting(sizes: ConfigDict, pair: Pair, name: str) -> float:
+    """The share of our training time that the device waits for data, at most.
+
+    Of a method without a teacher.
+    """
     method = METHODS[name]
     optim = dataclasses.replace(METHOD_OPTIM[name], epochs=sizes.epochs)
-    pair = make_pair(sizes.student, sizes.teacher, sizes.classes)
-    clips = [
-        random_clip(size, _SEED, tower_dtype(""))
-        for size in (sizes.student, sizes.teacher)
-    ]
+    clip = random_clip(sizes.student, _SEED, tower_dtype(""))
     steps = sizes.pictures // optim.batch_size
     setup = given.make_setup(pair.problem, name, optim)
     setup = dataclasses.replace(setup, steps_per_epoch=steps)
-    frozen, text = our_frozen(pair, name), unit(jnp.asarray(pair.teacher_text))
+    frozen = our_frozen(pair, name)
     with tempfile.TemporaryDirectory() as folder:
         dataset = write_pictures(Path(folder), sizes.pictures, _SIZE, 2, _SEED)
 
         def once(where: str) -> Trained:
             source = view_source(
-                method, *clips, text, 0, dataset, CropConfig(), optim, _SEED
+                method, clip, clip, None, 0, dataset, CropConfig(), optim, _SEED
             )
             state = init_state(setup, {"positive": start(pair, name)})
             run = Run(state, frozen.hyper, source, Path(folder) / where)

@@ -7,6 +7,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from benchmarks.configs import full, small
+from benchmarks.configs import methods as every_method
 from benchmarks.report import markdown
 from benchmarks.section import Section, Target
 from benchmarks.synthetic_table import synthetic_spec, write_table
@@ -264,6 +265,7 @@ def test_methods_suite():
         **{"methods": ("vpt", "kgcoop"), "waiting": ("vpt",)},
         **{"pictures": 8, "epochs": 2},
     }
+    assert set(every_method.get_config()["methods"]) == set(sizes)
     section = measured(methods, sizes)
     for target, name in zip(section.targets, sizes["methods"], strict=True):
         ours, theirs = section.data[name]
