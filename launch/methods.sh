@@ -5,8 +5,8 @@
 set -e
 config=${1:?a config, such as configs/methods.py}
 shift
-methods=$(python -c "from fdbpl_jax.methods.method import METHODS
-print(*(m for m in METHODS if not m.endswith(('+kdpl-ca', '+fdbpl_release'))))")
+methods=$(python -c "from configs.methods import get_config
+print(get_config().methods.replace(',', ' '))")
 for method in $methods; do
   python -m fdbpl_jax.main --config="$config" --only="$method" "$@"
 done

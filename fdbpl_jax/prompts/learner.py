@@ -83,7 +83,7 @@ def init_prompt(
         made["context"] = coop.init_context(
             own, params["text"], tokenizer, prompt, classes
         )
-    if learner in ("maple", "ivlp"):
+    if learner in ("maple", "ivlp") and text_depth > 1:
         shape = (text_depth - 1, prompt.context_length, text)
         made["deep"] = coop.RANDOM_STD * jax.random.normal(deep, shape)
     if learner in ("vpt", "ivlp", "promptkd"):

@@ -20,7 +20,9 @@ def init_couple(key: Array, depth: int, text: int, image: int) -> dict[str, Arra
 
 def image_tokens(prompt: dict) -> Float[Array, "J L w"]:
     """The image tower's tokens for each prompted layer."""
-    texts = jnp.concatenate([prompt["context"][None], prompt["deep"]])
+    texts = prompt["context"][None]
+    if "deep" in prompt:
+        texts = jnp.concatenate([texts, prompt["deep"]])
     couple = prompt["couple"]
     # Broadcasting a sum over layers and tokens: the layer's own kernel and bias.
     return jnp.einsum("jlw,jwv->jlv", texts, couple["kernel"]) + couple["bias"][:, None]

@@ -136,14 +136,17 @@ def frozen_parts(run: RunConfig, stage: Stage, job: Job) -> Frozen:
     towers = {"text": student.params["text"]}
     if method.prompts_images:
         towers["vision"] = student.params["vision"]
-    return Frozen(
-        towers=towers,
-        scale=jnp.exp(student.params["logit_scale"]),
-        layout=layouts[0],
-        negative=layouts[1],
-        classes=classes.text,
-        written=_written(student, method, job.dataset),
-        hyper=hyper_parameters(job.setting.optim, job.setting.fdbpl),
+    # On the device once, not with every step.
+    return jax.device_put(
+        Frozen(
+            towers=towers,
+            scale=jnp.exp(student.params["logit_scale"]),
+            layout=layouts[0],
+            negative=layouts[1],
+            classes=classes.text,
+            written=_written(student, method, job.dataset),
+            hyper=hyper_parameters(job.setting.optim, job.setting.fdbpl),
+        )
     )
 
 

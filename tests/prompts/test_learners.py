@@ -12,7 +12,7 @@ from fdbpl_jax.clip.model import load_clip
 from fdbpl_jax.config import PromptConfig
 from fdbpl_jax.methods.published import METHOD_PROMPT
 from fdbpl_jax.prompts import cocoop, promptkd
-from fdbpl_jax.prompts.learner import depths, image_features, init_prompt
+from fdbpl_jax.prompts.learner import Student, depths, image_features, init_prompt
 from fdbpl_jax.shapes.pair import embedded
 
 
@@ -58,6 +58,25 @@ def test_maple_goes_as_deep_as_the_shallower_tower():
     prompt = PromptConfig(text_depth=9)
     assert depths(case.CONFIG, "maple", prompt) == (3, 3)
     assert depths(case.CONFIG, "ivlp", prompt) == (4, 1)
+
+
+@pytest.mark.parametrize("learner", ["maple", "ivlp"])
+def test_a_single_layer_has_no_deep_prompts(clip, learner):
+    """An array without values could not be saved."""
+    prompt = dataclasses.replace(
+        METHOD_PROMPT["maple" if learner == "maple" else "promptsrc"],
+        text_depth=1,
+        image_depth=1,
+    )
+    made = start(clip, learner, prompt)
+    assert "deep" not in made
+    assert all(leaf.size for leaf in jax.tree.leaves(made))
+    pixels = jnp.zeros((2, 32, 32, 3), jnp.uint8)
+    student = Student(clip.config, clip.image)
+    found, _ = image_features(
+        learner, student, clip.params["vision"], made, {}, pixels, training=True
+    )
+    assert bool(jnp.isfinite(found).all())
 
 
 def test_maples_deeper_couplings_start_alike_and_apart_from_the_first(clip):
