@@ -8,9 +8,12 @@ from torch.nn import functional
 
 def logits_of(image: torch.Tensor, text: torch.Tensor, scale: float) -> torch.Tensor:
     """Scaled cosines `[B C]`; `text` is `[C D]`, or each image's own `[B C D]`."""
-    if text.dim() == 2:
-        return scale * image @ text.T
-    return scale * (image[:, None] * text).sum(-1)
+    # Autocast would multiply even float32 in bfloat16.
+    with torch.autocast(image.device.type, enabled=False):
+        image, text = image.float(), text.float()
+        if text.dim() == 2:
+            return scale * image @ text.T
+        return scale * (image[:, None] * text).sum(-1)
 
 
 def kl(target: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
