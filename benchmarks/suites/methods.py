@@ -10,38 +10,27 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import torch
 from ml_collections import ConfigDict
 
 from benchmarks import problem as given
+from benchmarks.learned import our_frozen, start, torch_batch, torch_method
 from benchmarks.pictures import write_pictures
 from benchmarks.section import Section, Target, markdown_table
 from benchmarks.sides import Pair, make_pair, towers_of, views
 from benchmarks.sizes import cast, random_clip
 from benchmarks.timing import Side, Timing, in_turns
-from benchmarks.torch_clip import torch_device
-from benchmarks.torch_reference.learners import Texts, Towers
-from benchmarks.torch_reference.methods import Learned, make_step
-from benchmarks.torch_reference.prompts import to_torch_pixels
-from benchmarks.torch_reference.towers import image_tower, text_tower
-from fdbpl_jax.clip.image import normalise
-from fdbpl_jax.clip.layout import make_layout
-from fdbpl_jax.clip.tokenizer import load_tokenizer
-from fdbpl_jax.config import CropConfig, FdbplConfig
+from benchmarks.torch_reference.methods import make_step
+from fdbpl_jax.config import CropConfig
 from fdbpl_jax.device import tower_dtype
 from fdbpl_jax.methods.method import METHODS
-from fdbpl_jax.methods.published import METHOD_OPTIM, METHOD_PROMPT
+from fdbpl_jax.methods.published import METHOD_OPTIM
 from fdbpl_jax.objectives.batch import Batch
-from fdbpl_jax.prompts.learner import init_prompt
 from fdbpl_jax.prompts.promptkd import init_running
-from fdbpl_jax.shapes.pair import embedded
 from fdbpl_jax.sources import Viewing, view_batch, view_source
-from fdbpl_jax.state import Frozen, hyper_parameters
 from fdbpl_jax.step import init_state, run_steps
 from fdbpl_jax.train import Run, Trained, train
 
@@ -100,65 +89,6 @@ def _row(name: str, ours: Timing, theirs: Timing) -> list[str]:
     ]
 
 
-def class_texts(problem: given.Problem, length: int) -> tuple[np.ndarray, ...]:
-    """Ids, slots and EOS of the problem's prompts with `length` learned tokens.
-
-    Of the problem's own four those beyond `length` stay as they are; more go before.
-    """
-    ids, slot, eos = problem.ids, problem.slot.copy(), problem.eos
-    more = max(0, length - given.CONTEXT)
-    if more:
-        ids = np.insert(ids, [1] * more, 0, axis=1)[:, :-more]
-        slot = np.insert(slot, [1] * more, -1, axis=1)[:, :-more]
-    slot[:, 1 : 1 + given.CONTEXT + more] = -1
-    slot[:, 1 : 1 + length] = np.arange(length)
-    return ids, slot, eos + more
-
-
-def start(pair: Pair, name: str) -> dict[str, Any]:
-    """What the method learns, where it starts."""
-    return init_prompt(
-        jax.random.key(_SEED),
-        METHODS[name].learner,
-        pair.student,
-        pair.student_params,
-        load_tokenizer(embedded("student")),
-        METHOD_PROMPT[name],
-        pair.problem.classes,
-        pair.teacher.projection,
-    )
-
-
-def fixed_texts(pair: Pair, name: str) -> tuple[np.ndarray | None, np.ndarray]:
-    """Features of classes that are not learned, and of hand-written texts."""
-    rng = np.random.default_rng(_SEED)
-    found = 1 + rng.standard_normal((2, pair.problem.classes, pair.student.projection))
-    found /= np.linalg.norm(found, axis=-1, keepdims=True)
-    classes, written = found.astype(np.float32)
-    learner = METHODS[name].learner
-    fixed = {"vpt": classes, "promptkd": pair.teacher_text}.get(learner)
-    return fixed, written
-
-
-def our_frozen(pair: Pair, name: str) -> Frozen:
-    """What our step of the method reads."""
-    fixed, written = fixed_texts(pair, name)
-    length = METHOD_PROMPT[name].context_length
-    texts = class_texts(pair.problem, length)
-    params = cast(pair.student_params, tower_dtype(""))
-    return jax.device_put(
-        Frozen(
-            towers={key: params[key] for key in ("text", "vision")},
-            scale=jnp.float32(given.SCALE),
-            layout=None if fixed is not None else make_layout(*texts, False),
-            negative=None,
-            classes=fixed,
-            written=written if METHODS[name].term else None,
-            hyper=hyper_parameters(METHOD_OPTIM[name], FdbplConfig()),
-        )
-    )
-
-
 def _our_side(pair: Pair, name: str) -> Side:
     method, batch = METHODS[name], METHOD_OPTIM[name].batch_size
     setup = given.make_setup(pair.problem, name)
@@ -192,43 +122,6 @@ def _our_side(pair: Pair, name: str) -> Side:
         jax.block_until_ready((state, metrics))
 
     return Side(f"{name}, ours", run, 1, seconds)
-
-
-def torch_method(pair: Pair, name: str) -> Learned:
-    """PyTorch's model of the method, where ours starts."""
-    method, problem = METHODS[name], pair.problem
-    towers = Towers(
-        image_tower(pair.student.vision, pair.student_params["vision"]),
-        text_tower(problem.text, problem.params),
-    )
-    teacher = None
-    if method.online:
-        teacher = image_tower(pair.teacher.vision, pair.teacher_params["vision"])
-    fixed, written = fixed_texts(pair, name)
-    place = torch_device()
-    texts = class_texts(problem, METHOD_PROMPT[name].context_length)
-    tensors = [torch.from_numpy(part).long().to(place) for part in texts]
-    learned = jax.tree.map(
-        lambda leaf: torch.from_numpy(np.array(leaf)), start(pair, name)
-    )
-    model = Learned(
-        method,
-        towers,
-        learned,
-        None if fixed is not None else Texts(*tensors),
-        None if fixed is None else torch.from_numpy(fixed).to(place),
-        torch.from_numpy(written).to(place),
-        teacher,
-        given.SCALE,
-    )
-    return model.to(place)
-
-
-def torch_batch(pair: Pair, name: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Normalised pixels and labels, on the host."""
-    batch = METHOD_OPTIM[name].batch_size
-    seen = normalise(towers_of(pair.student).image, jnp.asarray(views(pair, batch)))
-    return to_torch_pixels(np.array(seen)), torch.zeros(batch, dtype=torch.long)
 
 
 def _torch_side(pair: Pair, name: str) -> Side:

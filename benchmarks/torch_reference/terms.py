@@ -35,7 +35,8 @@ def kdpl(
     """Half of each direction's KL to the teacher's probabilities."""
     logits = logits_of(image, text, scale)
     p, log_p = logits.softmax(-1), logits.log_softmax(-1)
-    reverse = (p * (log_p - teacher.log())).sum(-1)
+    # A teacher in float32 may be exactly zero: its logarithm is kept finite.
+    reverse = (p * (log_p - teacher.clamp(min=1e-30).log())).sum(-1)
     return (0.5 * kl(teacher, logits) + 0.5 * reverse).mean()
 
 
