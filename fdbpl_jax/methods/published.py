@@ -48,7 +48,7 @@ SOURCE: Mapping[str, str] = types.MappingProxyType(
         "promptsrc": "KDPL, PromptSRC",
         "kgcoop": "KgCoOp",
         "prograd": "ProGrad",
-        "upl": "UPL",
+        "upl": "CoOp, which UPL builds on",
         "promptkd": "PromptKD, stage 2",
         "promptkd-inductive": "PromptKD, base classes alone",
     }
