@@ -1,8 +1,8 @@
 """The settings that each method was published with; docs/methods.md has what differs.
 
 CoOp, CoCoOp, VPT, MaPLe and PromptSRC as KDPL trains them with ViT-B/32 (its own
-settings with a teacher are the same); KgCoOp, ProGrad, UPL and PromptKD as their
-authors do; FDBPL as its paper has it where a text context is all that is learned, and
+settings with a teacher are the same); KgCoOp, ProGrad and PromptKD as their authors
+do, UPL as the code that its authors built on; FDBPL as its paper has it where a text context is all that is learned, and
 elsewhere with the settings of the learner.
 """
 
