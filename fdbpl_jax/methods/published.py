@@ -2,8 +2,8 @@
 
 CoOp, CoCoOp, VPT, MaPLe and PromptSRC as KDPL trains them with ViT-B/32 (its own
 settings with a teacher are the same); KgCoOp, ProGrad and PromptKD as their authors
-do, UPL as the code that its authors built on; FDBPL as its paper has it where a text context is all that is learned, and
-elsewhere with the settings of the learner.
+do, UPL as the code that its authors built on; FDBPL as its paper has it where a text
+context is all that is learned, and elsewhere with the settings of the learner.
 """
 
 import dataclasses
