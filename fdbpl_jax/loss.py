@@ -7,10 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fdbpl_jax.clip.image import normalise
 from fdbpl_jax.clip.layout import NameList, PromptLayout, choose
-from fdbpl_jax.clip.model import unit
-from fdbpl_jax.clip.vision import encode_image
 from fdbpl_jax.objectives import terms
 from fdbpl_jax.objectives.batch import Batch, Seen
 from fdbpl_jax.objectives.cross_entropy import cross_entropy
@@ -18,7 +15,12 @@ from fdbpl_jax.objectives.fdbpl import fdbpl
 from fdbpl_jax.objectives.fdbpl_release import fdbpl_release
 from fdbpl_jax.objectives.kdpl import kdpl
 from fdbpl_jax.prompts import coop
-from fdbpl_jax.prompts.learner import Classes, image_features, text_features
+from fdbpl_jax.prompts.learner import (
+    Classes,
+    frozen_features,
+    image_features,
+    text_features,
+)
 from fdbpl_jax.state import Frozen, StepSetup
 
 Terms = dict[str, Float[Array, ""]]
@@ -106,9 +108,7 @@ def _frozen_image(
     """Without prompts: as a table or the frozen tower has it."""
     if batch.feature is not None:
         return batch.feature
-    pixels = normalise(setup.student.image, batch.pixels)
-    found = encode_image(setup.student.config.vision, frozen.towers["vision"], pixels)
-    return unit(found)
+    return frozen_features(setup.student, frozen.towers["vision"], batch.pixels)
 
 
 def _texts(

@@ -10,9 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fdbpl_jax.clip.image import normalise
-from fdbpl_jax.clip.model import Clip, unit
-from fdbpl_jax.clip.vision import encode_image
+from fdbpl_jax.clip.model import Clip
 from fdbpl_jax.config import CropConfig, OptimConfig, RilConfig
 from fdbpl_jax.data.pipeline import epoch_steps, view_batches
 from fdbpl_jax.data.types import Dataset, Example
@@ -20,7 +18,7 @@ from fdbpl_jax.device import is_accelerator
 from fdbpl_jax.methods.method import Method
 from fdbpl_jax.objectives.batch import Batch
 from fdbpl_jax.objectives.kdpl import class_agnostic
-from fdbpl_jax.prompts.learner import Student
+from fdbpl_jax.prompts.learner import Student, frozen_features
 from fdbpl_jax.ril.labels import entropy, information_weight
 from fdbpl_jax.ril.reader import EpochPlan, epoch_iterator, region_batches
 from fdbpl_jax.ril.table import Table
@@ -166,9 +164,9 @@ def view_batch(
     """A batch of one step, with the leading axis that the compiled step scans over."""
     feature = probability = weight = chosen = None
     if not viewing.prompted:
-        feature = _encode(viewing.student, student, pixels["student"])
+        feature = frozen_features(viewing.student, student["vision"], pixels["student"])
     if viewing.teacher:
-        seen = _encode(viewing.teacher, teacher, pixels["teacher"])
+        seen = frozen_features(viewing.teacher, teacher["vision"], pixels["teacher"])
         logits = jnp.exp(teacher["logit_scale"]) * (seen @ class_text.T)
         probability = jax.nn.softmax(logits)
         if viewing.keep:
@@ -177,11 +175,6 @@ def view_batch(
     own = pixels["student"] if viewing.prompted else None
     batch = Batch(feature, label, probability, weight, own, chosen)
     return jax.tree.map(lambda array: array[None], batch)
-
-
-def _encode(towers: Student, params: dict, pixels: Array) -> Float[Array, "B D"]:
-    seen = normalise(towers.image, pixels)
-    return unit(encode_image(towers.config.vision, params["vision"], seen))
 
 
 def _cutter(sizes: dict[str, int]) -> Cutter:

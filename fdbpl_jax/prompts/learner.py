@@ -98,6 +98,14 @@ def init_prompt(
     return made
 
 
+def frozen_features(
+    student: Student, vision: dict[str, Any], pixels: UInt8[Array, "B S S 3"]
+) -> Float[Array, "B D"]:
+    """L2-normalised features of images, pixels from 0 to 255, without prompts."""
+    seen = normalise(student.image, pixels)
+    return unit(encode_image(student.config.vision, vision, seen))
+
+
 def image_features(
     learner: str,
     student: Student,
