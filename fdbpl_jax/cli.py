@@ -33,6 +33,13 @@ def run_app(main: Callable[[], None], required: Sequence[str] = ()) -> None:
     app.run(guarded, flags_parser=lambda argv: _parse(argv, required))
 
 
+def command_of(argv: list[str]) -> str:
+    """Takes the first word that is no flag out of `argv`; "" if there is none."""
+    if len(argv) > 1 and not argv[1].startswith("-"):
+        return argv.pop(1)
+    return ""
+
+
 def _log_plainly() -> None:
     """Time and message; of other libraries only their warnings."""
     logging.set_verbosity(logging.INFO)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from absl import flags, logging
 
-from fdbpl_jax.cli import run_app
+from fdbpl_jax.cli import command_of, run_app
 from fdbpl_jax.clip.model import cast, load_clip
 from fdbpl_jax.config import CropConfig, RilConfig
 from fdbpl_jax.data.datasets import load_dataset
@@ -147,12 +147,10 @@ def _show() -> None:
 
 def _command(argv: list[str]) -> str:
     """Takes the command out of `argv`; a word after it becomes --path."""
-    words = []
-    while len(argv) > 1 and not argv[1].startswith("-") and len(words) < 2:
-        words.append(argv.pop(1))
-    if len(words) > 1:
-        argv.insert(1, f"--path={words[1]}")
-    return words[0] if words else ""
+    name, path = command_of(argv), command_of(argv)
+    if path:
+        argv.insert(1, f"--path={path}")
+    return name
 
 
 def main() -> None:
