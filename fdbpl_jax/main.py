@@ -8,7 +8,7 @@ from ml_collections import config_flags
 
 from fdbpl_jax import device
 from fdbpl_jax.cli import run_app
-from fdbpl_jax.protocols import base2new
+from fdbpl_jax.protocols.run import run
 from fdbpl_jax.run_config import run_config
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -27,7 +27,7 @@ def _main() -> None:
     workdir = Path(_WORKDIR.value)
     device.keep_compiled(workdir / "compiled")
     command = " ".join(["python -m fdbpl_jax.main", *sys.argv[1:]])
-    base2new.run(config, workdir, command, _ONLY.value)
+    run(config, workdir, command, _ONLY.value)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """The RIL table that a data set's cells share: what they need of it, built or found."""
 
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,8 +8,8 @@ from absl import logging
 
 from fdbpl_jax.clip.model import Clip
 from fdbpl_jax.config import RilConfig, RunConfig
-from fdbpl_jax.data.types import Dataset
 from fdbpl_jax.methods.method import METHODS
+from fdbpl_jax.protocols.training_images import TrainedOn
 from fdbpl_jax.ril.build import ensure_table, plan_spec
 from fdbpl_jax.ril.labels import check_keep
 from fdbpl_jax.ril.reader import EpochPlan, regions_read
@@ -29,7 +28,7 @@ class TableCost(NamedTuple):
 
 def training_table(
     config: RunConfig,
-    trained_on: Mapping[tuple[str, int], Dataset],
+    trained_on: TrainedOn,
     student: Clip,
     teacher: Clip,
     workdir: Path,
@@ -38,7 +37,7 @@ def training_table(
 
     Args:
       config: of the run.
-      trained_on: by method and seed, the classes and images that are trained on.
+      trained_on: what each method is trained on.
       student, teacher: of the features and of the labels.
       workdir: where it is, if the config names no path.
 
@@ -51,7 +50,7 @@ def training_table(
     readers = [m for m in config.methods if METHODS[m].reads_table]
     if not readers:
         return None, None
-    parts = [part for (method, _), part in trained_on.items() if method in readers]
+    parts = [part for (method, *_), part in trained_on.items() if method in readers]
     dataset = parts[0]
     # By path: UPL may take an image for another class than the data set does.
     drawn = {example.path: example for one in parts for example in one.train}
