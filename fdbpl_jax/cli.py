@@ -40,6 +40,18 @@ def command_of(argv: list[str]) -> str:
     return ""
 
 
+def share_of(text: str) -> tuple[int, int]:
+    """(index, count) of --shard=index/count.
+
+    Raises:
+      UserError: it is not of this form, or the index is not below the count.
+    """
+    index, _, count = text.partition("/")
+    if index.isdecimal() and count.isdecimal() and int(index) < int(count):
+        return int(index), int(count)
+    raise UserError(f"--shard is '{text}'", "Give index/count, such as 0/4 to 3/4.")
+
+
 def _log_plainly() -> None:
     """Time and message; of other libraries only their warnings."""
     logging.set_verbosity(logging.INFO)

@@ -34,7 +34,9 @@ def settings_of(run: RunConfig, method: str) -> tuple[Setting, ...]:
     )
 
 
-def _setting(run: RunConfig, optim: OptimConfig, own: dict[str, float]) -> Setting:
+def _setting(
+    run: RunConfig, optim: OptimConfig, own: dict[str, float | int]
+) -> Setting:
     name = " ".join(f"{key}={value:g}" for key, value in own.items())
     weights = {k: value for k, value in own.items() if k not in ("lr", "shots")}
     return Setting(

@@ -4,6 +4,7 @@ For each data set: test features → RIL table → cells; then one report. A cel
 does not stop the others.
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -125,6 +126,19 @@ def run(
     logging.info("report: %s", directory / "report.html")
     _refuse_failures(found.failures)
     return rows
+
+
+def prepare_all(config: RunConfig, workdir: Path) -> None:
+    """Makes what cells share, before several processes start on them.
+
+    A data set that cannot be prepared is left to the run, which reports it.
+    """
+    student, teacher = load_pair(config)
+    targets = [open_dataset(config, name, workdir) for name in config.data.targets]
+    for name in config.data.datasets:
+        dataset = open_dataset(config, name, workdir)
+        with contextlib.suppress(*_FAILURES):
+            prepare(config, dataset, targets, student, teacher, workdir)
 
 
 def jobs_of(

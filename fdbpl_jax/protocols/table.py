@@ -1,6 +1,7 @@
 """The RIL table that a data set's cells share: what they need of it, built or found."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,11 +9,13 @@ from absl import logging
 
 from fdbpl_jax.clip.model import Clip
 from fdbpl_jax.config import RilConfig, RunConfig
+from fdbpl_jax.data.types import Dataset, Example
 from fdbpl_jax.methods.method import METHODS
 from fdbpl_jax.protocols.training_images import TrainedOn
 from fdbpl_jax.ril.build import ensure_table, plan_spec
 from fdbpl_jax.ril.labels import check_keep
 from fdbpl_jax.ril.reader import EpochPlan, regions_read
+from fdbpl_jax.ril.spec import TableSpec
 from fdbpl_jax.ril.table import Table
 
 _PAPER_KEEP = 20  # K
@@ -56,12 +59,8 @@ def training_table(
     drawn = {example.path: example for one in parts for example in one.train}
     examples = sorted(drawn.values(), key=lambda example: (example.label, example.path))
     plans = {method: _plan(config, method) for method in readers}
-    most = max(plan.epochs * plan.regions_per_epoch for plan in plans.values())
-    regions = config.ril.regions or most
-    ril = dataclasses.replace(
-        config.ril, keep=_keep(config.ril, len(dataset.class_names))
-    )
-    spec = plan_spec(dataset, examples, teacher, student, ril, regions)
+    regions = regions_stored(config)
+    spec = table_spec(config, dataset, examples, student, teacher)
     path = workdir / "ril" / f"{dataset.name}-{spec.fingerprint()[:12]}"
     if config.ril.path:
         path = Path(config.ril.path)
@@ -74,6 +73,26 @@ def training_table(
     table, built = ensure_table(path, spec, dataset.root, teacher, student)
     stored = table.spec.regions * len(table.spec.images)
     return table, TableCost(built.seconds if built else 0.0, stored, built is not None)
+
+
+def regions_stored(config: RunConfig) -> int:
+    """M: as asked for; else what the epochs of the methods that read it read."""
+    plans = [_plan(config, m) for m in config.methods if METHODS[m].reads_table]
+    most = max((plan.epochs * plan.regions_per_epoch for plan in plans), default=0)
+    return config.ril.regions or most
+
+
+def table_spec(
+    config: RunConfig,
+    dataset: Dataset,
+    examples: Sequence[Example],
+    student: Clip,
+    teacher: Clip,
+) -> TableSpec:
+    """What the table of these images is made from; see `plan_spec`."""
+    keep = _keep(config.ril, len(dataset.class_names))
+    ril = dataclasses.replace(config.ril, keep=keep)
+    return plan_spec(dataset, examples, teacher, student, ril, regions_stored(config))
 
 
 def _keep(ril: RilConfig, classes: int) -> int:
