@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from fdbpl_jax.clip.model import Clip
 from fdbpl_jax.config import RunConfig
+from fdbpl_jax.data.types import Dataset
 from fdbpl_jax.methods.method import METHODS
 from fdbpl_jax.protocols.assemble import Job
 from fdbpl_jax.protocols.cell import is_finished
