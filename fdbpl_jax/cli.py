@@ -33,6 +33,25 @@ def run_app(main: Callable[[], None], required: Sequence[str] = ()) -> None:
     app.run(guarded, flags_parser=lambda argv: _parse(argv, required))
 
 
+def command_of(argv: list[str]) -> str:
+    """Takes the first word that is no flag out of `argv`; "" if there is none."""
+    if len(argv) > 1 and not argv[1].startswith("-"):
+        return argv.pop(1)
+    return ""
+
+
+def share_of(text: str) -> tuple[int, int]:
+    """(index, count) of --shard=index/count.
+
+    Raises:
+      UserError: it is not of this form, or the index is not below the count.
+    """
+    index, _, count = text.partition("/")
+    if index.isdecimal() and count.isdecimal() and int(index) < int(count):
+        return int(index), int(count)
+    raise UserError(f"--shard is '{text}'", "Give index/count, such as 0/4 to 3/4.")
+
+
 def _log_plainly() -> None:
     """Time and message; of other libraries only their warnings."""
     logging.set_verbosity(logging.INFO)

@@ -11,7 +11,8 @@ class DataConfig:
     """Which images, and how many of them are trained on."""
 
     root: str = ""  # folder that holds the data sets; the embedded ones need none
-    datasets: tuple[str, ...] = ("shapes-negative",)
+    datasets: tuple[str, ...] = ("shapes-negative",)  # trained on
+    targets: tuple[str, ...] = ()  # tested on too, by protocols that transfer
     shots: int = 16  # training images a class
 
 
@@ -104,9 +105,10 @@ class OptimConfig:
 class SweepConfig:
     """Values to try, every combination of them for every seed; empty: the config's own.
 
-    Fields but the last are named as those of `OptimConfig` and `FdbplConfig`.
+    Fields but the last are named as those of the other settings.
     """
 
+    shots: tuple[int, ...] = ()
     lr: tuple[float, ...] = ()
     lambda_neg: tuple[float, ...] = ()
     lambda_diff1: tuple[float, ...] = ()
@@ -120,6 +122,7 @@ class SweepConfig:
 class RunConfig:
     """All that decides a run's numbers, checked."""
 
+    protocol: str  # one of `PROTOCOLS`
     student: str  # a directory or hub id in Hugging Face layout; empty: the embedded
     teacher: str
     data: DataConfig

@@ -1,7 +1,7 @@
 """`python -m fdbpl_jax.import_torch`: contexts trained by CoOp or KDPL, as our export.
 
   python -m fdbpl_jax.import_torch --checkpoint=prompt_learner/model.pth.tar-50 \
-      --student=openai/clip-vit-base-patch32 --class_names=classes.txt --out=export
+      --student=openai/clip-vit-base-patch32 --class_names=classes.txt --export=export
 
 Needs PyTorch (`pip install "fdbpl-jax[reference]"`), which reads tensors alone: a
 checkpoint that holds anything else is refused and nothing in it is run.
@@ -33,7 +33,7 @@ _NAMES = flags.DEFINE_string("class_names", None, "Text file, one a line, in ord
 _POSITION = flags.DEFINE_enum(
     "position", "end", ["end", "middle", "front"], "Of the class name."
 )
-_OUT = flags.DEFINE_string("out", None, "Folder of the export, made new.")
+_EXPORT = flags.DEFINE_string("export", None, "Folder of the export, made new.")
 
 _HALF = 2e-3  # what half precision may make of an embedding, whose values are below 1
 
@@ -166,10 +166,10 @@ def _main() -> None:
         },
     }
     prompts = {"positive": {"context": context.astype(np.float32)}}
-    export_prompts(Path(_OUT.value), prompts, facts)
+    export_prompts(Path(_EXPORT.value), prompts, facts)
     tokens = f"a context of {context.shape[-2]} tokens"
-    print(f"{_OUT.value}: {tokens}, {len(names)} classes")
+    print(f"{_EXPORT.value}: {tokens}, {len(names)} classes")
 
 
 if __name__ == "__main__":
-    run_app(_main, required=("checkpoint", "student", "class_names", "out"))
+    run_app(_main, required=("checkpoint", "student", "class_names", "export"))

@@ -7,8 +7,10 @@ from absl import flags, logging
 from ml_collections import config_flags
 
 from fdbpl_jax import device
-from fdbpl_jax.cli import run_app
-from fdbpl_jax.protocols import base2new
+from fdbpl_jax.cli import run_app, share_of
+from fdbpl_jax.protocols.plan import plan, plan_text
+from fdbpl_jax.protocols.processes import run_shares
+from fdbpl_jax.protocols.run import prepare_all, run
 from fdbpl_jax.run_config import run_config
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -18,16 +20,33 @@ _WORKDIR = flags.DEFINE_string("workdir", "runs", "Where tables, cells and repor
 _ONLY = flags.DEFINE_list(
     "only", [], "Train these of the config's methods now; the others as they stand."
 )
+_DRY_RUN = flags.DEFINE_bool(
+    "dry_run", False, "Print the cells, the tables' sizes and the time, and stop."
+)
+_JOBS = flags.DEFINE_integer("jobs", 1, "Processes that share the cells.", 1)
+_SHARD = flags.DEFINE_string(
+    "shard", "0/1", "index/count: train every count-th cell only."
+)
 
 
 def _main() -> None:
     config = run_config(_CONFIG.value)
+    share = share_of(_SHARD.value)
     device.require(config.platform)
     logging.info("computing on %s", device.describe())
     workdir = Path(_WORKDIR.value)
     device.keep_compiled(workdir / "compiled")
+    if _DRY_RUN.value:
+        logging.set_verbosity(logging.WARNING)  # of the probe's runs
+        print(plan_text(config, plan(config, workdir)))
+        return
+    if _JOBS.value > 1:
+        prepare_all(config, workdir)
+        # A later flag goes over an earlier one.
+        flags_of_each = [*sys.argv[1:], "--jobs=1"]
+        run_shares(_JOBS.value, flags_of_each, workdir / config.protocol / "jobs")
     command = " ".join(["python -m fdbpl_jax.main", *sys.argv[1:]])
-    base2new.run(config, workdir, command, _ONLY.value)
+    run(config, workdir, command, _ONLY.value, share)
 
 
 if __name__ == "__main__":

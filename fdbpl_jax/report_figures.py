@@ -23,11 +23,12 @@ _SERIES = (("base", "base_mean", "base_std"), ("new", "new_mean", "new_std"))
 _SERIES = (*_SERIES, ("hm", "hm", "hm_std"))
 
 
-def accuracy_figure(rows: Sequence[Row]) -> str:
+def accuracy_figure(rows: Sequence[Row], new: bool = True) -> str:
     """Base, new and HM of each method on one data set, with ± std bars.
 
     Args:
       rows: of one data set, in the order drawn.
+      new: leave room for new classes and HM; else the accuracy is all there is.
 
     Returns:
       An `<svg>` element. The axis spans what is drawn, it does not start at 0.
@@ -41,11 +42,12 @@ def accuracy_figure(rows: Sequence[Row]) -> str:
     def at(value: float) -> float:
         return _LEFT + (value - low) / (high - low) * (_RIGHT - _LEFT)
 
-    height = 18 + 3 * _LANE + 12
+    series = _SERIES if new else _SERIES[:1]
+    height = 18 + len(series) * _LANE + 12
     parts = []
     for index, (row, row_marks) in enumerate(zip(rows, marks, strict=True)):
         top = index * height
-        parts.append(_row_title(row.method, _values(row), top))
+        parts.append(_row_title(row.method, _values(row, series), top))
         for kind, mean, std in row_marks:
             lane = [name for name, _, _ in _SERIES].index(kind)
             y = top + 18 + (lane + 0.5) * _LANE
@@ -122,10 +124,10 @@ def _accuracy_marks(row: Row) -> list[tuple[str, float, float]]:
     return [(kind, mean, std or 0.0) for kind, mean, std in found if mean is not None]
 
 
-def _values(row: Row) -> list[tuple[str, str]]:
+def _values(row: Row, series: Sequence[tuple]) -> list[tuple[str, str]]:
     return [
         (kind, BLANK if (value := getattr(row, mean)) is None else f"{value:.2f}")
-        for kind, mean, _ in _SERIES
+        for kind, mean, _ in series
     ]
 
 

@@ -10,11 +10,12 @@ from itertools import groupby
 
 from fdbpl_jax.report_figures import accuracy_figure, legend, time_figure
 from fdbpl_jax.report_text import (
-    COLUMNS,
-    HOW_TO_READ,
     TABLE_COLUMNS,
     RunFacts,
+    columns,
     fact_texts,
+    has_new,
+    how_to_read,
     missing,
     row_texts,
     table_texts,
@@ -123,7 +124,7 @@ def page(rows: Sequence[Row], facts: RunFacts) -> str:
     """
     sections = (
         _head(rows, facts),
-        f"<h2>Table</h2>{_rows_table(rows)}{_bullets(HOW_TO_READ, 'soft')}",
+        f"<h2>Table</h2>{_rows_table(rows)}{_bullets(how_to_read(rows), 'soft')}",
         _accuracy_section(rows),
         _time_section(rows),
         _tables_section(facts),
@@ -151,49 +152,53 @@ def _head(rows: Sequence[Row], facts: RunFacts) -> str:
         f"<h1>{escape(facts.protocol)}</h1>",
         f'<p class="soft">{about}</p>',
     ]
-    if lost := missing(rows):
+    if lost := (*missing(rows), *facts.failures):
         parts.append(f'<div class="warn"><b>Missing cells</b>{_bullets(lost)}</div>')
     return "".join(parts)
 
 
 def _rows_table(rows: Sequence[Row]) -> str:
-    groups = []
+    shown, groups = columns(rows), []
     for dataset, group in groupby(rows, key=lambda row: row.dataset):
-        lines = "".join(_table_line(row) for row in group)
+        lines = "".join(_table_line(row, shown) for row in group)
         groups.append(
-            f'<tbody><tr class="group"><th colspan="{len(COLUMNS) + 1}" '
+            f'<tbody><tr class="group"><th colspan="{len(shown) + 1}" '
             f'scope="rowgroup"><span>{escape(dataset)}</span></th></tr>{lines}</tbody>'
         )
-    titles = "".join(f'<th scope="col">{title}</th>' for title in COLUMNS)
+    titles = "".join(f'<th scope="col">{title}</th>' for title in shown)
     return (
         '<div class="scroll" tabindex="0"><table><thead><tr><th scope="col">method</th>'
         f"{titles}</tr></thead>{''.join(groups)}</table></div>"
     )
 
 
-def _table_line(row: Row) -> str:
-    *texts, seeds = (escape(text) for text in row_texts(row))
+def _table_line(row: Row, shown: Sequence[str]) -> str:
+    *texts, seeds = (escape(text) for text in row_texts(row, shown))
     lost = ' class="lost"' if row.seeds < row.expected else ""
-    # base, new and HM: the spread has its own box, so that the means are in line.
-    spread = [text.replace(" ± ", '<span class="std"> ± ') for text in texts[:3]]
+    # Accuracies: the spread has its own box, so that the means are in line.
+    several = shown.index("HM of means") if "HM of means" in shown else 1
+    spread = [text.replace(" ± ", '<span class="std"> ± ') for text in texts[:several]]
     spread = [
         t + ("</span>" if "<" in t else '<span class="std"></span>') for t in spread
     ]
-    cells = "".join(f"<td>{text}</td>" for text in (*spread, *texts[3:]))
+    cells = "".join(f"<td>{text}</td>" for text in (*spread, *texts[several:]))
     name = escape(row.method).replace("+", "+<wbr>")
     name = f'<th scope="row" class="method">{name}</th>'
     return f"<tr>{name}{cells}<td{lost}>{seeds}</td></tr>"
 
 
 def _accuracy_section(rows: Sequence[Row]) -> str:
+    new = has_new(rows)
+    marks = legend() if new else ""
     panels = "".join(
-        f"<figure><h3>{escape(dataset)}</h3>{accuracy_figure(list(group))}</figure>"
+        f"<figure><h3>{escape(dataset)}</h3>"
+        f"{accuracy_figure(list(group), new)}</figure>"
         for dataset, group in groupby(rows, key=lambda row: row.dataset)
     )
     return (
         "<h2>Accuracy</h2>"
         '<p class="soft">Percent, with ± standard deviation over seeds; each panel has '
-        f'its own scale.</p>{legend()}<div class="figures">{panels}</div>'
+        f'its own scale.</p>{marks}<div class="figures">{panels}</div>'
     )
 
 

@@ -22,6 +22,7 @@ COLUMNS = (
     "seeds",
 )
 _TERMINAL_TITLES = {  # what there is room for
+    "accuracy": ("", "accuracy"),
     "base": ("", "base"),
     "new": ("", "new"),
     "HM": ("", "HM"),
@@ -65,6 +66,20 @@ class RunFacts:
     config: tuple[tuple[str, str], ...]  # name and value, in the order shown
     started: str
     notes: tuple[str, ...] = ()
+    failures: tuple[str, ...] = ()  # cells that could not be run, and why
+
+
+def columns(rows: Sequence[Row]) -> tuple[str, ...]:
+    """The titles of the columns that say something, as `row_texts` fills them.
+
+    Where no method was tested on new classes there is one accuracy, and no HM.
+    """
+    return COLUMNS if has_new(rows) else ("accuracy", *COLUMNS[4:])
+
+
+def has_new(rows: Iterable[Row]) -> bool:
+    """Whether anything was tested on classes that were not trained on."""
+    return any(row.new_mean is not None for row in rows)
 
 
 def terminal_table(rows: Sequence[Row]) -> str:
@@ -78,10 +93,9 @@ def terminal_table(rows: Sequence[Row]) -> str:
       a method, then what is missing. A long name loses its middle, unless another one
       would then look the same.
     """
-    shown = [COLUMNS.index(column) for column in _TERMINAL_TITLES]
-    texts_of = map(row_texts, rows)
-    grid = _aligned([tuple(texts[i] for i in shown) for texts in texts_of])
-    titles = list(zip(*_TERMINAL_TITLES.values(), strict=True))
+    shown = [c for c in columns(rows) if c in _TERMINAL_TITLES]
+    grid = _aligned([row_texts(row, shown) for row in rows])
+    titles = list(zip(*(_TERMINAL_TITLES[c] for c in shown), strict=True))
     widths = [max(map(len, column)) for column in zip(*titles, *grid, strict=True)]
     room = _TERMINAL_WIDTH - sum(widths) - 2 * len(widths)
     whole = ["  " + row.method for row in rows]
@@ -118,11 +132,12 @@ def _aligned(grid: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
 def markdown(rows: Sequence[Row], facts: RunFacts) -> str:
     """The whole report as GitHub-flavoured Markdown."""
     parts = [f"# {_escape(facts.protocol)}"]
-    if lost := missing(rows):
+    if lost := (*missing(rows), *facts.failures):
         parts.append("**Missing cells**\n\n" + _bullets(lost))
-    body = [(row.dataset, row.method, *row_texts(row)) for row in rows]
-    parts.append(markdown_table(("dataset", "method", *COLUMNS), body, left=2))
-    parts.append(_bullets(HOW_TO_READ))
+    titles = columns(rows)
+    body = [(row.dataset, row.method, *row_texts(row, titles)) for row in rows]
+    parts.append(markdown_table(("dataset", "method", *titles), body, left=2))
+    parts.append(_bullets(how_to_read(rows)))
     if facts.table_seconds:
         parts += [
             "## RIL tables",
@@ -140,12 +155,13 @@ def markdown(rows: Sequence[Row], facts: RunFacts) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def row_texts(row: Row) -> tuple[str, ...]:
-    """What stands under `COLUMNS` in this row; `BLANK` for a missing value."""
+def row_texts(row: Row, titles: Sequence[str]) -> tuple[str, ...]:
+    """What stands under these `columns` in this row; `BLANK` for a missing value."""
     memory = row.peak_memory_bytes
     whole = row.seeds == row.expected
-    return (
-        accuracy_text(row.base_mean, row.base_std),
+    base = accuracy_text(row.base_mean, row.base_std)
+    texts = (
+        base,
         accuracy_text(row.new_mean, row.new_std),
         accuracy_text(row.hm, row.hm_std),
         accuracy_text(row.hm_of_means),
@@ -156,6 +172,13 @@ def row_texts(row: Row) -> tuple[str, ...]:
         f"{memory / 2**20:.0f}" if memory else BLANK,
         f"{row.seeds}" if whole else f"{row.seeds} of {row.expected}",
     )
+    by_title = {"accuracy": base, **dict(zip(COLUMNS, texts, strict=True))}
+    return tuple(by_title[title] for title in titles)
+
+
+def how_to_read(rows: Sequence[Row]) -> tuple[str, ...]:
+    """What a reader of the table has to know."""
+    return tuple(s for s in HOW_TO_READ if has_new(rows) or not s.startswith("HM"))
 
 
 def accuracy_text(mean: float | None, std: float | None = None) -> str:

@@ -22,7 +22,7 @@ CellKey = tuple[str, str, int | None]  # dataset, method, seed
 
 @dataclasses.dataclass(frozen=True)
 class CellResult:
-    """What one cell came to; the content of its `result.json`.
+    """What one cell came to; a line of its `results.jsonl`.
 
     Accuracies are in percent, times in seconds.
 
@@ -34,8 +34,8 @@ class CellResult:
     dataset: str
     method: str
     seed: int | None  # None: nothing is drawn or trained (zero-shot)
-    base: float
-    new: float | None  # None: the method cannot serve new classes
+    base: float  # of the classes trained on; of all where there are no new ones
+    new: float | None  # None: there are none, or the method cannot serve them
     train_seconds: float
     wait_seconds: float  # of training: the device waited for data, at most
     test_seconds: float
@@ -61,11 +61,11 @@ class CellResult:
         return self.dataset, self.method, self.seed
 
     def to_json(self) -> str:
-        """The cell as the text of a JSON object; `from_json` gives it back exactly."""
-        return json.dumps(dataclasses.asdict(self), indent=2, allow_nan=False) + "\n"
+        """The cell as a line of JSON; `from_json` gives it back exactly."""
+        return json.dumps(dataclasses.asdict(self), allow_nan=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, source: str = "result.json") -> "CellResult":
+    def from_json(cls, text: str, source: str = "results.jsonl") -> "CellResult":
         """The cell that `to_json` wrote.
 
         Args:
@@ -136,7 +136,9 @@ class Row:
 
 
 def summarise(
-    cells: Sequence[CellResult], planned: Iterable[CellKey] = ()
+    cells: Sequence[CellResult],
+    planned: Iterable[CellKey] = (),
+    averaged: Sequence[str] = (),
 ) -> list[Row]:
     """The rows of the table: data set by data set, then the averages.
 
@@ -145,10 +147,11 @@ def summarise(
       planned: every cell the protocol meant to run, so that lost ones show. Empty: each
         data set that was seen × each method × each seed a method of its kind (seeded
         or not) was seen with.
+      averaged: the data sets that averages are over. Empty: all.
 
     Returns:
       A row a (data set, method), data sets and methods in the order first met; with
-      several data sets, then a row a method whose dataset is `AVERAGE`: the mean over
+      several of these, then a row a method whose dataset is `AVERAGE`: the mean over
       data sets of what their rows hold, without std. An average row is empty unless
       every data set has a row of that method with a finished cell, as a mean over
       fewer data sets is another number.
@@ -170,8 +173,9 @@ def summarise(
             if keys:
                 found = [finished[key] for key in keys if key in finished]
                 rows.append(_row(dataset, method, found, len(keys)))
-    if len(datasets) > 1:
-        rows += [_average_row(m, datasets, rows) for m in methods]
+    averaged = averaged or datasets
+    if len(averaged) > 1:
+        rows += [_average_row(m, averaged, rows) for m in methods]
     return rows
 
 
@@ -216,7 +220,7 @@ def _row(dataset: str, method: str, found: list[CellResult], expected: int) -> R
 
 
 def _average_row(method: str, datasets: Sequence[str], all_rows: list[Row]) -> Row:
-    rows = [row for row in all_rows if row.method == method]
+    rows = [r for r in all_rows if r.method == method and r.dataset in datasets]
     # Empty, not shorter, where a data set is missing: see `summarise`.
     whole = rows if len(rows) == len(datasets) and all(r.seeds for r in rows) else []
     base_mean = _mean(_all_or_none([row.base_mean for row in whole]))

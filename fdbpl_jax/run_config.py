@@ -25,6 +25,7 @@ from fdbpl_jax.config import (
 from fdbpl_jax.errors import UserError, unknown_name
 from fdbpl_jax.methods.method import METHODS, method_named
 from fdbpl_jax.methods.published import METHOD_OPTIM, METHOD_PROMPT
+from fdbpl_jax.protocols.protocol import PROTOCOLS
 
 
 def config_key(method: str) -> str:
@@ -36,9 +37,15 @@ def default_config() -> config_dict.ConfigDict:
     """The ConfigDict that every config file starts from, with all keys there are."""
     return config_dict.ConfigDict(
         {
+            "protocol": "base2new",
             "student": "",
             "teacher": "",
-            "data": {"root": "", "datasets": "shapes-negative", "shots": 16},
+            "data": {
+                "root": "",
+                "datasets": "shapes-negative",
+                "targets": "",
+                "shots": 16,
+            },
             "methods": "coop,coop+kdpl,coop+fdbpl",
             "seeds": (1, 2, 3),
             # Those of all methods go over those of one, and those over the published.
@@ -73,7 +80,8 @@ def run_config(config: config_dict.ConfigDict) -> RunConfig:
     """
     values = config.to_dict()
     values["methods"] = _names(values["methods"])
-    values["data"]["datasets"] = _names(values["data"]["datasets"])
+    for key in ("datasets", "targets"):
+        values["data"][key] = _names(values["data"][key])
     for method in values["methods"]:
         method_named(method)
     for name, published in (("optim", METHOD_OPTIM), ("prompt", METHOD_PROMPT)):
@@ -124,7 +132,9 @@ def _check(run: RunConfig) -> None:
         len(set(run.seeds)) == len(run.seeds), "seeds", run.seeds, "give each seed once"
     )
     _require(len(run.data.datasets) > 0, "data.datasets", "", "name one at least")
-    _require(run.data.shots >= 1, "data.shots", run.data.shots, "at least 1")
+    for name, shots in (("data", (run.data.shots,)), ("sweep", run.sweep.shots)):
+        _require(all(n >= 1 for n in shots), f"{name}.shots", shots, "at least 1")
+    _check_protocol(run)
     _one_of("fdbpl.weight_from", run.fdbpl.weight_from, ("teacher", "sparse"))
     _one_of("eval_split", run.eval_split, ("test", "val"))
     _one_of("platform", run.platform, ("", "cpu", "gpu", "tpu"))
@@ -150,6 +160,26 @@ def _check(run: RunConfig) -> None:
                 "Set --config.names.file to a text file with one name a line.",
             )
     _require(run.names.keep >= 2, "names.keep", run.names.keep, "at least 2")
+
+
+def _check_protocol(run: RunConfig) -> None:
+    _one_of("protocol", run.protocol, tuple(PROTOCOLS))
+    data, targets = run.data.datasets, run.data.targets
+    _require(len(set(data)) == len(data), "data.datasets", data, "each one once")
+    if not PROTOCOLS[run.protocol].transfers:
+        _require(not targets, "data.targets", targets, f"none in {run.protocol}")
+        return
+    _require(len(data) == 1, "data.datasets", data, "the one that is trained on")
+    _require(len(targets) > 0, "data.targets", targets, "one or more to test on")
+    alone = len({*targets, *data}) == len(targets) + 1
+    _require(alone, "data.targets", targets, "each one once, without the trained one")
+    for method, prompt in run.prompt:
+        _require(
+            not prompt.class_specific,
+            f"prompt of {method}: class_specific",
+            True,
+            f"False in {run.protocol}: other classes are tested",
+        )
 
 
 def _check_ril(ril: RilConfig) -> None:

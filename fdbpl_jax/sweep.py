@@ -14,29 +14,34 @@ class Setting(NamedTuple):
     name: str
     optim: OptimConfig
     fdbpl: FdbplConfig
+    shots: int
 
 
 def settings_of(run: RunConfig, method: str) -> tuple[Setting, ...]:
     """What a sweep goes through with one of `run.methods`, or its one setting.
 
-    Loss weights are tried with the method whose loss has them; the last named value
-    changes fastest.
+    Loss weights are tried with the method whose loss has them, shots with those that
+    train on so many images; the last named value changes fastest.
     """
     optim, tried = run.optim_of(method), dataclasses.asdict(run.sweep)
     del tried["at_once"]
+    meant = {"lr": True, "shots": METHODS[method].labels != "none"}
     weighted = METHODS[method].loss == "fdbpl"
-    names = [name for name in tried if tried[name] and (name == "lr" or weighted)]
+    names = [name for name in tried if tried[name] and meant.get(name, weighted)]
     return tuple(
-        _setting(optim, run.fdbpl, dict(zip(names, values, strict=True)))
+        _setting(run, optim, dict(zip(names, values, strict=True)))
         for values in itertools.product(*(tried[name] for name in names))
     )
 
 
-def _setting(optim: OptimConfig, fdbpl: FdbplConfig, own: dict[str, float]) -> Setting:
+def _setting(
+    run: RunConfig, optim: OptimConfig, own: dict[str, float | int]
+) -> Setting:
     name = " ".join(f"{key}={value:g}" for key, value in own.items())
-    weights = {key: value for key, value in own.items() if key != "lr"}
+    weights = {k: value for k, value in own.items() if k not in ("lr", "shots")}
     return Setting(
         name,
         dataclasses.replace(optim, lr=own.get("lr", optim.lr)),
-        dataclasses.replace(fdbpl, **weights),
+        dataclasses.replace(run.fdbpl, **weights),
+        int(own.get("shots", run.data.shots)),
     )

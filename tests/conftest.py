@@ -16,6 +16,17 @@ jax.config.update("jax_captured_constants_warn_bytes", 1_000_000)
 flags.FLAGS.mark_as_parsed()  # Grain reads absl flags
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _forget_compiled():
+    """Compiled programs go after each file, or the process dies of them.
+
+    On a CPU each takes several memory maps, of which Linux allows a process 65,530 by
+    default; past that LLVM crashes. The whole suite compiles about as many.
+    """
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
     """The folder with real images and the small real CLIP pair; skips without it."""

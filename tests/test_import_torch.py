@@ -73,7 +73,7 @@ def command(file, folder, names=NAMES):
         [
             *(sys.executable, "-m", "fdbpl_jax.import_torch"),
             *(f"--checkpoint={file}", f"--student={embedded('student')}"),
-            *(f"--class_names={lines}", f"--out={folder / 'export'}"),
+            *(f"--class_names={lines}", f"--export={folder / 'export'}"),
         ],
         capture_output=True,
         text=True,

@@ -13,7 +13,7 @@ from fdbpl_jax.clip.image import normalise
 from fdbpl_jax.data.types import prompt_name
 from fdbpl_jax.methods.method import METHODS
 from fdbpl_jax.prompts.coop import class_row, negative_prompt
-from fdbpl_jax.protocols import base2new
+from fdbpl_jax.protocols import prepare
 from fdbpl_jax.protocols.assemble import (
     Job,
     first_state,
@@ -45,9 +45,9 @@ def _stand(tmp_path_factory):
     made.methods, made.seeds = ",".join(BAD), (1,)
     made.data.shots, made.optim.warmup_epochs, made.ril.regions = 4, 0, 5
     run, workdir = run_config(made), tmp_path_factory.mktemp("bad")
-    towers = base2new.load_pair(run)
-    dataset = base2new.open_dataset(run, "shapes-negative", workdir)
-    return run, base2new.prepare(run, dataset, *towers, workdir)
+    towers = prepare.load_pair(run)
+    dataset = prepare.open_dataset(run, "shapes-negative", workdir)
+    return run, prepare.prepare(run, dataset, (), *towers, workdir)
 
 
 def texts(clip, names, prompt):
@@ -67,7 +67,7 @@ def texts(clip, names, prompt):
 def test_twenty_updates_on_the_programs_own_batches(stand, tmp_path, name):
     run, prepared = stand
     (setting,) = settings_of(run, name)
-    job = Job(name, setting, 1, prepared.trained_on[name, 1], tmp_path)
+    job = Job(name, setting, 1, prepared.trained_on[name, 1, setting.shots], tmp_path)
     stage, method, prompt = prepared.stage, METHODS[name], run.prompt_of(name)
     setup = step_setup(run, stage, job)
     state, frozen = first_state(run, stage, setup, job), frozen_parts(run, stage, job)

@@ -1,67 +1,22 @@
-"""The data sets by name: each a few lines that say where its files lie.
+"""The data sets by name: found on disk, read, and checked before anything runs."""
 
-Folders and split files are those of CoOp (its DATASETS.md), so a data root that served
-CoOp, MaPLe or KDPL serves here. Templates are CoOp's CUSTOM_TEMPLATES.
-"""
-
-import dataclasses
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 from fdbpl_jax.data import splits
+from fdbpl_jax.data.aircraft import read_aircraft
+from fdbpl_jax.data.catalogue import CATALOGUE, Layout
+from fdbpl_jax.data.imagenet import read_imagenet, read_numbered, read_test_only
 from fdbpl_jax.data.split_file import check_files, read_split
 from fdbpl_jax.data.types import Dataset, Example, first_few, prompt_name
 from fdbpl_jax.errors import UserError, unknown_name
 
-__all__ = ["COOP", "CoopLayout", "Dataset", "Example", "load_dataset", "prompt_name"]
+__all__ = ["Dataset", "Example", "load_dataset", "prompt_name"]
 
-
-@dataclasses.dataclass(frozen=True)
-class CoopLayout:
-    """Where a data set's files lie under the data root, and how it speaks."""
-
-    folder: str  # under the data root
-    images: str  # under the folder; what the split file's paths are relative to
-    split_file: str  # under the folder
-    template: str = "a photo of a {}."
-    rename: Mapping[str, str] = dataclasses.field(default_factory=dict)
-
-
-COOP: Mapping[str, CoopLayout] = {
-    "caltech101": CoopLayout(
-        folder="caltech-101",
-        images="101_ObjectCategories",
-        split_file="split_zhou_Caltech101.json",
-        rename={
-            "airplanes": "airplane",
-            "Faces": "face",
-            "Leopards": "leopard",
-            "Motorbikes": "motorbike",
-        },
-    ),
-    "dtd": CoopLayout(
-        folder="dtd",
-        images="images",
-        split_file="split_zhou_DescribableTextures.json",
-        template="{} texture.",
-    ),
-    "eurosat": CoopLayout(
-        folder="eurosat",
-        images="2750",
-        split_file="split_zhou_EuroSAT.json",
-        template="a centered satellite photo of {}.",
-        rename={
-            "AnnualCrop": "Annual Crop Land",
-            "HerbaceousVegetation": "Herbaceous Vegetation Land",
-            "Highway": "Highway or Road",
-            "Industrial": "Industrial Buildings",
-            "Pasture": "Pasture Land",
-            "PermanentCrop": "Permanent Crop Land",
-            "Residential": "Residential Buildings",
-            "SeaLake": "Sea or Lake",
-        },
-    ),
+_FOLDERS = {
+    "imagenet": read_imagenet,
+    "test_only": read_test_only,
+    "numbered": read_numbered,
 }
 
 
@@ -69,7 +24,7 @@ def load_dataset(name: str, root: Path) -> Dataset:
     """Finds a data set's files, and checks all that can be checked without decoding.
 
     Args:
-      name: a key of `COOP`, or "folder" for a plain folder of class folders.
+      name: a key of `CATALOGUE`, or "folder" for a plain folder of class folders.
       root: the data root, which holds the data sets' folders; for "folder", the
         folder of class folders itself. A leading "~" is expanded.
 
@@ -80,8 +35,8 @@ def load_dataset(name: str, root: Path) -> Dataset:
       UserError: for an unknown name, and for whatever is missing or contradictory on
         disk, naming what was looked for and where.
     """
-    if name not in COOP and name != "folder":
-        raise unknown_name("data set", name, [*COOP, "folder"])
+    if name not in CATALOGUE and name != "folder":
+        raise unknown_name("data set", name, [*CATALOGUE, "folder"])
     root = Path(os.path.expanduser(root)).absolute()
     if not root.is_dir():
         raise UserError(
@@ -90,12 +45,12 @@ def load_dataset(name: str, root: Path) -> Dataset:
         )
     if name == "folder":
         return splits.split_folder(root)
-    return _load_coop(name, COOP[name], root)
+    return _load(name, CATALOGUE[name], root)
 
 
-def _load_coop(name: str, layout: CoopLayout, root: Path) -> Dataset:
+def _load(name: str, layout: Layout, root: Path) -> Dataset:
     folder = root / layout.folder
-    images, split_file = folder / layout.images, folder / layout.split_file
+    images, lists = folder / layout.images, folder / layout.lists
     if not folder.is_dir():
         held = first_few(sorted(path.name for path in root.iterdir()))
         raise UserError(
@@ -108,7 +63,12 @@ def _load_coop(name: str, layout: CoopLayout, root: Path) -> Dataset:
             f"data set '{name}' needs its images in '{images}', which is not a folder",
             "Unpack the images there.",
         )
-    class_names, examples = read_split(split_file, layout.rename)
+    if layout.kind in _FOLDERS:
+        return _FOLDERS[layout.kind](name, layout, folder)
+    if layout.kind == "aircraft":
+        class_names, examples = read_aircraft(layout, folder)
+    else:
+        class_names, examples = read_split(lists, layout.class_name)
     every = [example for split in examples.values() for example in split]
-    check_files(split_file, images, every)
+    check_files(lists, images, every)
     return Dataset(name, images, class_names, layout.template, **examples)

@@ -8,9 +8,10 @@ import itertools
 import json
 import os
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from fdbpl_jax.data.listing import inside
 from fdbpl_jax.data.types import Example, first_few, prompt_name
 from fdbpl_jax.errors import UserError
 
@@ -20,13 +21,13 @@ Row = tuple[str, int, str]  # path, label, class name
 
 
 def read_split(
-    file: Path, rename: Mapping[str, str]
+    file: Path, class_name: Callable[[str], str]
 ) -> tuple[tuple[str, ...], dict[str, tuple[Example, ...]]]:
     """Reads and checks a split file; looks at no image.
 
     Args:
       file: the JSON file.
-      rename: class names in the file to better ones; others stay as they are.
+      class_name: from a class name in the file to the one to be used.
 
     Returns:
       The class names by label, and the examples of "train", "val" and "test", with
@@ -38,9 +39,25 @@ def read_split(
         is absolute, climbs with "..", or is listed twice.
     """
     rows = {split: _rows(file, split, part) for split, part in _parts(file).items()}
+    return examples_of(file, rows, class_name)
+
+
+def examples_of(
+    file: Path, rows: Mapping[str, Sequence[Row]], class_name: Callable[[str], str]
+) -> tuple[tuple[str, ...], dict[str, tuple[Example, ...]]]:
+    """Class names and examples of the rows of each split.
+
+    Args:
+      file: where the rows are from, for messages.
+      rows: by split, with normalised paths.
+      class_name: as in `read_split`.
+
+    Raises:
+      UserError: rows contradict each other, see `read_split`.
+    """
     every = [row for split in SPLITS for row in rows[split]]
     class_names = tuple(
-        rename.get(name, name) for name in _class_names(file, every, rename)
+        class_name(name) for name in _class_names(file, every, class_name)
     )
     _refuse_repeats(file, rows)
     return class_names, {
@@ -100,14 +117,14 @@ def _check_folder(
         raise UserError(
             f"cannot list the folder '{root / folder}' ({reason})"
         ) from error
-    if not _inside(root, root / folder):
+    if not inside(root, root / folder):
         return [], list(paths.values())
     missing, outside = [], []
     for name, path in paths.items():
         entry = found.get(name)
         if entry is None or not _is_file(entry):
             missing.append(path)
-        elif entry.is_symlink() and not _inside(root, Path(entry.path)):
+        elif entry.is_symlink() and not inside(root, Path(entry.path)):
             outside.append(path)
     return missing, outside
 
@@ -115,11 +132,6 @@ def _check_folder(
 def _is_file(entry: os.DirEntry) -> bool:
     # Only a link needs a look at the file itself; the listing knows the others.
     return os.path.isfile(entry.path) if entry.is_symlink() else entry.is_file()
-
-
-def _inside(root: Path, path: Path) -> bool:
-    real = os.path.realpath(root)
-    return Path(os.path.realpath(path)).is_relative_to(real)
 
 
 def _parts(file: Path) -> dict[str, list]:
@@ -178,7 +190,7 @@ def _normal_path(file: Path, path: str) -> str:
 
 
 def _class_names(
-    file: Path, rows: Sequence[Row], rename: Mapping[str, str]
+    file: Path, rows: Sequence[Row], class_name: Callable[[str], str]
 ) -> tuple[str, ...]:
     name_of: dict[int, str] = {}
     label_of: dict[str, int] = {}
@@ -190,7 +202,7 @@ def _class_names(
                 "Every label must have one class name.",
             )
         # Two names that read the same in a prompt cannot be told apart.
-        words = prompt_name(rename.get(name, name))
+        words = prompt_name(class_name(name))
         if label_of.setdefault(words, label) != label:
             raise UserError(
                 f"split file '{file}': class '{words}' has the labels "

@@ -7,18 +7,17 @@ listing, not on other classes, and 4 shots are the first 4 of 16.
 
 import dataclasses
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from absl import logging
 
+from fdbpl_jax.data.listing import folder_names, image_names
 from fdbpl_jax.data.types import Dataset, Example, first_few, prompt_name
 from fdbpl_jax.errors import UserError, unknown_name
 
 _VAL_SHOTS = 4  # the field keeps at most so many validation images a class
 _VAL_SHARE, _TEST_SHARE = 0.2, 0.3  # CoOp's shares where a data set has no split
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm")
 
 
 def base_count(classes: int) -> int:
@@ -122,14 +121,14 @@ def split_folder(root: Path, seed: int = 0) -> Dataset:
       UserError: if `root` has no class folder, classes have fewer than three images,
         or two class names differ only in underscores.
     """
-    classes = sorted(_names(root, folders=True))
+    classes = folder_names(root)
     if not classes:
         raise UserError(
             f"'{root}' has no folder in it",
             "A plain folder of images is <root>/<class>/<image>, a folder a class.",
         )
     _refuse_same_words(root, classes)
-    images = {name: _image_names(root, name) for name in classes}
+    images = {name: image_names(root / name) for name in classes}
     small = [
         f"'{name}' ({len(images[name])})" for name in classes if len(images[name]) < 3
     ]
@@ -183,31 +182,6 @@ def _draw(dataset: Dataset, split: str, shots: int, seed: int) -> tuple[Example,
             :shots
         ]
     )
-
-
-def _names(folder: Path, folders: bool) -> list[str]:
-    try:
-        with os.scandir(folder) as entries:
-            return [
-                entry.name
-                for entry in entries
-                if entry.is_dir() == folders and not entry.name.startswith(".")
-            ]
-    except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"cannot list the folder '{folder}' ({reason})") from error
-
-
-def _image_names(root: Path, name: str) -> list[str]:
-    files = _names(root / name, folders=False)
-    images = [file for file in files if file.lower().endswith(_SUFFIXES)]
-    others = sorted(set(files) - set(images))
-    if others:
-        logging.warning(
-            "'%s': ignored %d files that are no images: %s",
-            *(root / name, len(others), first_few(others)),
-        )
-    return images
 
 
 def _refuse_same_words(root: Path, classes: Sequence[str]) -> None:

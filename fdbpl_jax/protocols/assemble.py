@@ -7,19 +7,19 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from fdbpl_jax.clip.layout import PromptLayout, make_name_list
 from fdbpl_jax.clip.model import Clip, text_features, unit
 from fdbpl_jax.config import PromptConfig, RunConfig
 from fdbpl_jax.data.names import read_names
 from fdbpl_jax.data.pipeline import epoch_steps
-from fdbpl_jax.data.types import Dataset, Example, prompt_name
+from fdbpl_jax.data.types import Dataset, prompt_name
 from fdbpl_jax.methods.method import METHODS, Method
 from fdbpl_jax.prompts.coop import class_layout, negative_prompt
 from fdbpl_jax.prompts.learner import Classes, Student, init_prompt
 from fdbpl_jax.prompts.promptkd import init_running
 from fdbpl_jax.prompts.templates import TEMPLATES
+from fdbpl_jax.protocols.exam import Exam
 from fdbpl_jax.ril.table import Table
 from fdbpl_jax.sources import region_source, table_source, view_source
 from fdbpl_jax.state import Frozen, StepSetup, TrainState, hyper_parameters
@@ -28,26 +28,12 @@ from fdbpl_jax.sweep import Setting
 from fdbpl_jax.train import Source
 
 
-class Half(NamedTuple):
-    """Test images of the base or the new classes.
-
-    dataset: of these classes alone. examples: the images. features [N D]: the frozen
-    student's. labels [N].
-    """
-
-    dataset: Dataset
-    examples: Sequence[Example]
-    features: np.ndarray
-    labels: np.ndarray
-
-
 class Stage(NamedTuple):
-    """What all cells of one data set share."""
+    """What all cells of one data set share; `exams` as the student sees it."""
 
     student: Clip
     teacher: Clip
-    base: Half
-    new: Half
+    exams: tuple[Exam, ...]
     table: Table | None
 
 

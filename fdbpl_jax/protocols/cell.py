@@ -21,10 +21,10 @@ from fdbpl_jax.clip.model import Clip, text_features
 from fdbpl_jax.config import RunConfig
 from fdbpl_jax.data.images import content_hash
 from fdbpl_jax.data.types import Dataset, prompt_name
+from fdbpl_jax.errors import UserError
 from fdbpl_jax.files import write_text
 from fdbpl_jax.methods.method import METHODS
 from fdbpl_jax.protocols.assemble import (
-    Half,
     Job,
     Stage,
     first_state,
@@ -33,12 +33,14 @@ from fdbpl_jax.protocols.assemble import (
     step_setup,
 )
 from fdbpl_jax.protocols.claim import claim
+from fdbpl_jax.protocols.exam import Exam
+from fdbpl_jax.protocols.protocol import PROTOCOLS
 from fdbpl_jax.protocols.score import accuracy
 from fdbpl_jax.results import CellResult
 from fdbpl_jax.state import StepSetup, hyper_parameters
 from fdbpl_jax.train import Run, Trained, train
 
-RESULT = "result.json"
+_RESULT = "results.jsonl"  # a line a data set that the prompts were tested on
 
 
 def run_cells(run: RunConfig, stage: Stage, jobs: Sequence[Job]) -> list[CellResult]:
@@ -56,16 +58,44 @@ def run_cells(run: RunConfig, stage: Stage, jobs: Sequence[Job]) -> list[CellRes
       UserError: a directory holds a cell of other settings, or training fails.
     """
     waiting: dict[StepSetup, list[Job]] = {}
+    claim_cells(run, stage, jobs)
     for job in jobs:
-        claim(job.directory, _settings(run, stage, job))
-        if not (job.directory / RESULT).exists():
+        if not is_finished(job):
             waiting.setdefault(step_setup(run, stage, job), []).append(job)
     for setup, alike in waiting.items():
         at_once = run.sweep.at_once if setup.method.reads_table else 1
         for first in range(0, len(alike), at_once):
             _train_and_test(run, stage, setup, alike[first : first + at_once])
-    files = [job.directory / RESULT for job in jobs]
-    return [CellResult.from_json(file.read_text()) for file in files]
+    return [cell for job in jobs for cell in _read_result(job, stage)]
+
+
+def claim_cells(run: RunConfig, stage: Stage, jobs: Sequence[Job]) -> None:
+    """Marks the cells' folders as those of these settings.
+
+    Raises:
+      UserError: a folder holds a cell of other settings.
+    """
+    for job in jobs:
+        claim(job.directory, _settings(run, stage, job))
+
+
+def is_finished(job: Job) -> bool:
+    """Whether the cell need not be run again."""
+    return (job.directory / _RESULT).exists()
+
+
+def _read_result(job: Job, stage: Stage) -> list[CellResult]:
+    """What a finished cell came to, on each data set that it was tested on."""
+    file = job.directory / _RESULT
+    lines = file.read_text().splitlines()
+    cells = [CellResult.from_json(line, f"'{file}'") for line in lines]
+    expected = [(exam.name, job.name, job.seed) for exam in stage.exams]
+    if [cell.key for cell in cells] != expected:
+        raise UserError(
+            f"'{file}' holds other cells than {expected}",
+            f"Remove '{job.directory}' and run again.",
+        )
+    return cells
 
 
 def _train_and_test(
@@ -88,17 +118,25 @@ def _train_and_test(
 
 def _finish(run: RunConfig, stage: Stage, job: Job, trained: Trained) -> None:
     """Tests the prompts and writes the cell's result, last."""
+    cells = [_test(run, stage, job, trained, exam) for exam in stage.exams]
+    facts = _export_facts(stage, job.dataset, _settings(run, stage, job))
+    export_prompts(job.directory / "export", trained.prompts, facts)
+    write_text(job.directory / _RESULT, "".join(cell.to_json() for cell in cells))
+
+
+def _test(
+    run: RunConfig, stage: Stage, job: Job, trained: Trained, exam: Exam
+) -> CellResult:
     start = time.perf_counter()
     prompt, positive = run.prompt_of(job.method), trained.prompts["positive"]
     score = functools.partial(accuracy, stage, job.method, prompt, positive)
-    base = score(stage.base)
-    new = None if prompt.class_specific else score(stage.new)
-    result = CellResult(
-        dataset=job.dataset.name,
+    serves_new = exam.new is not None and not prompt.class_specific
+    return CellResult(
+        dataset=exam.name,
         method=job.name,
         seed=job.seed,
-        base=base,
-        new=new,
+        base=score(exam.base),
+        new=score(exam.new) if serves_new else None,
         train_seconds=trained.seconds,
         wait_seconds=trained.waited,
         test_seconds=time.perf_counter() - start,
@@ -106,26 +144,22 @@ def _finish(run: RunConfig, stage: Stage, job: Job, trained: Trained) -> None:
         trained_values=trained_values(trained.prompts),
         peak_memory_bytes=peak_memory_bytes(),
     )
-    facts = _export_facts(stage, job.dataset, _settings(run, stage, job))
-    export_prompts(job.directory / "export", trained.prompts, facts)
-    write_text(job.directory / RESULT, result.to_json())
 
 
-def zero_shot(
-    name: str, clip: Clip, template: str, dataset: str, base: Half, new: Half
-) -> CellResult:
+def zero_shot(name: str, clip: Clip, template: str, exam: Exam) -> CellResult:
     """Accuracy of hand-written text, on the same images as the trained cells."""
     start = time.perf_counter()
     scores = [
-        evaluate.accuracy(
-            half.features,
-            half.labels,
-            _clip_text(clip, template, half.dataset.class_names),
+        held
+        and evaluate.accuracy(
+            held.features,
+            held.labels,
+            _clip_text(clip, template, held.dataset.class_names),
         )
-        for half in (base, new)
+        for held in (exam.base, exam.new)
     ]
     return CellResult(
-        dataset=dataset,
+        dataset=exam.name,
         method=name,
         seed=None,
         base=scores[0],
@@ -171,7 +205,9 @@ def _settings(run: RunConfig, stage: Stage, job: Job) -> dict[str, Any]:
         "class_names": job.dataset.class_names,
         "student": stage.student.fingerprint,
         "dtype": stage.student.dtype,
-        "shots": run.data.shots,
+        "classes": PROTOCOLS[run.protocol].classes[0],
+        "shots": job.setting.shots,
+        "tested": [exam.name for exam in stage.exams],
         "eval_split": run.eval_split,
         "prompt": dataclasses.asdict(run.prompt_of(job.method)),
         "optim": dataclasses.asdict(job.setting.optim),

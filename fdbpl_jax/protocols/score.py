@@ -12,7 +12,8 @@ from fdbpl_jax.features import encoded
 from fdbpl_jax.methods.method import METHODS
 from fdbpl_jax.prompts import cocoop
 from fdbpl_jax.prompts.learner import image_features, text_features
-from fdbpl_jax.protocols.assemble import Half, Stage, classes_of, student_of
+from fdbpl_jax.protocols.assemble import Stage, classes_of, student_of
+from fdbpl_jax.protocols.exam import HeldOut
 
 _TOGETHER = 16  # images whose own texts are encoded in one call
 
@@ -22,39 +23,43 @@ _predict = jax.jit(cocoop.predict, static_argnames="text")
 
 
 def accuracy(
-    stage: Stage, method: str, prompt: PromptConfig, trained: dict[str, Any], half: Half
+    stage: Stage,
+    method: str,
+    prompt: PromptConfig,
+    trained: dict[str, Any],
+    held: HeldOut,
 ) -> float:
-    """Percent of the half's images whose nearest class is their own.
+    """Percent of the images whose nearest class is their own.
 
     Args:
       stage: the models.
       method: one of `METHODS`.
       prompt: its settings.
       trained: the positive prompt, with PromptKD's running mean and variance.
-      half: the images and their classes.
+      held: the images and their classes.
     """
     learner, student = METHODS[method].learner, student_of(stage.student)
-    classes = classes_of(stage, method, prompt, half.dataset, half.dataset.class_names)
-    tower, features = stage.student.params["text"], half.features
+    classes = classes_of(stage, method, prompt, held.dataset, held.dataset.class_names)
+    tower, features = stage.student.params["text"], held.features
     if METHODS[method].prompts_images:
-        features = _prompted(stage, learner, trained, half)
+        features = _prompted(stage, learner, trained, held)
     if learner == "cocoop":
         predict = functools.partial(
             _predict, student.config.text, tower, classes.layout, trained
         )
-        return evaluate.accuracy_by_image(features, half.labels, predict, _TOGETHER)
+        return evaluate.accuracy_by_image(features, held.labels, predict, _TOGETHER)
     text = _text(learner, student, tower, classes, trained, None)
-    return evaluate.accuracy(features, half.labels, text)
+    return evaluate.accuracy(features, held.labels, text)
 
 
 def _prompted(
-    stage: Stage, learner: str, trained: dict[str, Any], half: Half
+    stage: Stage, learner: str, trained: dict[str, Any], held: HeldOut
 ) -> np.ndarray:
-    """The half's image features under the prompts."""
+    """The image features under the prompts."""
     student = student_of(stage.student)
     vision, running = stage.student.params["vision"], trained.get("running", {})
 
     def encode(pixels: np.ndarray) -> jax.Array:
         return _image(learner, student, vision, trained, running, pixels, False)[0]
 
-    return encoded(stage.student, half.dataset, half.examples, encode)
+    return encoded(stage.student, held.dataset, held.examples, encode)

@@ -1,7 +1,7 @@
 """The RIL table that a data set's cells share: what they need of it, built or found."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,11 +9,13 @@ from absl import logging
 
 from fdbpl_jax.clip.model import Clip
 from fdbpl_jax.config import RilConfig, RunConfig
-from fdbpl_jax.data.types import Dataset
+from fdbpl_jax.data.types import Dataset, Example
 from fdbpl_jax.methods.method import METHODS
+from fdbpl_jax.protocols.training_images import TrainedOn
 from fdbpl_jax.ril.build import ensure_table, plan_spec
 from fdbpl_jax.ril.labels import check_keep
 from fdbpl_jax.ril.reader import EpochPlan, regions_read
+from fdbpl_jax.ril.spec import TableSpec
 from fdbpl_jax.ril.table import Table
 
 _PAPER_KEEP = 20  # K
@@ -29,7 +31,7 @@ class TableCost(NamedTuple):
 
 def training_table(
     config: RunConfig,
-    trained_on: Mapping[tuple[str, int], Dataset],
+    trained_on: TrainedOn,
     student: Clip,
     teacher: Clip,
     workdir: Path,
@@ -38,7 +40,7 @@ def training_table(
 
     Args:
       config: of the run.
-      trained_on: by method and seed, the classes and images that are trained on.
+      trained_on: what each method is trained on.
       student, teacher: of the features and of the labels.
       workdir: where it is, if the config names no path.
 
@@ -51,18 +53,14 @@ def training_table(
     readers = [m for m in config.methods if METHODS[m].reads_table]
     if not readers:
         return None, None
-    parts = [part for (method, _), part in trained_on.items() if method in readers]
+    parts = [part for (method, *_), part in trained_on.items() if method in readers]
     dataset = parts[0]
     # By path: UPL may take an image for another class than the data set does.
     drawn = {example.path: example for one in parts for example in one.train}
     examples = sorted(drawn.values(), key=lambda example: (example.label, example.path))
     plans = {method: _plan(config, method) for method in readers}
-    most = max(plan.epochs * plan.regions_per_epoch for plan in plans.values())
-    regions = config.ril.regions or most
-    ril = dataclasses.replace(
-        config.ril, keep=_keep(config.ril, len(dataset.class_names))
-    )
-    spec = plan_spec(dataset, examples, teacher, student, ril, regions)
+    regions = regions_stored(config)
+    spec = table_spec(config, dataset, examples, student, teacher)
     path = workdir / "ril" / f"{dataset.name}-{spec.fingerprint()[:12]}"
     if config.ril.path:
         path = Path(config.ril.path)
@@ -75,6 +73,26 @@ def training_table(
     table, built = ensure_table(path, spec, dataset.root, teacher, student)
     stored = table.spec.regions * len(table.spec.images)
     return table, TableCost(built.seconds if built else 0.0, stored, built is not None)
+
+
+def regions_stored(config: RunConfig) -> int:
+    """M: as asked for; else what the epochs of the methods that read it read."""
+    plans = [_plan(config, m) for m in config.methods if METHODS[m].reads_table]
+    most = max((plan.epochs * plan.regions_per_epoch for plan in plans), default=0)
+    return config.ril.regions or most
+
+
+def table_spec(
+    config: RunConfig,
+    dataset: Dataset,
+    examples: Sequence[Example],
+    student: Clip,
+    teacher: Clip,
+) -> TableSpec:
+    """What the table of these images is made from; see `plan_spec`."""
+    keep = _keep(config.ril, len(dataset.class_names))
+    ril = dataclasses.replace(config.ril, keep=keep)
+    return plan_spec(dataset, examples, teacher, student, ril, regions_stored(config))
 
 
 def _keep(ril: RilConfig, classes: int) -> int:

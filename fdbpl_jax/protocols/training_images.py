@@ -1,6 +1,7 @@
 """Which images, with which labels, a method is trained on."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +12,25 @@ from fdbpl_jax.data.types import Dataset, Example, prompt_name
 from fdbpl_jax.features import split_features
 from fdbpl_jax.methods.method import Method
 
+# By method, seed and shots: the classes and images that are trained on.
+TrainedOn = Mapping[tuple[str, int, int], Dataset]
+
 
 def training_data(
-    method: Method, dataset: Dataset, shots: int, seed: int, student: Clip, cache: Path
+    method: Method,
+    dataset: Dataset,
+    which: str,
+    shots: int,
+    seed: int,
+    student: Clip,
+    cache: Path,
 ) -> Dataset:
     """The classes and the training images of a method.
 
     Args:
       method: what decides; see `Method.labels` and `Method.names`.
       dataset: all classes.
+      which: a `subset` of them: the classes that are trained on.
       shots: labelled or chosen images a class.
       seed: of the draw of labelled ones.
       student: makes UPL's choice.
@@ -29,10 +40,10 @@ def training_data(
       `dataset` with these classes and training images alone.
     """
     if method.labels == "none":
-        return dataset if method.names == "all" else subset(dataset, "base")
+        return dataset if method.names == "all" else subset(dataset, which)
     if method.labels == "pseudo":
-        return _pseudo_labelled(student, subset(dataset, "base"), shots, cache)
-    return subset(few_shot(dataset, shots, seed), "base")
+        return _pseudo_labelled(student, subset(dataset, which), shots, cache)
+    return subset(few_shot(dataset, shots, seed), which)
 
 
 def _pseudo_labelled(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from absl import flags, logging
 
-from fdbpl_jax.cli import run_app
+from fdbpl_jax.cli import command_of, run_app, share_of
 from fdbpl_jax.clip.model import cast, load_clip
 from fdbpl_jax.config import CropConfig, RilConfig
 from fdbpl_jax.data.datasets import load_dataset
@@ -68,7 +68,7 @@ def _build() -> None:
     spec = plan_spec(chosen, examples, teacher, student, settings, _REGIONS.value)
     report = build_table(
         _path(), spec, dataset.root, teacher, student,
-        batch_size=_BATCH.value, workers=_WORKERS.value, shard=_shard(),
+        batch_size=_BATCH.value, workers=_WORKERS.value, shard=share_of(_SHARD.value),
     )  # fmt: skip
     rate = report.regions_built / report.seconds
     logging.info(
@@ -118,15 +118,6 @@ def _pair(flag: str) -> tuple[float, float]:
     return values
 
 
-def _shard() -> tuple[int, int]:
-    index, _, count = _SHARD.value.partition("/")
-    if index.isdecimal() and count.isdecimal() and int(index) < int(count):
-        return int(index), int(count)
-    raise UserError(
-        f"--shard is '{_SHARD.value}'", "Give index/count, such as 0/4 to 3/4."
-    )
-
-
 def _path() -> str:
     if not _PATH.value:
         raise UserError("no table is named", "Give its folder: --path=FOLDER.")
@@ -147,12 +138,10 @@ def _show() -> None:
 
 def _command(argv: list[str]) -> str:
     """Takes the command out of `argv`; a word after it becomes --path."""
-    words = []
-    while len(argv) > 1 and not argv[1].startswith("-") and len(words) < 2:
-        words.append(argv.pop(1))
-    if len(words) > 1:
-        argv.insert(1, f"--path={words[1]}")
-    return words[0] if words else ""
+    name, path = command_of(argv), command_of(argv)
+    if path:
+        argv.insert(1, f"--path={path}")
+    return name
 
 
 def main() -> None:

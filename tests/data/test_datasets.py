@@ -5,7 +5,8 @@ import shutil
 
 import pytest
 
-from fdbpl_jax.data.datasets import COOP, load_dataset, prompt_name
+from fdbpl_jax.data.catalogue import CATALOGUE
+from fdbpl_jax.data.datasets import load_dataset, prompt_name
 from fdbpl_jax.data.split_file import read_split
 from fdbpl_jax.data.splits import few_shot, subset
 from fdbpl_jax.data.types import Dataset
@@ -99,7 +100,7 @@ def test_real_data(shared_dir, name, classes, sizes):
     drawn = few_shot(subset(data, "base"), 16, 1)
     assert len(drawn.train) == 16 * len(drawn.class_names)
     assert not any("_" in prompt_name(name) for name in data.class_names)
-    assert data.template == COOP[name].template
+    assert data.template == CATALOGUE[name].template
 
 
 def test_real_folder(shared_dir):
@@ -111,7 +112,7 @@ def test_real_folder(shared_dir):
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_official_splits_have_the_published_sizes(shared_dir, name):
     file = shared_dir / "reference" / "splits" / f"split_zhou_{name}.json"
-    names, parts = read_split(file, {})
+    names, parts = read_split(file, str)
     data = Dataset(name, file.parent, names, "{}", **parts)
     tests = len(subset(data, "base").test), len(subset(data, "new").test)
     assert (len(data.train), *tests) == PUBLISHED[name]

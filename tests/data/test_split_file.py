@@ -20,7 +20,8 @@ def read(tmp_path, content, rename=()):
     file = tmp_path / "split.json"
     text = content if isinstance(content, bytes) else json.dumps(content).encode()
     file.write_bytes(text)
-    return read_split(file, dict(rename))
+    names = dict(rename)
+    return read_split(file, lambda name: names.get(name, name))
 
 
 def refused(tmp_path, content, match):
@@ -121,7 +122,7 @@ def test_no_file_is_refused(tmp_path, kind):
     if kind == "folder":
         file.mkdir()
     with pytest.raises(UserError, match=r"split\.json"):
-        read_split(file, {})
+        read_split(file, str)
 
 
 @pytest.fixture

@@ -155,10 +155,10 @@ def test_folder_split_depends_on_the_seed_and_not_on_the_listing(tmp_path, monke
     root = make_folder(tmp_path, {"a": 20, "b": 20})
     first = split_folder(root)
     assert split_folder(root, seed=1).test != first.test
-    from fdbpl_jax.data import splits
+    from fdbpl_jax.data import listing
 
-    names = splits._names
-    monkeypatch.setattr(splits, "_names", lambda *args, **kw: names(*args, **kw)[::-1])
+    entries = listing._entries
+    monkeypatch.setattr(listing, "_entries", lambda folder: entries(folder)[::-1])
     assert split_folder(root) == first
 
 

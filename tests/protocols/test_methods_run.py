@@ -15,7 +15,8 @@ from fdbpl_jax.data.splits import subset
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.features import split_features
 from fdbpl_jax.methods.method import METHODS
-from fdbpl_jax.protocols import base2new
+from fdbpl_jax.protocols import prepare
+from fdbpl_jax.protocols import run as protocol
 from fdbpl_jax.protocols.training_images import training_data
 from fdbpl_jax.run_config import default_config, run_config
 from fdbpl_jax.shapes.world import COLOURS, SHAPES, TEXTURES
@@ -57,7 +58,7 @@ def _looks():
 @pytest.fixture(scope="module", name="finished")
 def _finished(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("methods")
-    return workdir, base2new.run(config(workdir), workdir, "the test")
+    return workdir, protocol.run(config(workdir), workdir, "the test")
 
 
 def cell(workdir, method):
@@ -101,10 +102,10 @@ def test_a_lost_result_is_made_again_from_the_checkpoint(finished, tmp_path, met
     shutil.copytree(workdir, copy)
     folder = cell(copy, method)
     before = load_prompts(folder / "export")[0]
-    (folder / "result.json").unlink()
+    (folder / "results.jsonl").unlink()
     shutil.rmtree(folder / "export")
     shutil.rmtree(folder / "checkpoints" / "2")  # one epoch is trained again
-    base2new.run(config(workdir), copy, "the test", only=(method,))
+    protocol.run(config(workdir), copy, "the test", only=(method,))
     after = load_prompts(folder / "export")[0]
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), before, after
@@ -122,28 +123,28 @@ def test_a_cell_of_other_names_is_refused(finished, tmp_path):
     workdir, _ = finished
     other = config(tmp_path, **{"methods": "coop+kdpl-ca", "names.keep": 20})
     with pytest.raises(UserError, match=r"names.keep = 30, this run has 20"):
-        base2new.run(other, workdir, "the test")
+        protocol.run(other, workdir, "the test")
 
 
 def test_only_what_is_asked_for_is_trained(tmp_path):
     changes = {"methods": "kgcoop,maple"}
-    rows = base2new.run(config(tmp_path, **changes), tmp_path, "", only=("kgcoop",))
+    rows = protocol.run(config(tmp_path, **changes), tmp_path, "", only=("kgcoop",))
     assert [row.seeds for row in rows[3:]] == [1, 0]
     assert not cell(tmp_path, "maple").exists()
-    rows = base2new.run(config(tmp_path, **changes), tmp_path, "", only=("maple",))
+    rows = protocol.run(config(tmp_path, **changes), tmp_path, "", only=("maple",))
     assert [row.seeds for row in rows[3:]] == [1, 1]
     with pytest.raises(UserError, match="'mapel'"):
-        base2new.run(config(tmp_path, **changes), tmp_path, "", only=("mapel",))
+        protocol.run(config(tmp_path, **changes), tmp_path, "", only=("mapel",))
 
 
 def test_upl_takes_the_images_that_the_student_is_surest_of(finished):
     workdir, _ = finished
     run = config(workdir)
-    student, _ = base2new.load_pair(run)
-    dataset = base2new.open_dataset(run, "shapes-negative", workdir)
+    student, _ = prepare.load_pair(run)
+    dataset = prepare.open_dataset(run, "shapes-negative", workdir)
     base = subset(dataset, "base")
     cache = workdir / "features"
-    chosen = training_data(METHODS["upl"], dataset, 3, 1, student, cache)
+    chosen = training_data(METHODS["upl"], dataset, "base", 3, 1, student, cache)
     assert len(chosen.train) == 3 * len(base.class_names)
     features = split_features(student, base, base.train, cache)
     text = np.asarray(
@@ -161,10 +162,10 @@ def test_upl_takes_the_images_that_the_student_is_surest_of(finished):
 def test_promptkd_sees_all_images_and_the_inductive_one_base_classes(finished):
     workdir, _ = finished
     run = config(workdir)
-    student, _ = base2new.load_pair(run)
-    dataset = base2new.open_dataset(run, "shapes-negative", workdir)
+    student, _ = prepare.load_pair(run)
+    dataset = prepare.open_dataset(run, "shapes-negative", workdir)
     base = subset(dataset, "base")
     for method, expected in (("promptkd", dataset), ("promptkd-inductive", base)):
-        found = training_data(METHODS[method], dataset, 2, 1, student, workdir)
+        found = training_data(METHODS[method], dataset, "base", 2, 1, student, workdir)
         assert found.class_names == expected.class_names
         assert found.train == expected.train

@@ -15,8 +15,9 @@ from fdbpl_jax.methods.published import METHOD_PROMPT
 from fdbpl_jax.prompts import promptkd
 from fdbpl_jax.prompts.coop import class_layout, text_features
 from fdbpl_jax.prompts.learner import init_prompt
-from fdbpl_jax.protocols.assemble import Half, Stage, classes_of
+from fdbpl_jax.protocols.assemble import Stage, classes_of
 from fdbpl_jax.protocols.cell import trained_values
+from fdbpl_jax.protocols.exam import Exam, HeldOut
 from fdbpl_jax.protocols.score import accuracy
 from fdbpl_jax.shapes.dataset import load_shapes
 from fdbpl_jax.shapes.pair import embedded
@@ -34,8 +35,8 @@ def _stage(tmp_path_factory):
     examples = base.test[::13]
     labels = np.array([example.label for example in examples], np.int32)
     features = split_features(student, base, examples, folder)
-    half = Half(base, examples, features, labels)
-    return Stage(student, teacher, half, half, None)
+    held = HeldOut(base, examples, features, labels)
+    return Stage(student, teacher, (Exam(base.name, held, None),), None)
 
 
 def learned(stage, learner, prompt):
@@ -54,11 +55,15 @@ def learned(stage, learner, prompt):
     return jax.tree.map(lambda leaf: 3 * leaf, made)
 
 
+def held_out(stage):
+    return stage.exams[0].base
+
+
 def pixels(stage):
-    half, size = stage.base, stage.student.image.size
-    root = half.dataset.root
+    held, size = held_out(stage), stage.student.image.size
+    root = held.dataset.root
     images = [
-        preprocess(read_image(root, example.path), size) for example in half.examples
+        preprocess(read_image(root, example.path), size) for example in held.examples
     ]
     return normalise(stage.student.image, jnp.asarray(np.stack(images)))
 
@@ -70,20 +75,20 @@ def by_hand(image, text, labels):
 def test_prompted_images_are_seen_under_their_prompts(stage):
     prompt, clip = METHOD_PROMPT["vpt"], stage.student
     trained = learned(stage, "vpt", prompt)
-    names = stage.base.dataset.class_names
-    text = classes_of(stage, "vpt", prompt, stage.base.dataset, names).text
+    names = held_out(stage).dataset.class_names
+    text = classes_of(stage, "vpt", prompt, held_out(stage).dataset, names).text
     image = unit(
         encode_image(
             clip.config.vision, clip.params["vision"], pixels(stage), trained["vision"]
         )
     )
-    found = accuracy(stage, "vpt", prompt, trained, stage.base)
-    assert found == pytest.approx(by_hand(image, text, stage.base.labels))
-    plain = by_hand(stage.base.features, text, stage.base.labels)
+    found = accuracy(stage, "vpt", prompt, trained, held_out(stage))
+    assert found == pytest.approx(by_hand(image, text, held_out(stage).labels))
+    plain = by_hand(held_out(stage).features, text, held_out(stage).labels)
     assert found != pytest.approx(plain)
 
 
-def test_promptkd_is_tested_by_its_running_statistics(stage):
+def test_promptkd_is_exams_of_its_running_statistics(stage):
     prompt, clip = METHOD_PROMPT["promptkd"], stage.student
     trained = learned(stage, "promptkd", prompt)
     width = stage.teacher.config.projection
@@ -92,29 +97,31 @@ def test_promptkd_is_tested_by_its_running_statistics(stage):
         clip.config.vision, clip.params["vision"], pixels(stage), trained["vision"]
     )
     image = unit(promptkd.project(trained["projector"], running, image))
-    names = stage.base.dataset.class_names
-    text = classes_of(stage, "promptkd", prompt, stage.base.dataset, names).text
+    names = held_out(stage).dataset.class_names
+    text = classes_of(stage, "promptkd", prompt, held_out(stage).dataset, names).text
     assert text.shape == (len(names), width)
     found = accuracy(
-        stage, "promptkd", prompt, trained | {"running": running}, stage.base
+        stage, "promptkd", prompt, trained | {"running": running}, held_out(stage)
     )
-    assert found == pytest.approx(by_hand(image, text, stage.base.labels))
+    assert found == pytest.approx(by_hand(image, text, held_out(stage).labels))
 
 
 def test_each_image_has_the_text_of_its_own_context(stage):
     prompt, clip = METHOD_PROMPT["cocoop"], stage.student
     trained = learned(stage, "cocoop", prompt)
-    names, tower = stage.base.dataset.class_names, clip.config.text
+    names, tower = held_out(stage).dataset.class_names, clip.config.text
     layout = class_layout(clip.tokenizer, tower, names, prompt)
     hits, contexts = [], []
-    for image, label in zip(stage.base.features, stage.base.labels, strict=True):
+    for image, label in zip(
+        held_out(stage).features, held_out(stage).labels, strict=True
+    ):
         hidden = image @ trained["down"]["kernel"] + trained["down"]["bias"]
         shift = np.maximum(hidden, 0) @ trained["up"]["kernel"] + trained["up"]["bias"]
         contexts.append(trained["context"] + shift[None])
         text = text_features(tower, clip.params["text"], layout, contexts[-1])
         hits.append(int(jnp.argmax(text @ image)) == label)
     assert np.ptp(np.stack(contexts), axis=0).max() > 0.1
-    found = accuracy(stage, "cocoop", prompt, trained, stage.base)
+    found = accuracy(stage, "cocoop", prompt, trained, held_out(stage))
     assert found == pytest.approx(100 * np.mean(hits))
     assert len(hits) % 16  # the last images do not fill what is encoded at once
 

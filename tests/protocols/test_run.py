@@ -12,7 +12,8 @@ from ml_collections import ConfigDict
 
 from fdbpl_jax.checkpoint import load_prompts
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.protocols import base2new
+from fdbpl_jax.protocols import prepare
+from fdbpl_jax.protocols import run as protocol
 from fdbpl_jax.protocols.assemble import Job
 from fdbpl_jax.protocols.cell import run_cells
 from fdbpl_jax.run_config import default_config, run_config
@@ -40,7 +41,7 @@ def small(**changes) -> ConfigDict:
 
 
 def run(workdir: Path, **changes):
-    return base2new.run(run_config(small(**changes)), workdir, "the test")
+    return protocol.run(run_config(small(**changes)), workdir, "the test")
 
 
 @pytest.fixture(scope="module", name="finished")
@@ -62,7 +63,7 @@ def test_one_run_ends_with_a_row_for_each_method_and_its_files(finished):
         assert all(method in text for method in METHODS)
     for method in METHODS:
         cell = folder / "shapes-negative" / method / "seed2"
-        assert {"config.json", "metrics.jsonl", "checkpoints", "result.json"} <= {
+        assert {"config.json", "metrics.jsonl", "checkpoints", "results.jsonl"} <= {
             path.name for path in cell.iterdir()
         }
 
@@ -111,7 +112,7 @@ def test_a_lost_result_is_made_again_from_the_checkpoint(finished, tmp_path):
     for method in METHODS:
         folder = copy / "base2new" / "shapes-negative" / method / "seed1"
         before = load_prompts(folder / "export")[0]
-        (folder / "result.json").unlink()
+        (folder / "results.jsonl").unlink()
         shutil.rmtree(folder / "export")
         shutil.rmtree(folder / "checkpoints" / "2")  # one epoch is trained again
         run(copy)
@@ -137,13 +138,13 @@ def test_class_specific_context_serves_no_new_classes(tmp_path):
 def test_seeds_differ_and_a_cell_is_the_same_every_time(finished, tmp_path):
     workdir, _ = finished
     config = run_config(small(methods="coop+fdbpl"))
-    towers = base2new.load_pair(config)
-    dataset = base2new.open_dataset(config, "shapes-negative", workdir)
-    prepared = base2new.prepare(config, dataset, *towers, workdir)
+    towers = prepare.load_pair(config)
+    dataset = prepare.open_dataset(config, "shapes-negative", workdir)
+    prepared = prepare.prepare(config, dataset, (), *towers, workdir)
     prompts = []
     for number, seed in enumerate((1, 1, 2)):
         directory = tmp_path / str(number)
-        base = prepared.trained_on["coop+fdbpl", seed]
+        base = prepared.trained_on["coop+fdbpl", seed, 2]
         (setting,) = settings_of(config, "coop+fdbpl")
         job = Job("coop+fdbpl", setting, seed, base, directory)
         run_cells(config, prepared.stage, [job])

@@ -1,0 +1,68 @@
+"""`python -m fdbpl_jax.data check --root=DATA`: what is there, missing, or wrong."""
+
+import sys
+import time
+from pathlib import Path
+
+from absl import flags
+
+from fdbpl_jax.cli import command_of, run_app
+from fdbpl_jax.data.catalogue import CATALOGUE, Counts
+from fdbpl_jax.data.check import Finding, check_dataset
+from fdbpl_jax.errors import unknown_name
+
+_ROOT = flags.DEFINE_string("root", None, "The folder that holds the data sets.")
+_DATASETS = flags.DEFINE_list(
+    "datasets", [], "These must be there; default: any of all that are known."
+)
+_DECODE = flags.DEFINE_bool("decode", False, "Decode every image: slow and thorough.")
+
+
+def _check() -> None:
+    root = Path(_ROOT.value).expanduser().absolute()
+    for name in _DATASETS.value:
+        if name not in CATALOGUE:
+            raise unknown_name("data set", name, CATALOGUE)
+    failed = False
+    for name in _DATASETS.value or CATALOGUE:
+        start = time.perf_counter()
+        finding = check_dataset(name, root, _DECODE.value)
+        print(_lines(finding, time.perf_counter() - start), flush=True)
+        failed |= bool(finding.problems) and (finding.there or bool(_DATASETS.value))
+    if failed:
+        sys.exit(1)
+
+
+def _lines(finding: Finding, seconds: float) -> str:
+    state = "OK" if not finding.problems else "WRONG" if finding.there else "–"
+    parts = [f"{finding.name:<16}{state:<7}"]
+    if finding.found:
+        parts.append(_sizes(finding.found))
+        parts.append(f"({finding.files / max(seconds, 1e-9):,.0f} files/s)")
+    elif not finding.there:
+        return f"{parts[0]}{finding.problems[0]}"
+    problems = [f"    {line}" for p in finding.problems for line in p.splitlines()]
+    return "\n".join([" ".join(parts).rstrip(), *problems])
+
+
+def _sizes(found: Counts) -> str:
+    return (
+        f"{found.classes} classes; train {found.train:,}, val {found.val:,}, "
+        f"test {found.test:,}"
+    )
+
+
+def main() -> None:
+    """Runs the command that `sys.argv` names."""
+    name = command_of(sys.argv)
+
+    def command() -> None:
+        if name != "check":
+            raise unknown_name("command", name, ["check"])
+        _check()
+
+    run_app(command, required=("root",))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""ImageNet and its four variants: folders of class folders, and one list of names.
+
+`classnames.txt` has a line `<wnid> <name>` a class, in the order of the wnids. A name
+may come twice ("missile", "sunglasses"); the field leaves those two pairs as they are.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fdbpl_jax.data.catalogue import Layout
+from fdbpl_jax.data.listing import class_folders, folder_names
+from fdbpl_jax.data.types import Dataset, Example, first_few
+from fdbpl_jax.errors import UserError
+
+
+def read_imagenet(name: str, layout: Layout, folder: Path) -> Dataset:
+    """ImageNet from `images/{train,val}/<wnid>/`, in the order of the wnids.
+
+    The published validation images are the test images, and there are none to validate
+    on: CoOp validates on the test images, which chooses settings by them.
+
+    Args:
+      name: of the data set.
+      layout: of `CATALOGUE`.
+      folder: the data set's.
+
+    Raises:
+      UserError: a list or folder is missing, or class folders are not those named.
+    """
+    names = read_class_names(folder / layout.lists)
+    images = folder / layout.images
+    found = {}
+    for split, place in (("train", "train"), ("test", "val")):
+        root = images / place
+        wnids = folder_names(root)
+        _check_folders(root, wnids, list(names))
+        files = class_folders(root, wnids, folder / f"fdbpl_jax_{place}_list.json")
+        found[split] = tuple(
+            Example(f"{place}/{wnid}/{file}", label)
+            for label, wnid in enumerate(wnids)
+            for file in files[wnid]
+        )
+    words = tuple(names[wnid] for wnid in sorted(names))
+    return Dataset(
+        name, images, words, layout.template, found["train"], (), found["test"]
+    )
+
+
+def read_test_only(name: str, layout: Layout, folder: Path) -> Dataset:
+    """A variant from `<images>/<wnid>/`, all for testing.
+
+    The labels are those of the folders that are there, in sorted order: 1000 of
+    ImageNet-Sketch, 200 of ImageNet-A and ImageNet-R, whose text is then that of these
+    200 classes alone.
+
+    Args, Raises: as `read_imagenet`.
+    """
+    names = read_class_names(folder / layout.lists)
+    root = folder / layout.images
+    wnids = folder_names(root)
+    if unknown := [wnid for wnid in wnids if wnid not in names]:
+        raise _not_those(root, [], unknown)
+    if len(wnids) != layout.published.classes:
+        # Which one is missing only the published archive knows.
+        raise UserError(
+            f"'{root}' has {len(wnids)} class folders, '{name}' has "
+            f"{layout.published.classes}",
+            "Unpack the whole archive there again.",
+        )
+    return _test_only(name, layout, folder, wnids, [names[wnid] for wnid in wnids])
+
+
+def read_numbered(name: str, layout: Layout, folder: Path) -> Dataset:
+    """ImageNet-V2 from `<images>/<n>/`, n the line of `classnames.txt` from 0.
+
+    Args, Raises: as `read_imagenet`.
+    """
+    names = read_class_names(folder / layout.lists)
+    root, numbers = folder / layout.images, [str(n) for n in range(len(names))]
+    _check_folders(root, folder_names(root), numbers)
+    return _test_only(name, layout, folder, numbers, list(names.values()))
+
+
+def read_class_names(file: Path) -> dict[str, str]:
+    """Name by wnid, in the order of the file's lines `<wnid> <name>`.
+
+    Raises:
+      UserError: it cannot be read, has another line, or a wnid twice.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"no class names read from '{file}': {error}",
+            "Put CoOp's classnames.txt there: a line '<wnid> <name>' a class.",
+        ) from error
+    names: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        wnid, _, name = line.strip().partition(" ")
+        if not line.strip():
+            continue
+        if not name.strip() or wnid in names:
+            raise UserError(
+                f"'{file}', line {number} is '{line[:80]}'",
+                "Expected '<wnid> <name>', each wnid once.",
+            )
+        names[wnid] = name.strip()
+    if not names:
+        raise UserError(f"'{file}' names no class", "Fetch CoOp's classnames.txt.")
+    return names
+
+
+def _test_only(
+    name: str, layout: Layout, folder: Path, folders: Sequence[str], words: list[str]
+) -> Dataset:
+    root = folder / layout.images
+    files = class_folders(root, folders, folder / "fdbpl_jax_test_list.json")
+    test = tuple(
+        Example(f"{own}/{file}", label)
+        for label, own in enumerate(folders)
+        for file in files[own]
+    )
+    return Dataset(name, root, tuple(words), layout.template, (), (), test)
+
+
+def _check_folders(root: Path, found: Sequence[str], expected: Sequence[str]) -> None:
+    missing = sorted(set(expected) - set(found))
+    extra = sorted(set(found) - set(expected))
+    if missing or extra:
+        raise _not_those(root, missing, extra)
+
+
+def _not_those(root: Path, missing: Sequence[str], extra: Sequence[str]) -> UserError:
+    parts = [
+        f"{len(names)} class folders {what}: {first_few(names)}"
+        for what, names in (("are missing", missing), ("have no name", extra))
+        if names
+    ]
+    return UserError(
+        f"'{root}': {'; '.join(parts)}",
+        "There must be one folder for each class of classnames.txt, and no other. "
+        "Images that lie directly in 'val' must be sorted into class folders first.",
+    )

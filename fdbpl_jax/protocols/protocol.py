@@ -1,0 +1,27 @@
+"""The protocols of the field: which classes are trained on, and what is tested."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class Protocol(NamedTuple):
+    """What is trained on and tested.
+
+    classes: `subset`s of the data set's classes, each tested by itself; the first is
+    trained on. transfers: the prompts are tested on other data sets, too.
+    """
+
+    classes: tuple[str, ...]
+    transfers: bool
+
+
+PROTOCOLS: Mapping[str, Protocol] = {
+    # CoCoOp (Zhou et al., CVPR 2022): half of the classes are never trained on.
+    "base2new": Protocol(("base", "new"), transfers=False),
+    # CoOp (Zhou et al., IJCV 2022): all classes, from few images each.
+    "few_shot": Protocol(("all",), transfers=False),
+    # CoCoOp: from one data set to others, with other classes.
+    "cross_dataset": Protocol(("all",), transfers=True),
+    # CoOp: from one data set to the same classes in other images.
+    "domain_generalization": Protocol(("all",), transfers=True),
+}
