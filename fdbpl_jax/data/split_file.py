@@ -9,9 +9,9 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from fdbpl_jax.data.listing import inside
+from fdbpl_jax.data.listing import inside, normal_path
 from fdbpl_jax.data.types import Example, first_few, prompt_name
 from fdbpl_jax.errors import UserError
 
@@ -175,18 +175,8 @@ def _rows(file: Path, split: str, part: list) -> list[Row]:
                 f"split file '{file}': row {number} of '{split}' is {str(row)[:80]!r}",
                 "A row is [path, label, class name]: a string, an integer, a string.",
             ) from error
-        rows.append((_normal_path(file, path), label, name.strip()))
+        rows.append((normal_path(file, path), label, name.strip()))
     return rows
-
-
-def _normal_path(file: Path, path: str) -> str:
-    pure = PurePosixPath(path)
-    if pure.is_absolute() or ".." in pure.parts or not pure.parts:
-        raise UserError(
-            f"split file '{file}' lists '{path}'",
-            "Paths must be relative to the image folder and without '..'.",
-        )
-    return str(pure)
 
 
 def _class_names(
