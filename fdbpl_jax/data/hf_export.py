@@ -70,7 +70,7 @@ def export_images(folder: Path, image: str, label: str) -> Path:
     temporary = folder / f".{FOLDER}.{os.getpid()}.tmp"
     try:
         _write(temporary, source, marker)
-        _put(temporary, made)
+        _put(temporary, made, marker)
     except OSError as error:
         raise UserError(
             f"cannot write the images of '{folder}' ({error.strerror or error})",
@@ -184,7 +184,9 @@ def _parts(
     return rows
 
 
-def _put(temporary: Path, made: Path) -> None:
+def _put(temporary: Path, made: Path, marker: dict[str, Any]) -> None:
+    if _held(made) == marker:  # another process was faster, and may be reading it
+        return
     old = made.with_name(f".{FOLDER}.{os.getpid()}.old")
     if made.exists():
         os.rename(made, old)

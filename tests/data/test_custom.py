@@ -66,8 +66,8 @@ def test_without_a_split_it_is_the_folder_reader_s(root):
 
 def test_byte_order_mark_quotes_and_other_columns(root):
     (root / "a, b.jpg").write_bytes(b"")
-    line = 'x,"a, b.jpg","bee, the  ""honey"" one",test'
-    file = write(root, line, header="id,path,label,split", encoding="utf-8-sig")
+    line = '"a, b.jpg",x,"bee, the  ""honey"" one",test'
+    file = write(root, line, header="path,id,label,split", encoding="utf-8-sig")
     data = read_csv(file)
     assert data.test == (Example("a, b.jpg", 0),)
     assert data.class_names == ('bee, the "honey" one',)
@@ -137,8 +137,10 @@ def test_class_that_is_never_tested_is_refused(root):
 
 
 def test_names_that_read_the_same_are_refused(root):
-    lines = [*listed(root), "ant/0.jpg,big_ant", "ant/1.jpg,big ant"]
-    refused(write(root, *lines[20:]), "'big ant' and 'big_ant' .* read the same")
+    match = "'big ant' and 'big_ant' .* read the same"
+    refused(write(root, "ant/0.jpg,big_ant", "ant/1.jpg,big ant"), match)
+    lines = ["ant/0.jpg,big_ant,test", "ant/1.jpg,big ant,test"]
+    refused(write(root, *lines, header="path,label,split"), match)
 
 
 def test_missing_files_and_links_out_are_refused(root):

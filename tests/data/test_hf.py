@@ -52,10 +52,14 @@ def whole(tmp_path):
     return save(tmp_path / "set", **tables)
 
 
+def hidden(folder):
+    return [name for name in os.listdir(folder) if name.startswith(".")]
+
+
 def refused(folder, match, **columns):
     with pytest.raises(UserError, match=match) as caught:
         read_hf(folder, **columns)
-    assert [name for name in os.listdir(folder) if name.startswith(".")] == []
+    assert hidden(folder) == []
     return caught.value
 
 
@@ -91,6 +95,7 @@ def test_changed_data_are_written_again(whole, caplog):
     assert "is out of date and is written again" in caplog.text
     assert "1 classes that no image has are left out: big_bee" in caplog.text
     assert len(list((data.root / "train").rglob("*.png"))) == 2
+    assert hidden(whole) == []
 
 
 def test_data_file_of_another_size_is_noticed(whole, monkeypatch):
@@ -132,6 +137,20 @@ def test_failure_while_writing_leaves_nothing(whole, monkeypatch):
     monkeypatch.setattr(hf_export, "write_images", full)
     refused(whole, "cannot write the images of .*No space left")
     assert not (whole / "fdbpl_jax_images").exists()
+
+
+def test_images_that_another_process_wrote_meanwhile_stay(whole, monkeypatch):
+    def after_another(source, into):
+        with monkeypatch.context() as other:
+            other.setattr(hf_export, "write_images", hf_rows.write_images)
+            other.setattr(os, "getpid", lambda: 1)
+            seen.append(read_hf(whole).root.stat().st_ino)
+        return hf_rows.write_images(source, into)
+
+    seen = []
+    monkeypatch.setattr(hf_export, "write_images", after_another)
+    assert read_hf(whole).root.stat().st_ino == seen[0]
+    assert hidden(whole) == []
 
 
 def test_a_folder_that_is_not_ours_stays(whole):
