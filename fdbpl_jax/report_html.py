@@ -136,8 +136,32 @@ def page(rows: Sequence[Row], facts: RunFacts) -> str:
         if facts.config
         else "",
     )
-    body = "\n".join(section for section in sections if section)
-    return _PAGE.format(title=escape(facts.protocol), style=_STYLE, body=body)
+    return whole_page(facts.protocol, "\n".join(filter(None, sections)))
+
+
+def whole_page(title: str, body: str) -> str:
+    """A page with the report's style that loads nothing.
+
+    Args:
+      title: plain text.
+      body: HTML.
+    """
+    return _PAGE.format(title=escape(title), style=_STYLE, body=body)
+
+
+def html_table(titles: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A table of plain texts, in a box that scrolls by itself where it is wide."""
+    head = "".join(f'<th scope="col">{escape(title)}</th>' for title in titles)
+    body = "".join(
+        f'<tr><th scope="row">{escape(first)}</th>'
+        + "".join(f"<td>{escape(text)}</td>" for text in rest)
+        + "</tr>"
+        for first, *rest in lines
+    )
+    return (
+        f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
 
 
 def _head(rows: Sequence[Row], facts: RunFacts) -> str:
@@ -216,17 +240,7 @@ def _time_section(rows: Sequence[Row]) -> str:
 def _tables_section(facts: RunFacts) -> str:
     if not facts.table_seconds:
         return ""
-    titles = "".join(f'<th scope="col">{title}</th>' for title in TABLE_COLUMNS)
-    lines = "".join(
-        f'<tr><th scope="row">{escape(name)}</th>'
-        + "".join(f"<td>{escape(text)}</td>" for text in texts)
-        + "</tr>"
-        for name, *texts in table_texts(facts)
-    )
-    return (
-        '<h2>RIL tables</h2><div class="scroll" tabindex="0"><table><thead><tr>'
-        f"{titles}</tr></thead><tbody>{lines}</tbody></table></div>"
-    )
+    return f"<h2>RIL tables</h2>{html_table(TABLE_COLUMNS, table_texts(facts))}"
 
 
 def _bullets(texts: Iterable[str], kind: str = "") -> str:

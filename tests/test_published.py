@@ -7,14 +7,30 @@ import pytest
 from fdbpl_jax.published import Published, base_to_new, load, select
 
 TARGETS = ("imagenetv2", "imagenet_sketch", "imagenet_a", "imagenet_r")
-SETS = (
-    "imagenet caltech101 oxford_pets stanford_cars oxford_flowers food101 "
-    "fgvc_aircraft sun397 dtd eurosat ucf101"
-).split()
-METHODS = (
-    "zero-shot teacher coop vpt maple promptsrc coop+fdbpl promptsrc+kdpl "
-    "promptsrc+fdbpl"
-).split()
+SETS = [
+    "imagenet",
+    "caltech101",
+    "oxford_pets",
+    "stanford_cars",
+    "oxford_flowers",
+    "food101",
+    "fgvc_aircraft",
+    "sun397",
+    "dtd",
+    "eurosat",
+    "ucf101",
+]
+METHODS = [
+    "zero-shot",
+    "teacher",
+    "coop",
+    "vpt",
+    "maple",
+    "promptsrc",
+    "coop+fdbpl",
+    "promptsrc+kdpl",
+    "promptsrc+fdbpl",
+]
 
 
 @pytest.fixture(scope="module")

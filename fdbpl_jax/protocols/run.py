@@ -73,7 +73,7 @@ def run(
 
     Args:
       config: the checked settings.
-      workdir: gets `<protocol>/<dataset>/<method>/seed<k>/`, `<protocol>/report.*`, and
+      workdir: gets `<name>/<dataset>/<method>/seed<k>/`, `<name>/report.*`, and
         what runs share: tables in `ril/`, test features in `features/`.
       command: how the program was called, for the report.
       only: methods to train; of the others only what is finished is reported. Empty:
@@ -120,7 +120,7 @@ def run(
         raise found.failures[0].error
     rows = _rows(config, found, workdir)
     facts = _facts(config, found, (student, teacher), command, started)
-    directory = workdir / config.protocol
+    directory = workdir / config.folder
     report.write_report(directory, rows, found.cells, facts)
     print(report.terminal_table(rows), flush=True)
     logging.info("report: %s", directory / "report.html")
@@ -145,7 +145,7 @@ def jobs_of(
     config: RunConfig, dataset: str, trained_on: TrainedOn, workdir: Path
 ) -> list[Job]:
     """The cells of a data set, in the order of the report."""
-    folder = workdir / config.protocol / dataset
+    folder = workdir / config.folder / dataset
     return [
         Job(
             method,
