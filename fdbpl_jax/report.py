@@ -63,7 +63,7 @@ def read_report(directory: Path) -> tuple[tuple[Row, ...], RunFacts]:
         content = json.loads(file.read_text(encoding="utf-8"))
         rows = tuple(Row(**row) for row in content["rows"])
         facts = content["facts"]
-        for name in ("config", "notes", "failures"):
+        for name in ("config", "notes", "failures", "rejection"):
             facts[name] = tuple(
                 tuple(item) if isinstance(item, list) else item for item in facts[name]
             )

@@ -10,6 +10,8 @@ from itertools import groupby
 
 from fdbpl_jax.report_figures import accuracy_figure, legend, time_figure
 from fdbpl_jax.report_text import (
+    HOW_TO_REJECT,
+    REJECTION_COLUMNS,
     TABLE_COLUMNS,
     RunFacts,
     columns,
@@ -128,6 +130,7 @@ def page(rows: Sequence[Row], facts: RunFacts) -> str:
         _accuracy_section(rows),
         _time_section(rows),
         _tables_section(facts),
+        _rejection_section(facts),
         f"<h2>Notes</h2>{_bullets(facts.notes)}" if facts.notes else "",
         f"<h2>How this was made</h2><pre>{escape(facts.command)}</pre>"
         + _pairs(fact_texts(facts)),
@@ -241,6 +244,13 @@ def _tables_section(facts: RunFacts) -> str:
     if not facts.table_seconds:
         return ""
     return f"<h2>RIL tables</h2>{html_table(TABLE_COLUMNS, table_texts(facts))}"
+
+
+def _rejection_section(facts: RunFacts) -> str:
+    if not facts.rejection:
+        return ""
+    table = html_table(REJECTION_COLUMNS, facts.rejection)
+    return f'<h2>Rejection</h2><p class="soft">{escape(HOW_TO_REJECT)}</p>{table}'
 
 
 def _bullets(texts: Iterable[str], kind: str = "") -> str:

@@ -2,9 +2,10 @@
 
 import dataclasses
 import re
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
-from fdbpl_jax.results import AVERAGE, Row
+from fdbpl_jax.results import AVERAGE, Rejection, Row
 
 BLANK = "–"
 
@@ -67,6 +68,7 @@ class RunFacts:
     started: str
     notes: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()  # cells that could not be run, and why
+    rejection: tuple[tuple[str, ...], ...] = ()  # what stands under REJECTION_COLUMNS
 
 
 def columns(rows: Sequence[Row]) -> tuple[str, ...]:
@@ -142,6 +144,12 @@ def markdown(rows: Sequence[Row], facts: RunFacts) -> str:
         parts += [
             "## RIL tables",
             markdown_table(TABLE_COLUMNS, table_texts(facts), left=1),
+        ]
+    if facts.rejection:
+        parts += [
+            "## Rejection",
+            HOW_TO_REJECT,
+            markdown_table(REJECTION_COLUMNS, facts.rejection, left=4),
         ]
     if facts.notes:
         parts += ["## Notes", _bullets(facts.notes)]
@@ -223,6 +231,35 @@ def table_texts(facts: RunFacts) -> list[tuple[str, ...]]:
         )
         for dataset, (seconds, regions, built) in facts.table_seconds.items()
     ]
+
+
+REJECTION_COLUMNS = ("dataset", "method", "against", "score", "AUROC", "FPR95")
+HOW_TO_REJECT = (
+    "How well a score tells whole test images of the classes trained on from what "
+    "should be rejected, in percent over seeds: the area under the ROC curve (50 is "
+    "chance), and the share that passes where 95 % of the test images do. 'max "
+    "probability' and 'entropy' are of the positive prompt, 'negative' is how far the "
+    "negative prompt's probabilities are from uniform, 'both' is 'entropy' and "
+    "'negative' together. Regions are the tenth of the training images' stored "
+    "regions of which the teacher is least sure."
+)
+
+
+def rejection_texts(found: Sequence[Rejection]) -> tuple[tuple[str, ...], ...]:
+    """What stands under `REJECTION_COLUMNS`: mean and spread over seeds."""
+    groups: dict[tuple[str, ...], list[Rejection]] = {}
+    for one in found:
+        key = (one.dataset, one.method, one.against, one.score)
+        groups.setdefault(key, []).append(one)
+    return tuple(
+        (*key, *(_spread([getattr(x, name) for x in own]) for name in ("auroc", "fpr")))
+        for key, own in groups.items()
+    )
+
+
+def _spread(values: Sequence[float]) -> str:
+    std = statistics.stdev(values) if len(values) > 1 else None
+    return accuracy_text(statistics.fmean(values), std)
 
 
 def fact_texts(facts: RunFacts) -> list[tuple[str, str]]:

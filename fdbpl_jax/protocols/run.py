@@ -29,8 +29,10 @@ from fdbpl_jax.protocols.prepare import (
     prepare,
 )
 from fdbpl_jax.protocols.protocol import PROTOCOLS
+from fdbpl_jax.protocols.rejection import read_rejection
 from fdbpl_jax.protocols.training_images import TrainedOn
-from fdbpl_jax.results import CellKey, CellResult
+from fdbpl_jax.report_text import rejection_texts
+from fdbpl_jax.results import CellKey, CellResult, Rejection
 from fdbpl_jax.sweep import settings_of
 
 # What the world does to a cell; anything else is a mistake of ours and stops the run.
@@ -55,6 +57,7 @@ class _Found:
     prepared: list[Prepared] = dataclasses.field(default_factory=list)
     cells: list[CellResult] = dataclasses.field(default_factory=list)
     failures: list[Failure] = dataclasses.field(default_factory=list)
+    rejection: list[Rejection] = dataclasses.field(default_factory=list)
 
     def fails(self, what: str, error: Exception) -> None:
         """Notes a failure; the run goes on."""
@@ -116,6 +119,9 @@ def run(
         claim_cells(config, prepared.stage, mine)
         for method in config.methods:
             _run_jobs(config, prepared, [j for j in mine if j.method == method], found)
+        found.rejection += [
+            one for job in mine if is_finished(job) for one in read_rejection(job)
+        ]
     if not found.prepared:
         raise found.failures[0].error
     rows = _rows(config, found, workdir)
@@ -234,6 +240,7 @@ def _facts(
         started=started,
         notes=_notes(config, found.prepared),
         failures=tuple(str(failure) for failure in found.failures),
+        rejection=rejection_texts(found.rejection),
     )
 
 
