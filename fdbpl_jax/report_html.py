@@ -60,6 +60,7 @@ tr.group th { background: var(--card); font-weight: 600; }
 tr.group th span { position: sticky; left: .7rem; }
 .std { display: inline-block; min-width: 4em; padding-left: .3em; text-align: left;
   color: var(--soft); }
+.word { text-align: left; white-space: normal; }
 td.lost { color: var(--warn); font-weight: 600; }
 .figures { display: grid; gap: 1rem;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); }
@@ -152,18 +153,49 @@ def whole_page(title: str, body: str) -> str:
     return _PAGE.format(title=escape(title), style=_STYLE, body=body)
 
 
-def html_table(titles: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A table of plain texts, in a box that scrolls by itself where it is wide."""
-    head = "".join(f'<th scope="col">{escape(title)}</th>' for title in titles)
-    body = "".join(
-        f'<tr><th scope="row">{escape(first)}</th>'
-        + "".join(f"<td>{escape(text)}</td>" for text in rest)
-        + "</tr>"
-        for first, *rest in lines
+def html_table(
+    titles: Sequence[str], lines: Sequence[Sequence[str]], words: int = 1
+) -> str:
+    """A table of plain texts, in a box that scrolls by itself where it is wide.
+
+    Args:
+      titles: of the columns.
+      lines: of texts; with several columns of words the first is a heading over the
+        lines that share it.
+      words: how many leading columns hold words, the others numbers.
+    """
+    own = 1 if words > 1 else 0  # the first column of a line itself
+    head = "".join(
+        f'<th scope="col"{_WORD if n < words - own else ""}>{escape(title)}</th>'
+        for n, title in enumerate(titles[own:])
     )
+    body = []
+    for heading, group in groupby(lines, key=lambda line: line[0]):
+        if own:
+            body.append(_group_line(heading, len(titles) - 1))
+        body += [_text_line(line[own:], words - own) for line in group]
     return (
         f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
+        f"<tbody>{''.join(body)}</tbody></table></div>"
+    )
+
+
+_WORD = ' class="word"'
+
+
+def _text_line(texts: Sequence[str], words: int) -> str:
+    name = escape(texts[0]).replace("+", "+<wbr>")
+    cells = "".join(
+        f"<td{_WORD if n < words else ''}>{escape(text)}</td>"
+        for n, text in enumerate(texts[1:], 1)
+    )
+    return f'<tr><th scope="row" class="method">{name}</th>{cells}</tr>'
+
+
+def _group_line(heading: str, width: int) -> str:
+    return (
+        f'<tr class="group"><th colspan="{width}" scope="rowgroup">'
+        f"<span>{escape(heading)}</span></th></tr>"
     )
 
 
@@ -188,10 +220,7 @@ def _rows_table(rows: Sequence[Row]) -> str:
     shown, groups = columns(rows), []
     for dataset, group in groupby(rows, key=lambda row: row.dataset):
         lines = "".join(_table_line(row, shown) for row in group)
-        groups.append(
-            f'<tbody><tr class="group"><th colspan="{len(shown) + 1}" '
-            f'scope="rowgroup"><span>{escape(dataset)}</span></th></tr>{lines}</tbody>'
-        )
+        groups.append(f"<tbody>{_group_line(dataset, len(shown) + 1)}{lines}</tbody>")
     titles = "".join(f'<th scope="col">{title}</th>' for title in shown)
     return (
         '<div class="scroll" tabindex="0"><table><thead><tr><th scope="col">method</th>'
@@ -249,7 +278,7 @@ def _tables_section(facts: RunFacts) -> str:
 def _rejection_section(facts: RunFacts) -> str:
     if not facts.rejection:
         return ""
-    table = html_table(REJECTION_COLUMNS, facts.rejection)
+    table = html_table(REJECTION_COLUMNS, facts.rejection, words=4)
     return f'<h2>Rejection</h2><p class="soft">{escape(HOW_TO_REJECT)}</p>{table}'
 
 

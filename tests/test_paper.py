@@ -205,3 +205,19 @@ def test_a_name_stays_in_the_workdir(name):
     config.name = name
     with pytest.raises(UserError, match="config name"):
         run_config(config)
+
+
+def test_averages_stand_beside_those_over_the_same_data_sets_only(tmp_path, printed):
+    names = "imagenet", "imagenetv2", "imagenet_sketch", "imagenet_a", "imagenet_r"
+    method = "coop+fdbpl lambda_diff1=0.1 lambda_diff2=0.1"
+
+    def of_average(names):
+        cells = [cell(n, method, 1, 60.0, None, 1.0, 0.1, 8, 0) for n in names]
+        rows = summarise(cells, averaged=names[1:])
+        write_report(tmp_path / "paper" / "table6", rows, cells, FACTS)
+        (table,) = collect(tmp_path, printed)
+        (line,) = [line for line in table.lines if line.row.dataset == "average"]
+        return dict(line.published)
+
+    assert of_average(names) == {"accuracy": 49.3}
+    assert of_average(names[:-1]) == {}

@@ -7,12 +7,12 @@ is on the embedded world; `:all`, or names with commas, on data sets on disk.
 
 from ml_collections import ConfigDict
 
-from configs import base2new
+from configs import methods
 
 
 def get_config(datasets: str = "shapes-negative,shapes-plain") -> ConfigDict:
     """The settings for `datasets`, comma-separated."""
-    config = base2new.get_config(datasets)
+    config = methods.get_config(datasets)
     config.name = "paper/table2"
     config.methods = (
         "coop,vpt,maple,promptsrc,coop+kdpl,coop+fdbpl,promptsrc+kdpl,promptsrc+fdbpl"

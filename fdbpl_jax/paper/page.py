@@ -42,10 +42,10 @@ def html(tables: Sequence[PaperTable], published: Published) -> str:
         if lost:
             items = "".join(f"<li>{escape(text)}</li>" for text in lost)
             sections.append(f'<div class="warn"><b>Missing cells</b>{items}</div>')
-        sections.append(html_table(titles, lines))
+        sections.append(html_table(titles, lines, _words(titles)))
         sections.append(
             f"<details><summary>What the paper prints</summary>"
-            f"{html_table(*printed(table.name, published))}</details>"
+            f"{html_table(*printed(table.name, published), words=3)}</details>"
         )
         commands = "\n".join(facts.command for facts in table.facts)
         sections.append(
@@ -63,7 +63,7 @@ def markdown(tables: Sequence[PaperTable]) -> str:
     for table in tables:
         titles, lines = ours(table)
         parts += [f"## {TITLES[table.name]}", made_with(table.facts)]
-        parts.append(markdown_table(titles, lines, left=2))
+        parts.append(markdown_table(titles, lines, left=_words(titles)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -91,6 +91,11 @@ def ours(table: PaperTable) -> tuple[list[str], list[tuple[str, ...]]]:
     titles += [_NAMES[what] for what in shown] + ["training (s)"]
     titles += [f"printed {_NAMES[what]}" for what in known]
     return titles, [_texts(line, varies, shown, known) for line in table.lines]
+
+
+def _words(titles: Sequence[str]) -> int:
+    """How many leading columns hold words."""
+    return 3 if "varied" in titles else 2
 
 
 def _texts(

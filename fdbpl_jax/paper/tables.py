@@ -4,6 +4,7 @@ A run of `configs/paper/<table>.py` leaves a report in `<workdir>/paper/<table>`
 a folder of it for each value of what the table varies between runs.
 """
 
+import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import NamedTuple
 from fdbpl_jax.published import Published, select
 from fdbpl_jax.report import read_report
 from fdbpl_jax.report_text import RunFacts
-from fdbpl_jax.results import Row
+from fdbpl_jax.results import AVERAGE, Row
 
 TITLES: Mapping[str, str] = {
     "table1": "Table 1: to other data sets",
@@ -73,8 +74,9 @@ def collect(workdir: Path, published: Published) -> list[PaperTable]:
         lines, facts = [], []
         for file in files:
             rows, own = read_report(file.parent)
+            known = _comparable(name, rows, published)
             part = "" if file.parent == folder else file.parent.name
-            lines += [line_of(name, row, part, published) for row in rows]
+            lines += [line_of(name, row, part, known) for row in rows]
             facts.append(own)
         if facts:
             found.append(PaperTable(name, _once(lines), tuple(facts)))
@@ -100,6 +102,16 @@ def line_of(name: str, row: Row, part: str, published: Published) -> Line:
     numbers = select(published, table=name, dataset=row.dataset, **key)
     accuracies = {number.what: number.value for number in numbers}
     return Line(row, method, varied or setting, accuracies)
+
+
+def _comparable(name: str, rows: Sequence[Row], published: Published) -> Published:
+    """Without the printed averages, unless ours are over the same data sets."""
+    printed = {n.dataset for n in published.numbers if n.table == name} - {AVERAGE}
+    own = {row.dataset for row in rows} - {AVERAGE}
+    if printed == own:
+        return published
+    kept = tuple(n for n in published.numbers if n.dataset != AVERAGE)
+    return dataclasses.replace(published, numbers=kept)
 
 
 def _parts(method: str) -> tuple[str, str]:

@@ -33,6 +33,7 @@ from fdbpl_jax.protocols.rejection import read_rejection
 from fdbpl_jax.protocols.training_images import TrainedOn
 from fdbpl_jax.report_text import rejection_texts
 from fdbpl_jax.results import CellKey, CellResult, Rejection
+from fdbpl_jax.shapes.pair import embedded
 from fdbpl_jax.sweep import settings_of
 
 # What the world does to a cell; anything else is a mistake of ours and stops the run.
@@ -234,14 +235,23 @@ def _facts(
             for prepared in found.prepared
             if prepared.table_cost
         },
-        student=f"{student.name} {student.fingerprint[:12]}",
-        teacher=f"{teacher.name} {teacher.fingerprint[:12]}",
+        student=_model_text(student),
+        teacher=_model_text(teacher),
         config=_settings(config),
         started=started,
         notes=_notes(config, found.prepared),
         failures=tuple(str(failure) for failure in found.failures),
         rejection=rejection_texts(found.rejection),
     )
+
+
+def _model_text(clip: Clip) -> str:
+    """Its name, or that it is an embedded one, and how it begins to be told apart."""
+    name = clip.name
+    for one in ("student", "teacher"):
+        if name == str(embedded(one)):
+            name = "embedded"
+    return f"{name} {clip.fingerprint[:12]}"
 
 
 def _settings(config: RunConfig) -> tuple[tuple[str, str], ...]:
