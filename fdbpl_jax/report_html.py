@@ -95,6 +95,7 @@ summary { cursor: pointer; }
   th.method { min-width: 6.5rem; max-width: 7.5rem; }
   .std { display: block; min-width: 0; text-align: right; font-size: .8rem; }
   dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .5rem; } }
+img { max-width: 100%; border-radius: 8px; }
 @media print { .scroll { overflow: visible; } table { font-size: .7rem; } }
 """
 
@@ -104,7 +105,7 @@ _PAGE = """<!DOCTYPE html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; style-src 'unsafe-inline'">
+ content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
 <title>{title}</title>
 <style>{style}</style>
 </head>

@@ -24,7 +24,9 @@ def _main() -> None:
             "Run python -m fdbpl_jax.main --config=configs/paper/table2.py first.",
         )
     folder = workdir / "paper"
-    write_text(folder / "paper.html", page.html(tables, printed))
+    figure = folder / "figure11.png"
+    attention = figure.read_bytes() if figure.exists() else b""
+    write_text(folder / "paper.html", page.html(tables, printed, attention))
     write_text(folder / "paper.md", page.markdown(tables))
     for table in tables:
         write_text(folder / f"{table.name}.csv", page.csv_text(table))

@@ -1,5 +1,6 @@
 """The paper's tables as one HTML page, as Markdown, and as CSV."""
 
+import base64
 import csv
 import io
 from collections.abc import Sequence
@@ -22,12 +23,15 @@ from fdbpl_jax.results import Row
 _NAMES = {"base": "base", "new": "new", "hm": "HM", "accuracy": "accuracy"}
 
 
-def html(tables: Sequence[PaperTable], published: Published) -> str:
+def html(
+    tables: Sequence[PaperTable], published: Published, attention: bytes = b""
+) -> str:
     """The page: a section a table, ours first, then what the paper prints.
 
     Args:
       tables: of `collect`.
       published: the printed numbers.
+      attention: a PNG of figure 11, if there is one.
     """
     sections = [
         "<h1>The paper's tables</h1>",
@@ -52,9 +56,25 @@ def html(tables: Sequence[PaperTable], published: Published) -> str:
             f"<details><summary>How ours was made</summary>"
             f"<pre>{escape(commands)}</pre></details>"
         )
+    if attention:
+        sections.append(_attention(attention))
     notes = "".join(f"<li>{escape(note.text)}</li>" for note in published.notes)
     sections.append(f"<h2>About the printed numbers</h2><ul>{notes}</ul>")
     return whole_page("The paper's tables", "\n".join(sections))
+
+
+def _attention(png: bytes) -> str:
+    source = base64.b64encode(png).decode()
+    about = (
+        "Grad-CAM of an image's own class on the student's image tower: for 'a photo "
+        "of a …', the positive prompt, the negative prompt, and the direction from the "
+        "negative to the positive one. Each map has its own scale."
+    )
+    return (
+        f'<h2>Figure 11: where prompts look</h2><p class="soft">{escape(about)}</p>'
+        f'<img alt="Test images with attention maps" '
+        f'src="data:image/png;base64,{source}">'
+    )
 
 
 def markdown(tables: Sequence[PaperTable]) -> str:
