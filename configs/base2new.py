@@ -7,8 +7,8 @@ On the embedded shapes world, with the pair of tiny CLIPs that is shipped:
 Two minutes on 2 CPU cores. On shapes-negative CoOp ends at 68 / 61 (base / new, per
 cent), the student asked with "a photo of a" at 11 / 18.
 
-On real data sets (`:caltech101`, `:eurosat`, … several with commas, `:folder`, or `:all`
-for the eleven of the paper), with any CLIP pair in Hugging Face layout:
+On real data sets (`:caltech101`, `:dtd`, … several with commas, `:folder`, or
+`:all` for the eleven of the paper), with any CLIP pair in Hugging Face layout:
 
   python -m fdbpl_jax.main --config=configs/base2new.py:caltech101,eurosat \
       --config.data.root=DATA --config.student=STUDENT --config.teacher=TEACHER
