@@ -2,12 +2,11 @@
 
 import dataclasses
 import re
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
-from fdbpl_jax.results import AVERAGE, Rejection, Row
-
-BLANK = "–"
+from fdbpl_jax.report_numbers import BLANK, accuracy_text, seconds_text
+from fdbpl_jax.report_rejection import HOW_TO_REJECT, REJECTION_COLUMNS
+from fdbpl_jax.results import AVERAGE, Row
 
 # Columns after the data set and the method, and how a terminal breaks their titles.
 COLUMNS = (
@@ -146,11 +145,8 @@ def markdown(rows: Sequence[Row], facts: RunFacts) -> str:
             markdown_table(TABLE_COLUMNS, table_texts(facts), left=1),
         ]
     if facts.rejection:
-        parts += [
-            "## Rejection",
-            HOW_TO_REJECT,
-            markdown_table(REJECTION_COLUMNS, facts.rejection, left=4),
-        ]
+        table = markdown_table(REJECTION_COLUMNS, facts.rejection, left=4)
+        parts += ["## Rejection", HOW_TO_REJECT, table]
     if facts.notes:
         parts += ["## Notes", _bullets(facts.notes)]
     parts += ["## How this was made", _code(facts.command)]
@@ -189,20 +185,6 @@ def how_to_read(rows: Sequence[Row]) -> tuple[str, ...]:
     return tuple(s for s in HOW_TO_READ if has_new(rows) or not s.startswith("HM"))
 
 
-def accuracy_text(mean: float | None, std: float | None = None) -> str:
-    """`77.35 ± 0.52`; without the spread where there is none."""
-    if mean is None:
-        return BLANK
-    return f"{mean:.2f}" if std is None else f"{mean:.2f} ± {std:.2f}"
-
-
-def seconds_text(seconds: float | None) -> str:
-    """Seconds as short as is useful: `0`, `0.42`, `123.4`, `12345`."""
-    if not seconds:
-        return BLANK if seconds is None else "0"
-    return f"{seconds:.{2 if seconds < 10 else 1 if seconds < 1000 else 0}f}"
-
-
 def _share_text(part: float | None, whole: float | None) -> str:
     return BLANK if part is None or not whole else f"{100 * part / whole:.0f}"
 
@@ -231,35 +213,6 @@ def table_texts(facts: RunFacts) -> list[tuple[str, ...]]:
         )
         for dataset, (seconds, regions, built) in facts.table_seconds.items()
     ]
-
-
-REJECTION_COLUMNS = ("dataset", "method", "against", "score", "AUROC", "FPR95")
-HOW_TO_REJECT = (
-    "How well a score tells whole test images of the classes trained on from what "
-    "should be rejected, in percent over seeds: the area under the ROC curve (50 is "
-    "chance), and the share that passes where 95 % of the test images do. 'max "
-    "probability' and 'entropy' are of the positive prompt, 'negative' is how far the "
-    "negative prompt's probabilities are from uniform, 'both' is 'entropy' and "
-    "'negative' together. Regions are the tenth of the training images' stored "
-    "regions of which the teacher is least sure."
-)
-
-
-def rejection_texts(found: Sequence[Rejection]) -> tuple[tuple[str, ...], ...]:
-    """What stands under `REJECTION_COLUMNS`: mean and spread over seeds."""
-    groups: dict[tuple[str, ...], list[Rejection]] = {}
-    for one in found:
-        key = (one.dataset, one.method, one.against, one.score)
-        groups.setdefault(key, []).append(one)
-    return tuple(
-        (*key, *(_spread([getattr(x, name) for x in own]) for name in ("auroc", "fpr")))
-        for key, own in groups.items()
-    )
-
-
-def _spread(values: Sequence[float]) -> str:
-    std = statistics.stdev(values) if len(values) > 1 else None
-    return accuracy_text(statistics.fmean(values), std)
 
 
 def fact_texts(facts: RunFacts) -> list[tuple[str, str]]:

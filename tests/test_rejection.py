@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.rejection import auroc, fpr_at_tpr, scores
-from fdbpl_jax.report_text import RunFacts, markdown, rejection_texts
+from fdbpl_jax.report_rejection import rejection_texts
+from fdbpl_jax.report_text import RunFacts, markdown
 from fdbpl_jax.results import Rejection
 
 SOME = st.lists(st.integers(-5, 5), min_size=1, max_size=30)

@@ -6,17 +6,15 @@ import io
 from collections.abc import Sequence
 from html import escape
 
+from fdbpl_jax.html_page import html_table, whole_page
 from fdbpl_jax.paper.tables import TITLES, WHAT, Line, PaperTable
 from fdbpl_jax.published import Published, select
-from fdbpl_jax.report_html import html_table, whole_page
+from fdbpl_jax.report_numbers import BLANK, accuracy_text, seconds_text
 from fdbpl_jax.report_text import (
-    BLANK,
     RunFacts,
-    accuracy_text,
     has_new,
     markdown_table,
     missing,
-    seconds_text,
 )
 from fdbpl_jax.results import Row
 
