@@ -175,15 +175,24 @@ def _rows(file: Path, split: str, part: list) -> list[Row]:
                 f"split file '{file}': row {number} of '{split}' is {str(row)[:80]!r}",
                 "A row is [path, label, class name]: a string, an integer, a string.",
             ) from error
-        rows.append((_normal_path(file, path), label, name.strip()))
+        rows.append((normal_path(file, path), label, name.strip()))
     return rows
 
 
-def _normal_path(file: Path, path: str) -> str:
+def normal_path(file: Path, path: str) -> str:
+    """The path that a list of images names, without "." and doubled slashes.
+
+    Args:
+      file: the list, for the message.
+      path: as it stands there.
+
+    Raises:
+      UserError: it is absolute, climbs with "..", or is empty.
+    """
     pure = PurePosixPath(path)
     if pure.is_absolute() or ".." in pure.parts or not pure.parts:
         raise UserError(
-            f"split file '{file}' lists '{path}'",
+            f"'{file}' lists the path '{path}'",
             "Paths must be relative to the image folder and without '..'.",
         )
     return str(pure)

@@ -7,7 +7,7 @@ listing, not on other classes, and 4 shots are the first 4 of 16.
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from absl import logging
@@ -16,6 +16,7 @@ from fdbpl_jax.data.listing import folder_names, image_names
 from fdbpl_jax.data.types import Dataset, Example, first_few, prompt_name
 from fdbpl_jax.errors import UserError, unknown_name
 
+TEMPLATE = "a photo of a {}."  # of data that comes without one
 _VAL_SHOTS = 4  # the field keeps at most so many validation images a class
 _VAL_SHARE, _TEST_SHARE = 0.2, 0.3  # CoOp's shares where a data set has no split
 
@@ -127,25 +128,70 @@ def split_folder(root: Path, seed: int = 0) -> Dataset:
             f"'{root}' has no folder in it",
             "A plain folder of images is <root>/<class>/<image>, a folder a class.",
         )
-    _refuse_same_words(root, classes)
-    images = {name: image_names(root / name) for name in classes}
-    small = [
-        f"'{name}' ({len(images[name])})" for name in classes if len(images[name]) < 3
-    ]
+    images = {
+        name: [f"{name}/{image}" for image in image_names(root / name)]
+        for name in classes
+    }
+    do = (
+        "Expected <root>/<class>/<image>, images directly in the class folders: add "
+        "images or remove these folders."
+    )
+    parts = split_classes(root, images, do, seed)
+    return Dataset("folder", root, tuple(classes), TEMPLATE, *parts)
+
+
+def split_classes(
+    where: Path, images: Mapping[str, Sequence[str]], do: str, seed: int = 0
+) -> tuple[tuple[Example, ...], ...]:
+    """Splits every class by itself, with the shares of `split_folder`.
+
+    Args:
+      where: the classes are from, for messages.
+      images: paths by class name; the first class gets the label 0.
+      do: what to do about classes with too few images, for messages.
+      seed: of the split.
+
+    Returns:
+      The examples of train, val and test, ordered by label.
+
+    Raises:
+      UserError: as `split_folder`.
+    """
+    refuse_same_words(where, tuple(images))
+    small = [f"'{name}' ({len(own)})" for name, own in images.items() if len(own) < 3]
     if small:
         raise UserError(
-            f"{len(small)} class folders in '{root}' have fewer than 3 images directly "
-            f"in them, one each for train, val and test: {first_few(small)}",
-            "Expected <root>/<class>/<image>: add images or remove these folders.",
+            f"{len(small)} classes in '{where}' have fewer than 3 images, one each for "
+            f"train, val and test: {first_few(small)}",
+            do,
         )
     parts: tuple[list[Example], ...] = ([], [], [])
-    for label, name in enumerate(classes):
-        examples = [Example(f"{name}/{image}", label) for image in images[name]]
+    for label, own in enumerate(images.values()):
+        examples = [Example(path, label) for path in own]
         for part, drawn in zip(parts, _three_parts(examples, seed), strict=True):
             part += drawn
-    train, val, test = map(tuple, parts)
-    template = "a photo of a {}."
-    return Dataset("folder", root, tuple(classes), template, train, val, test)
+    return tuple(map(tuple, parts))
+
+
+def refuse_same_words(where: Path, classes: Sequence[str]) -> None:
+    """Refuses class names that differ only in underscores.
+
+    Args:
+      where: the classes are from, for the message.
+      classes: their names.
+
+    Raises:
+      UserError: with the first two such names.
+    """
+    seen: dict[str, str] = {}
+    for name in classes:
+        other = seen.setdefault(prompt_name(name), name)
+        if other != name:
+            raise UserError(
+                f"classes '{other}' and '{name}' in '{where}' read the same in a "
+                "prompt",
+                "Rename or merge them.",
+            )
 
 
 def _three_parts(examples: Sequence[Example], seed: int) -> Sequence[Sequence[Example]]:
@@ -182,15 +228,3 @@ def _draw(dataset: Dataset, split: str, shots: int, seed: int) -> tuple[Example,
             :shots
         ]
     )
-
-
-def _refuse_same_words(root: Path, classes: Sequence[str]) -> None:
-    seen: dict[str, str] = {}
-    for name in classes:
-        other = seen.setdefault(prompt_name(name), name)
-        if other != name:
-            raise UserError(
-                f"class folders '{other}' and '{name}' in '{root}' read the same in a "
-                "prompt",
-                "Rename or merge them.",
-            )

@@ -1,0 +1,150 @@
+"""A data set of one's own as a list in a CSV file.
+
+The other form, a plain folder of class folders, is `splits.split_folder`.
+"""
+
+import csv
+import dataclasses
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from fdbpl_jax.data.split_file import SPLITS, check_files, normal_path
+from fdbpl_jax.data.splits import TEMPLATE, refuse_same_words, split_classes
+from fdbpl_jax.data.types import Dataset, Example, first_few
+from fdbpl_jax.errors import UserError, unknown_name
+
+_COLUMNS = ("path", "label", "split")  # the last one may be missing
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Row:
+    line: int  # of the file, from 1
+    path: str
+    name: str  # of the class
+    split: str  # empty where the file has no such column
+
+
+def read_csv(file: Path, template: str = TEMPLATE) -> Dataset:
+    """Reads a list of images with the header `path,label` or `path,label,split`.
+
+    Other columns are ignored. Without a column "split" each class is split as
+    `split_folder` does it.
+
+    Args:
+      file: the list, in UTF-8. Paths in it are relative to its folder; a label is the
+        name of a class; a split is "train", "val" or "test".
+      template: the prompt of the data set, "{}" for the class.
+
+    Returns:
+      The data set "csv"; its classes are in sorted order.
+
+    Raises:
+      UserError: the file cannot be read or has no such header; a row lacks a value or
+        has one too many; a path leads out of the folder, is listed twice or is no file;
+        classes have too few images, or two names that read the same in a prompt.
+    """
+    file = Path(os.path.expanduser(file)).absolute()
+    rows = _rows(file)
+    _refuse_repeats(file, rows)
+    names = sorted({row.name for row in rows})
+    refuse_same_words(file, names)
+    if rows[0].split:
+        parts = _stated_parts(file, rows, names)
+    else:
+        images: dict[str, list[str]] = {name: [] for name in names}
+        for row in rows:
+            images[row.name].append(row.path)
+        do = "Add images of them, or take the classes out of the list."
+        parts = split_classes(file, images, do)
+    check_files(file, file.parent, [example for part in parts for example in part])
+    return Dataset("csv", file.parent, tuple(names), template, *parts)
+
+
+def _rows(file: Path) -> list[_Row]:
+    try:
+        with open(file, encoding="utf-8-sig", newline="") as lines:
+            rows = list(_read_rows(file, lines))
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(
+            f"cannot read the list '{file}' ({reason})",
+            "Set --config.data.root to the CSV file itself.",
+        ) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(
+            f"the list '{file}' is not a CSV file in UTF-8 ({error})",
+            "Save it as 'CSV UTF-8', with commas between the columns.",
+        ) from error
+    if not rows:
+        raise UserError(f"the list '{file}' has no row", "Add a row for each image.")
+    return rows
+
+
+def _read_rows(file: Path, lines: Iterator[str]) -> Iterator[_Row]:
+    cells = csv.reader(lines, strict=True)
+    header = [name.strip() for name in next(cells, [])]
+    if [header.count(name) for name in _COLUMNS] not in ([1, 1, 0], [1, 1, 1]):
+        raise UserError(
+            f"the first line of '{file}' names the columns "
+            f"{first_few([repr(name) for name in header]) or 'nothing'}",
+            "It must be 'path,label' or 'path,label,split', with commas; other columns "
+            "may follow.",
+        )
+    for row in cells:
+        if row:  # an empty line is no row
+            yield _row(file, cells.line_num, header, row)
+
+
+def _row(file: Path, line: int, header: Sequence[str], cells: Sequence[str]) -> _Row:
+    if len(cells) != len(header):
+        raise UserError(
+            f"'{file}', line {line}: {len(cells)} values for {len(header)} columns",
+            'A value with a comma in it must stand in quotes, "like, this".',
+        )
+    of = dict(zip(header, cells, strict=True))
+    path, *rest = (of[name] for name in _COLUMNS if name in of)
+    name, *split = (" ".join(cell.split()) for cell in rest)
+    if not path.strip() or not name or "\0" in path + name:
+        raise UserError(
+            f"'{file}', line {line}: path {path!r}, label {name!r}",
+            "Every row needs the path of an image and the name of its class.",
+        )
+    if split and split[0] not in SPLITS:
+        raise unknown_name(f"split in '{file}', line {line},", split[0], SPLITS)
+    return _Row(line, normal_path(file, path), name, *(split or [""]))
+
+
+def _refuse_repeats(file: Path, rows: Sequence[_Row]) -> None:
+    first: dict[str, int] = {}
+    repeats = [
+        f"'{row.path}' (lines {first[row.path]} and {row.line})"
+        for row in rows
+        if first.setdefault(row.path, row.line) != row.line
+    ]
+    if repeats:
+        raise UserError(
+            f"'{file}' lists {len(repeats)} images twice: {first_few(repeats)}",
+            "An image must be there once; else test scores would be wrong.",
+        )
+
+
+def _stated_parts(
+    file: Path, rows: Sequence[_Row], names: Sequence[str]
+) -> list[tuple[Example, ...]]:
+    """The parts as the rows state them; every class needs an image to be tested on."""
+    tested = {row.name for row in rows if row.split == "test"}
+    without = [f"'{name}'" for name in names if name not in tested]
+    if without:
+        raise UserError(
+            f"{len(without)} classes in '{file}' have no image in the split 'test': "
+            f"{first_few(without)}",
+            "Give each class one, or leave out the column 'split' to have it drawn.",
+        )
+    label_of = {name: label for label, name in enumerate(names)}
+    return [
+        tuple(
+            Example(row.path, label_of[row.name]) for row in rows if row.split == split
+        )
+        for split in SPLITS
+    ]
