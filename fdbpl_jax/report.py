@@ -69,6 +69,7 @@ def read_report(directory: Path) -> tuple[tuple[Row, ...], RunFacts]:
             )
         tables = facts["table_seconds"]
         facts["table_seconds"] = {name: tuple(cost) for name, cost in tables.items()}
+        facts["sizes"] = {name: tuple(size) for name, size in facts["sizes"].items()}
         return rows, RunFacts(**facts)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(

@@ -67,6 +67,8 @@ class RunFacts:
     started: str
     notes: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()  # cells that could not be run, and why
+    # data set: classes, test images
+    sizes: Mapping[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
     rejection: tuple[tuple[str, ...], ...] = ()  # what stands under REJECTION_COLUMNS
 
 

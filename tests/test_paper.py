@@ -1,6 +1,7 @@
 """The paper's tables: which printed number is which of our rows, and the one page."""
 
 import csv
+import dataclasses
 import io
 import re
 
@@ -8,6 +9,7 @@ import pytest
 from cells import cell
 
 from fdbpl_jax import published
+from fdbpl_jax.data.catalogue import CATALOGUE
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.paper import page
 from fdbpl_jax.paper.tables import collect, line_of
@@ -50,6 +52,7 @@ FACTS = RunFacts(
     config=(("seeds", "(1,)"),),
     started="today",
     failures=("dtd coop seed 2: <lost>",),
+    sizes={"dtd": (47, 1692)},
 )
 
 
@@ -211,13 +214,27 @@ def test_averages_stand_beside_those_over_the_same_data_sets_only(tmp_path, prin
     names = "imagenet", "imagenetv2", "imagenet_sketch", "imagenet_a", "imagenet_r"
     method = "coop+fdbpl lambda_diff1=0.1 lambda_diff2=0.1"
 
-    def of_average(names):
+    def of_average(names, **sizes):
         cells = [cell(n, method, 1, 60.0, None, 1.0, 0.1, 8, 0) for n in names]
         rows = summarise(cells, averaged=names[1:])
-        write_report(tmp_path / "paper" / "table6", rows, cells, FACTS)
+        whole = {n: CATALOGUE[n].published for n in names}
+        sizes = {n: (c.classes, c.test) for n, c in whole.items()} | sizes
+        facts = dataclasses.replace(FACTS, sizes=sizes)
+        write_report(tmp_path / "paper" / "table6", rows, cells, facts)
         (table,) = collect(tmp_path, printed)
-        (line,) = [line for line in table.lines if line.row.dataset == "average"]
-        return dict(line.published)
+        lines = {line.row.dataset: dict(line.published) for line in table.lines}
+        assert lines["imagenetv2"] == {"accuracy": 57.87}
+        return lines["average"]
 
     assert of_average(names) == {"accuracy": 49.3}
     assert of_average(names[:-1]) == {}
+    assert of_average(names, imagenet_r=(200, 29_999)) == {}
+
+
+@pytest.mark.parametrize("size", [(10, 300), (47, 300)])
+def test_a_part_of_a_data_set_has_no_printed_number(workdir, printed, size):
+    for label in ("hard", "mr"):
+        cells = [cell("dtd", "coop+fdbpl", 1, 70.0, 50.0, 1.0, 0.1, 8, 0)]
+        facts = dataclasses.replace(FACTS, sizes={"dtd": size})
+        write(workdir, f"table4/{label}", cells, facts)
+    assert not any(line.published for line in collect(workdir, printed)[1].lines)

@@ -166,5 +166,5 @@ def _about(published: Published) -> str:
         "Ours are from the data sets and models that each section names. Printed "
         f"numbers are those of “{published.paper['title']}” ({models['student']} as "
         f"student, {models['teacher']} as teacher). They stand beside ours only for "
-        "the same data set, and compare only where the models are the same, too."
+        "the same, whole data set, and compare only where the models are the same, too."
     )

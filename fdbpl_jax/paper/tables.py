@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from fdbpl_jax.data.catalogue import CATALOGUE, Counts
 from fdbpl_jax.published import Published, select
 from fdbpl_jax.report import read_report
 from fdbpl_jax.report_text import RunFacts
@@ -74,7 +75,7 @@ def collect(workdir: Path, published: Published) -> list[PaperTable]:
         lines, facts = [], []
         for file in files:
             rows, own = read_report(file.parent)
-            known = _comparable(name, rows, published)
+            known = _comparable(name, own, published)
             part = "" if file.parent == folder else file.parent.name
             lines += [line_of(name, row, part, known) for row in rows]
             facts.append(own)
@@ -104,14 +105,24 @@ def line_of(name: str, row: Row, part: str, published: Published) -> Line:
     return Line(row, method, varied or setting, accuracies)
 
 
-def _comparable(name: str, rows: Sequence[Row], published: Published) -> Published:
-    """Without the printed averages, unless ours are over the same data sets."""
+def _comparable(name: str, facts: RunFacts, published: Published) -> Published:
+    """Without the numbers of data sets that ours are only a part of.
+
+    An average stands beside ours if all data sets are whole and the paper's.
+    """
+    whole = {
+        dataset
+        for dataset, size in facts.sizes.items()
+        if dataset in CATALOGUE and size == _size(CATALOGUE[dataset].published)
+    }
     printed = {n.dataset for n in published.numbers if n.table == name} - {AVERAGE}
-    own = {row.dataset for row in rows} - {AVERAGE}
-    if printed == own:
-        return published
-    kept = tuple(n for n in published.numbers if n.dataset != AVERAGE)
+    known = whole | {AVERAGE} if printed == whole == set(facts.sizes) else whole
+    kept = tuple(n for n in published.numbers if n.dataset in known)
     return dataclasses.replace(published, numbers=kept)
+
+
+def _size(counts: Counts) -> tuple[int, int]:
+    return counts.classes, counts.test
 
 
 def _parts(method: str) -> tuple[str, str]:

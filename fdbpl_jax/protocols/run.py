@@ -68,7 +68,7 @@ def run(
     # Every data set is looked at before any of them costs compute.
     sources = [open_dataset(config, name, workdir) for name in config.data.datasets]
     targets = [open_dataset(config, name, workdir) for name in config.data.targets]
-    found = Found()
+    found = Found([*sources, *targets])
     for dataset in sources:
         try:
             prepared = prepare(config, dataset, targets, student, teacher, workdir)

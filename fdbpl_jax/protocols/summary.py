@@ -9,6 +9,7 @@ from absl import logging
 from fdbpl_jax import device, report, results
 from fdbpl_jax.clip.model import Clip
 from fdbpl_jax.config import RunConfig
+from fdbpl_jax.data.types import Dataset
 from fdbpl_jax.protocols.prepare import STUDENT_TEMPLATE, Prepared
 from fdbpl_jax.protocols.protocol import PROTOCOLS
 from fdbpl_jax.report_rejection import rejection_texts
@@ -31,6 +32,7 @@ class Failure(NamedTuple):
 class Found:
     """What a run has come to so far."""
 
+    datasets: list[Dataset] = dataclasses.field(default_factory=list)
     prepared: list[Prepared] = dataclasses.field(default_factory=list)
     # Name and seed of every trained cell of a data set, in the report's order.
     planned: list[tuple[str, int]] = dataclasses.field(default_factory=list)
@@ -80,6 +82,10 @@ def facts_of(
         started=started,
         notes=_notes(config, found.prepared),
         failures=tuple(str(failure) for failure in found.failures),
+        sizes={
+            data.name: (len(data.class_names), len(data.test))
+            for data in found.datasets
+        },
         rejection=rejection_texts(found.rejection),
     )
 
