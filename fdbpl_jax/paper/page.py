@@ -8,7 +8,7 @@ from html import escape
 
 from fdbpl_jax.html_page import html_table, whole_page
 from fdbpl_jax.paper.tables import TITLES, WHAT, Line, PaperTable
-from fdbpl_jax.published import Published, select
+from fdbpl_jax.published import Note, Published, select
 from fdbpl_jax.report_numbers import BLANK, accuracy_text, seconds_text
 from fdbpl_jax.report_text import (
     RunFacts,
@@ -56,9 +56,15 @@ def html(
         )
     if attention:
         sections.append(_attention(attention))
-    notes = "".join(f"<li>{escape(note.text)}</li>" for note in published.notes)
+    notes = "".join(f"<li>{escape(_note(note))}</li>" for note in published.notes)
     sections.append(f"<h2>About the printed numbers</h2><ul>{notes}</ul>")
     return whole_page("The paper's tables", "\n".join(sections))
+
+
+def _note(note: Note) -> str:
+    """What to know, after the places that it is about."""
+    places = "; ".join(" ".join(row) for row in note.rows)
+    return f"{places}: {note.text}" if places else note.text
 
 
 def _attention(png: bytes) -> str:
