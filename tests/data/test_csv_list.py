@@ -48,6 +48,14 @@ def test_without_a_split_each_class_is_split_by_itself(tmp_path):
         assert [sum(e.label == label for e in part) for part in parts] == [5, 2, 3]
 
 
+def test_many_classes_are_sorted_whatever_the_order_of_rows(tmp_path):
+    names = [f"class {n * 7 % 10}" for n in range(10)]
+    lines = [f"{n}.jpg,{name},test" for n, name in enumerate(names)]
+    data = listed(tmp_path, lines)
+    assert data.class_names == tuple(sorted(names))
+    assert [data.class_names[e.label] for e in data.test] == names
+
+
 def test_quoted_commas_and_other_columns_are_read(tmp_path):
     lines = [f'{n},"x,{n}.jpg","ant, red",test' for n in range(3)]
     files = [f"x,{n}.jpg" for n in range(3)]
