@@ -1,10 +1,11 @@
 # make run: the whole program on its embedded data. make test: its tests. make bench: its
-# speed beside PyTorch's; on a GPU with PRESET=full EXTRAS=reference,cuda13.
+# speed beside PyTorch's; on a GPU with PRESET=full EXTRAS=reference,cuda13. make paper:
+# the paper's tables on the embedded data, as one page.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint bench clean
+.PHONY: run test lint bench paper clean
 PRESET ?= small
 EXTRAS ?= reference
 
@@ -29,6 +30,9 @@ $(VENV)/.test: $(VENV)/.base
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.run --config=benchmarks/configs/$(PRESET).py --out=bench
+
+paper: $(VENV)/.base
+	PYTHON=$(BIN)/python launch/paper.sh --workdir=runs
 
 $(VENV)/.bench: $(VENV)/.base
 	$(BIN)/python -m pip install --quiet --editable ".[$(EXTRAS)]"

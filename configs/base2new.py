@@ -7,8 +7,8 @@ On the embedded shapes world, with the pair of tiny CLIPs that is shipped:
 Two minutes on 2 CPU cores. On shapes-negative CoOp ends at 68 / 61 (base / new, per
 cent), the student asked with "a photo of a" at 11 / 18.
 
-On real data sets (`:caltech101`, `:eurosat`, `:dtd`, `:folder`, `:all`, or several with
-commas), with any CLIP pair in Hugging Face layout:
+On real data sets (`:caltech101`, `:dtd`, … several with commas, `:folder`, or
+`:all` for the eleven of the paper), with any CLIP pair in Hugging Face layout:
 
   python -m fdbpl_jax.main --config=configs/base2new.py:caltech101,eurosat \
       --config.data.root=DATA --config.student=STUDENT --config.teacher=TEACHER
@@ -22,14 +22,17 @@ from ml_collections import ConfigDict
 from fdbpl_jax.run_config import default_config
 
 SHAPES = "shapes-negative,shapes-both,shapes-plain"
-REAL = "caltech101,eurosat,dtd"
+OTHERS = (  # than ImageNet
+    "caltech101,oxford_pets,stanford_cars,oxford_flowers,food101,fgvc_aircraft,sun397,"
+    "dtd,eurosat,ucf101"
+)
 
 
 def get_config(datasets: str = "") -> ConfigDict:
     """The settings for `datasets`, comma-separated; the embedded ones if empty."""
     config = default_config()
     if datasets and not datasets.startswith("shapes"):
-        config.data.datasets = REAL if datasets == "all" else datasets
+        config.data.datasets = f"imagenet,{OTHERS}" if datasets == "all" else datasets
         return config
     config.data.datasets = datasets or SHAPES
     # Chosen on validation images: docs/defaults.md.

@@ -16,16 +16,11 @@ from ml_collections import ConfigDict
 
 from configs import base2new
 
-_OTHERS = (
-    "caltech101,oxford_pets,stanford_cars,oxford_flowers,food101,fgvc_aircraft,sun397,"
-    "dtd,eurosat,ucf101"
-)
-
 
 def get_config(datasets: str = base2new.SHAPES) -> ConfigDict:
     """The settings for the first of `datasets`, comma-separated, and the rest."""
     source, _, targets = datasets.partition(",")
     config = base2new.get_config(source)
     config.protocol = "cross_dataset"
-    config.data.targets = targets or (_OTHERS if source == "imagenet" else "")
+    config.data.targets = targets or (base2new.OTHERS if source == "imagenet" else "")
     return config

@@ -123,6 +123,7 @@ class RunConfig:
     """All that decides a run's numbers, checked."""
 
     protocol: str  # one of `PROTOCOLS`
+    name: str  # folder of cells and report in the workdir; empty: the protocol's name
     student: str  # a directory or hub id in Hugging Face layout; empty: the embedded
     teacher: str
     data: DataConfig
@@ -140,6 +141,11 @@ class RunConfig:
     platform: str  # "", "cpu", "gpu" or "tpu": refused when JAX runs on another
     sweep: SweepConfig
     dtype: str  # of the towers; "": bfloat16 on accelerators, float32 on a CPU
+
+    @property
+    def folder(self) -> str:
+        """Of cells and report, under the workdir."""
+        return self.name or self.protocol
 
     def optim_of(self, method: str) -> OptimConfig:
         """The optimiser settings of one of `methods`."""

@@ -44,7 +44,7 @@ def _main() -> None:
         prepare_all(config, workdir)
         # A later flag goes over an earlier one.
         flags_of_each = [*sys.argv[1:], "--jobs=1"]
-        run_shares(_JOBS.value, flags_of_each, workdir / config.protocol / "jobs")
+        run_shares(_JOBS.value, flags_of_each, workdir / config.folder / "jobs")
     command = " ".join(["python -m fdbpl_jax.main", *sys.argv[1:]])
     run(config, workdir, command, _ONLY.value, share)
 

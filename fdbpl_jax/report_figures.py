@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from html import escape
 from itertools import pairwise
 
-from fdbpl_jax.report_text import BLANK, seconds_text, shorten
+from fdbpl_jax.report_numbers import BLANK, seconds_text
+from fdbpl_jax.report_text import shorten
 from fdbpl_jax.results import AVERAGE, Row
 
 WIDTH = 340

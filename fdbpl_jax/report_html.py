@@ -8,7 +8,9 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import groupby
 
+from fdbpl_jax.html_page import group_line, html_table, whole_page
 from fdbpl_jax.report_figures import accuracy_figure, legend, time_figure
+from fdbpl_jax.report_rejection import HOW_TO_REJECT, REJECTION_COLUMNS
 from fdbpl_jax.report_text import (
     TABLE_COLUMNS,
     RunFacts,
@@ -21,95 +23,6 @@ from fdbpl_jax.report_text import (
     table_texts,
 )
 from fdbpl_jax.results import AVERAGE, Row
-
-_STYLE = """
-:root { color-scheme: light dark; --page: #fff; --card: #f6f7f9; --ink: #1a1d21;
-  --soft: #5c6470; --line: #d9dde3; --base: #0067b0; --new: #b84a00; --hm: #00795a;
-  --warn: #a3231a; --warn-card: #fdeeec; }
-@media (prefers-color-scheme: dark) { :root { --page: #14171a; --card: #1e2327;
-  --ink: #e7eaed; --soft: #a0a9b3; --line: #363d44; --base: #62b5f2; --new: #f2a15c;
-  --hm: #4fcca3; --warn: #ff9d92; --warn-card: #3a1f1d; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 76rem; padding: 1.25rem 1rem 3rem;
-  background: var(--page); color: var(--ink);
-  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
-h1 { font-size: 1.6rem; line-height: 1.2; margin: 0 0 .25rem; overflow-wrap: anywhere; }
-h2 { font-size: 1.15rem; margin: 2.25rem 0 .6rem; }
-h3 { font-size: .95rem; margin: 0 0 .6rem; overflow-wrap: anywhere; }
-p, ul { margin: .4rem 0; max-width: 46rem; }
-ul { padding-left: 1.2rem; }
-li, dd { overflow-wrap: anywhere; }
-.soft, .legend { color: var(--soft); font-size: .9rem; }
-.warn { background: var(--warn-card); color: var(--warn); border-radius: 8px;
-  padding: .6rem .9rem; margin: 1rem 0; }
-.scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 8px; }
-table { border-collapse: collapse; width: 100%; font-size: .9rem;
-  font-variant-numeric: tabular-nums; }
-th, td { padding: .38rem .7rem; text-align: right; white-space: nowrap; }
-thead th { color: var(--soft); font-weight: 600; vertical-align: bottom;
-  white-space: normal; min-width: 4.2rem; }
-tbody tr, thead tr { border-bottom: 1px solid var(--line); }
-tbody:last-child tr:last-child { border-bottom: 0; }
-th:first-child { position: sticky; left: 0; background: var(--page); text-align: left;
-  font-weight: 400; }
-th.method { white-space: normal; overflow-wrap: anywhere; min-width: 7.5rem;
-  max-width: 15rem; }
-tr.group th { background: var(--card); font-weight: 600; }
-tr.group th span { position: sticky; left: .7rem; }
-.std { display: inline-block; min-width: 4em; padding-left: .3em; text-align: left;
-  color: var(--soft); }
-td.lost { color: var(--warn); font-weight: 600; }
-.figures { display: grid; gap: 1rem;
-  grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); }
-figure { margin: 0; padding: .8rem .9rem; background: var(--card);
-  border-radius: 8px; min-width: 0; }
-svg.figure { display: block; width: 100%; max-width: 30rem; height: auto; }
-svg text { font-size: 12px; fill: var(--ink); stroke: var(--card); stroke-width: 4px;
-  paint-order: stroke; }
-svg .tick { font-size: 11px; fill: var(--soft); text-anchor: middle; }
-svg .value { text-anchor: end; font-variant-numeric: tabular-nums; }
-svg .grid { stroke: var(--line); }
-.mark, .time { stroke: var(--card); stroke-width: 1; }
-.base { fill: var(--base); stroke: var(--base); }
-.new { fill: var(--new); stroke: var(--new); }
-.hm { fill: var(--hm); stroke: var(--hm); }
-.mark { stroke: none; }
-.ink { stroke: var(--card); }
-.bar { fill: none; stroke-width: 1.5; }
-.time { fill: var(--base); }
-.time.small { fill: none; stroke: var(--base); opacity: .7; }
-.legend svg { vertical-align: -2px; }
-.legend span { margin-right: 1rem; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1.2rem;
-  margin: .4rem 0; font-size: .9rem; }
-dt { color: var(--soft); overflow-wrap: anywhere; }
-dd { margin: 0; }
-pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--card);
-  border-radius: 8px; padding: .7rem .9rem; font-size: .85rem; }
-summary { cursor: pointer; }
-@media (max-width: 30rem) {
-  th, td { padding: .35rem .5rem; } 
-  th.method { min-width: 6.5rem; max-width: 7.5rem; }
-  .std { display: block; min-width: 0; text-align: right; font-size: .8rem; }
-  dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .5rem; } }
-@media print { .scroll { overflow: visible; } table { font-size: .7rem; } }
-"""
-
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; style-src 'unsafe-inline'">
-<title>{title}</title>
-<style>{style}</style>
-</head>
-<body>
-{body}
-</body>
-</html>
-"""
 
 
 def page(rows: Sequence[Row], facts: RunFacts) -> str:
@@ -128,6 +41,7 @@ def page(rows: Sequence[Row], facts: RunFacts) -> str:
         _accuracy_section(rows),
         _time_section(rows),
         _tables_section(facts),
+        _rejection_section(facts),
         f"<h2>Notes</h2>{_bullets(facts.notes)}" if facts.notes else "",
         f"<h2>How this was made</h2><pre>{escape(facts.command)}</pre>"
         + _pairs(fact_texts(facts)),
@@ -136,8 +50,7 @@ def page(rows: Sequence[Row], facts: RunFacts) -> str:
         if facts.config
         else "",
     )
-    body = "\n".join(section for section in sections if section)
-    return _PAGE.format(title=escape(facts.protocol), style=_STYLE, body=body)
+    return whole_page(facts.protocol, "\n".join(filter(None, sections)))
 
 
 def _head(rows: Sequence[Row], facts: RunFacts) -> str:
@@ -161,10 +74,7 @@ def _rows_table(rows: Sequence[Row]) -> str:
     shown, groups = columns(rows), []
     for dataset, group in groupby(rows, key=lambda row: row.dataset):
         lines = "".join(_table_line(row, shown) for row in group)
-        groups.append(
-            f'<tbody><tr class="group"><th colspan="{len(shown) + 1}" '
-            f'scope="rowgroup"><span>{escape(dataset)}</span></th></tr>{lines}</tbody>'
-        )
+        groups.append(f"<tbody>{group_line(dataset, len(shown) + 1)}{lines}</tbody>")
     titles = "".join(f'<th scope="col">{title}</th>' for title in shown)
     return (
         '<div class="scroll" tabindex="0"><table><thead><tr><th scope="col">method</th>'
@@ -216,17 +126,14 @@ def _time_section(rows: Sequence[Row]) -> str:
 def _tables_section(facts: RunFacts) -> str:
     if not facts.table_seconds:
         return ""
-    titles = "".join(f'<th scope="col">{title}</th>' for title in TABLE_COLUMNS)
-    lines = "".join(
-        f'<tr><th scope="row">{escape(name)}</th>'
-        + "".join(f"<td>{escape(text)}</td>" for text in texts)
-        + "</tr>"
-        for name, *texts in table_texts(facts)
-    )
-    return (
-        '<h2>RIL tables</h2><div class="scroll" tabindex="0"><table><thead><tr>'
-        f"{titles}</tr></thead><tbody>{lines}</tbody></table></div>"
-    )
+    return f"<h2>RIL tables</h2>{html_table(TABLE_COLUMNS, table_texts(facts))}"
+
+
+def _rejection_section(facts: RunFacts) -> str:
+    if not facts.rejection:
+        return ""
+    table = html_table(REJECTION_COLUMNS, facts.rejection, words=4)
+    return f'<h2>Rejection</h2><p class="soft">{escape(HOW_TO_REJECT)}</p>{table}'
 
 
 def _bullets(texts: Iterable[str], kind: str = "") -> str:

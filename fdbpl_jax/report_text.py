@@ -4,9 +4,9 @@ import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from fdbpl_jax.report_numbers import BLANK, accuracy_text, seconds_text
+from fdbpl_jax.report_rejection import HOW_TO_REJECT, REJECTION_COLUMNS
 from fdbpl_jax.results import AVERAGE, Row
-
-BLANK = "–"
 
 # Columns after the data set and the method, and how a terminal breaks their titles.
 COLUMNS = (
@@ -67,6 +67,9 @@ class RunFacts:
     started: str
     notes: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()  # cells that could not be run, and why
+    # data set: classes, test images
+    sizes: Mapping[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
+    rejection: tuple[tuple[str, ...], ...] = ()  # what stands under REJECTION_COLUMNS
 
 
 def columns(rows: Sequence[Row]) -> tuple[str, ...]:
@@ -143,6 +146,9 @@ def markdown(rows: Sequence[Row], facts: RunFacts) -> str:
             "## RIL tables",
             markdown_table(TABLE_COLUMNS, table_texts(facts), left=1),
         ]
+    if facts.rejection:
+        table = markdown_table(REJECTION_COLUMNS, facts.rejection, left=4)
+        parts += ["## Rejection", HOW_TO_REJECT, table]
     if facts.notes:
         parts += ["## Notes", _bullets(facts.notes)]
     parts += ["## How this was made", _code(facts.command)]
@@ -179,20 +185,6 @@ def row_texts(row: Row, titles: Sequence[str]) -> tuple[str, ...]:
 def how_to_read(rows: Sequence[Row]) -> tuple[str, ...]:
     """What a reader of the table has to know."""
     return tuple(s for s in HOW_TO_READ if has_new(rows) or not s.startswith("HM"))
-
-
-def accuracy_text(mean: float | None, std: float | None = None) -> str:
-    """`77.35 ± 0.52`; without the spread where there is none."""
-    if mean is None:
-        return BLANK
-    return f"{mean:.2f}" if std is None else f"{mean:.2f} ± {std:.2f}"
-
-
-def seconds_text(seconds: float | None) -> str:
-    """Seconds as short as is useful: `0`, `0.42`, `123.4`, `12345`."""
-    if not seconds:
-        return BLANK if seconds is None else "0"
-    return f"{seconds:.{2 if seconds < 10 else 1 if seconds < 1000 else 0}f}"
 
 
 def _share_text(part: float | None, whole: float | None) -> str:

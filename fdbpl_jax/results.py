@@ -135,6 +135,19 @@ class Row:
     peak_memory_bytes: int | None  # largest; 0: not known
 
 
+@dataclasses.dataclass(frozen=True)
+class Rejection:
+    """How well a cell's score tells test images from what should be rejected."""
+
+    dataset: str
+    method: str
+    seed: int
+    against: str  # what should be rejected
+    score: str
+    auroc: float  # percent; 50 is chance
+    fpr: float  # percent of what should be rejected that passes with 95 % of the rest
+
+
 def summarise(
     cells: Sequence[CellResult],
     planned: Iterable[CellKey] = (),

@@ -7,6 +7,7 @@ ConfigDict, so every setting has one type, one meaning and one check.
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,6 +39,7 @@ def default_config() -> config_dict.ConfigDict:
     return config_dict.ConfigDict(
         {
             "protocol": "base2new",
+            "name": "",
             "student": "",
             "teacher": "",
             "data": {
@@ -164,6 +166,8 @@ def _check(run: RunConfig) -> None:
 
 def _check_protocol(run: RunConfig) -> None:
     _one_of("protocol", run.protocol, tuple(PROTOCOLS))
+    plain = re.fullmatch(r"([A-Za-z0-9][\w.+-]*(/(?!$)|$))*", run.name)
+    _require(bool(plain), "name", run.name, "letters and digits, parts between '/'")
     data, targets = run.data.datasets, run.data.targets
     _require(len(set(data)) == len(data), "data.datasets", data, "each one once")
     if not PROTOCOLS[run.protocol].transfers:

@@ -91,9 +91,15 @@ def _written(tmp_path, found=None, **change):
     return {path.name: path.read_text() for path in tmp_path.iterdir()}
 
 
-def test_four_files_and_nothing_else(tmp_path):
+def test_five_files_and_nothing_else(tmp_path):
     names = set(_written(tmp_path / "base2new"))
-    assert names == {"report.md", "report.csv", "cells.csv", "report.html"}
+    assert names == {
+        "report.md",
+        "report.csv",
+        "cells.csv",
+        "report.html",
+        "report.json",
+    }
 
 
 def test_terminal_table_in_full():
@@ -208,6 +214,7 @@ def test_what_is_missing_is_said_everywhere(tmp_path):
 
 def test_a_method_without_new_classes_is_drawn_and_left_blank(tmp_path):
     found = [cell("a", "csc", s, 60.0, None, 1.0, 0.5, 9, 1) for s in (0, 1)]
+    found.append(cell("a", "coop", 0, 60.0, 50.0, 1.0, 0.5, 9, 1))
     files = _written(tmp_path, found)
     assert "| a | csc | 60.00 ± 0.00 | – | – | – |" in files["report.md"]
     assert "None" not in files["report.md"] + files["report.html"]

@@ -199,7 +199,7 @@ def test_json_takes_a_whole_number_for_a_float():
 )
 def test_json_that_is_no_cell_is_refused(change):
     fields = json.loads(cell("a", "m", 0, 50, 50).to_json()) | change
-    with pytest.raises(UserError, match=r"cells/result\.json is not a whole cell"):
+    with pytest.raises(UserError, match=r"cells/results\.jsonl is not a whole cell"):
         CellResult.from_json(json.dumps(fields), "cells/results.jsonl")
 
 

@@ -10,6 +10,8 @@ from jaxtyping import Array, Float
 from fdbpl_jax.clip.config import VisionConfig
 from fdbpl_jax.clip.transformer import Block, layer_norm
 
+LAST_TOKENS = "last_tokens"  # what enters the last layer, for `gradcam.py`
+
 
 class VisionTower(nn.Module):
     """Patches, class token, transformer, and the projection of the class token."""
@@ -55,6 +57,10 @@ class VisionTower(nn.Module):
         for i, layer in enumerate(self.layers):
             if prompts is not None and 0 < i < prompts.shape[1]:
                 x = jnp.concatenate([x[:, :own], prompts[:, i]], axis=1)
+            if layer is self.layers[-1]:
+                # Both do nothing unless they are asked for by `apply`.
+                self.sow("intermediates", LAST_TOKENS, x)
+                x = self.perturb(LAST_TOKENS, x)
             x = layer(x, causal=False)
         return self.to_joint(self.post_norm(x[:, 0]))
 

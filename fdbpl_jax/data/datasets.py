@@ -6,6 +6,7 @@ from pathlib import Path
 from fdbpl_jax.data import splits
 from fdbpl_jax.data.aircraft import read_aircraft
 from fdbpl_jax.data.catalogue import CATALOGUE, Layout
+from fdbpl_jax.data.csv_list import read_csv
 from fdbpl_jax.data.imagenet import read_imagenet, read_numbered, read_test_only
 from fdbpl_jax.data.split_file import check_files, read_split
 from fdbpl_jax.data.types import Dataset, Example, first_few, prompt_name
@@ -24,9 +25,10 @@ def load_dataset(name: str, root: Path) -> Dataset:
     """Finds a data set's files, and checks all that can be checked without decoding.
 
     Args:
-      name: a key of `CATALOGUE`, or "folder" for a plain folder of class folders.
+      name: a key of `CATALOGUE`, "folder" for a plain folder of class folders, or
+        "csv" for a list of images.
       root: the data root, which holds the data sets' folders; for "folder", the
-        folder of class folders itself. A leading "~" is expanded.
+        folder of class folders itself; for "csv", the file. A leading "~" is expanded.
 
     Returns:
       The full data set: all classes, all images of its train, val and test splits.
@@ -35,8 +37,10 @@ def load_dataset(name: str, root: Path) -> Dataset:
       UserError: for an unknown name, and for whatever is missing or contradictory on
         disk, naming what was looked for and where.
     """
-    if name not in CATALOGUE and name != "folder":
-        raise unknown_name("data set", name, [*CATALOGUE, "folder"])
+    if name not in (*CATALOGUE, "folder", "csv"):
+        raise unknown_name("data set", name, [*CATALOGUE, "folder", "csv"])
+    if name == "csv":
+        return read_csv(root)
     root = Path(os.path.expanduser(root)).absolute()
     if not root.is_dir():
         raise UserError(

@@ -8,7 +8,7 @@ a class folder that was changed since (by its modification time) is listed again
 import json
 import os
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from absl import logging
@@ -112,25 +112,6 @@ def inside(root: Path, path: Path) -> bool:
     """Whether `path`, with all links followed, lies in `root`."""
     real = os.path.realpath(root)
     return Path(os.path.realpath(path)).is_relative_to(real)
-
-
-def normal_path(file: Path, path: str) -> str:
-    """The path that a list of images names, without "." and doubled slashes.
-
-    Args:
-      file: the list, for the message.
-      path: as it stands there.
-
-    Raises:
-      UserError: it is absolute, climbs with "..", or is empty.
-    """
-    pure = PurePosixPath(path)
-    if pure.is_absolute() or ".." in pure.parts or not pure.parts:
-        raise UserError(
-            f"'{file}' lists the path '{path}'",
-            "Paths must be relative to the image folder and without '..'.",
-        )
-    return str(pure)
 
 
 def _entries(folder: Path) -> list[os.DirEntry]:

@@ -9,9 +9,9 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from fdbpl_jax.data.listing import inside, normal_path
+from fdbpl_jax.data.listing import inside
 from fdbpl_jax.data.types import Example, first_few, prompt_name
 from fdbpl_jax.errors import UserError
 
@@ -177,6 +177,25 @@ def _rows(file: Path, split: str, part: list) -> list[Row]:
             ) from error
         rows.append((normal_path(file, path), label, name.strip()))
     return rows
+
+
+def normal_path(file: Path, path: str) -> str:
+    """The path that a list of images names, without "." and doubled slashes.
+
+    Args:
+      file: the list, for the message.
+      path: as it stands there.
+
+    Raises:
+      UserError: it is absolute, climbs with "..", or is empty.
+    """
+    pure = PurePosixPath(path)
+    if pure.is_absolute() or ".." in pure.parts or not pure.parts:
+        raise UserError(
+            f"'{file}' lists the path '{path}'",
+            "Paths must be relative to the image folder and without '..'.",
+        )
+    return str(pure)
 
 
 def _class_names(

@@ -35,6 +35,7 @@ from fdbpl_jax.protocols.assemble import (
 from fdbpl_jax.protocols.claim import claim
 from fdbpl_jax.protocols.exam import Exam
 from fdbpl_jax.protocols.protocol import PROTOCOLS
+from fdbpl_jax.protocols.rejection import write_rejection
 from fdbpl_jax.protocols.score import accuracy
 from fdbpl_jax.results import CellResult
 from fdbpl_jax.state import StepSetup, hyper_parameters
@@ -120,6 +121,7 @@ def _finish(run: RunConfig, stage: Stage, job: Job, trained: Trained) -> None:
     """Tests the prompts and writes the cell's result, last."""
     cells = [_test(run, stage, job, trained, exam) for exam in stage.exams]
     facts = _export_facts(stage, job.dataset, _settings(run, stage, job))
+    write_rejection(run, stage, job, trained.prompts)
     export_prompts(job.directory / "export", trained.prompts, facts)
     write_text(job.directory / _RESULT, "".join(cell.to_json() for cell in cells))
 

@@ -5,61 +5,33 @@ does not stop the others.
 """
 
 import contextlib
-import dataclasses
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
 
 import jax
 from absl import logging
 
-from fdbpl_jax import device, report, results
-from fdbpl_jax.clip.model import Clip
+from fdbpl_jax import report, results
 from fdbpl_jax.config import RunConfig
 from fdbpl_jax.data.types import first_few
 from fdbpl_jax.errors import UserError, unknown_name
 from fdbpl_jax.protocols.assemble import Job
 from fdbpl_jax.protocols.cell import claim_cells, is_finished, run_cells
 from fdbpl_jax.protocols.prepare import (
-    STUDENT_TEMPLATE,
     Prepared,
     load_pair,
     open_dataset,
     prepare,
 )
-from fdbpl_jax.protocols.protocol import PROTOCOLS
+from fdbpl_jax.protocols.rejection import read_rejection
+from fdbpl_jax.protocols.summary import Failure, Found, facts_of, rows_of
 from fdbpl_jax.protocols.training_images import TrainedOn
-from fdbpl_jax.results import CellKey, CellResult
+from fdbpl_jax.results import CellResult
 from fdbpl_jax.sweep import settings_of
 
 # What the world does to a cell; anything else is a mistake of ours and stops the run.
 _FAILURES = (UserError, OSError, MemoryError, jax.errors.JaxRuntimeError)
-
-
-class Failure(NamedTuple):
-    """A cell, or all cells of a data set, that could not be run, and why."""
-
-    what: str
-    error: Exception
-
-    def __str__(self) -> str:
-        """One line."""
-        return f"{self.what}: {' '.join(str(self.error).split())}"
-
-
-@dataclasses.dataclass
-class _Found:
-    """What a run has come to so far."""
-
-    prepared: list[Prepared] = dataclasses.field(default_factory=list)
-    cells: list[CellResult] = dataclasses.field(default_factory=list)
-    failures: list[Failure] = dataclasses.field(default_factory=list)
-
-    def fails(self, what: str, error: Exception) -> None:
-        """Notes a failure; the run goes on."""
-        self.failures.append(Failure(what, error))
-        logging.error("failed: %s", self.failures[-1])
 
 
 def run(
@@ -73,7 +45,7 @@ def run(
 
     Args:
       config: the checked settings.
-      workdir: gets `<protocol>/<dataset>/<method>/seed<k>/`, `<protocol>/report.*`, and
+      workdir: gets `<name>/<dataset>/<method>/seed<k>/`, `<name>/report.*`, and
         what runs share: tables in `ril/`, test features in `features/`.
       command: how the program was called, for the report.
       only: methods to train; of the others only what is finished is reported. Empty:
@@ -96,36 +68,51 @@ def run(
     # Every data set is looked at before any of them costs compute.
     sources = [open_dataset(config, name, workdir) for name in config.data.datasets]
     targets = [open_dataset(config, name, workdir) for name in config.data.targets]
-    found = _Found()
+    found = Found([*sources, *targets])
     for dataset in sources:
         try:
             prepared = prepare(config, dataset, targets, student, teacher, workdir)
         except _FAILURES as error:
             found.fails(f"all cells of {dataset.name}", error)
-            continue
-        found.prepared.append(prepared)
-        found.cells += prepared.untrained
-        jobs = jobs_of(config, dataset.name, prepared.trained_on, workdir)
-        share = {job.directory for job in jobs[shard[0] :: shard[1]]}
-        mine = [
-            job
-            for job in jobs
-            if is_finished(job)
-            or (job.directory in share and (not only or job.method in only))
-        ]
-        claim_cells(config, prepared.stage, mine)
-        for method in config.methods:
-            _run_jobs(config, prepared, [j for j in mine if j.method == method], found)
+        else:
+            _run_dataset(config, prepared, workdir, only, shard, found)
     if not found.prepared:
         raise found.failures[0].error
-    rows = _rows(config, found, workdir)
-    facts = _facts(config, found, (student, teacher), command, started)
-    directory = workdir / config.protocol
+    rows = rows_of(config, found)
+    facts = facts_of(config, found, (student, teacher), command, started)
+    directory = workdir / config.folder
     report.write_report(directory, rows, found.cells, facts)
     print(report.terminal_table(rows), flush=True)
     logging.info("report: %s", directory / "report.html")
     _refuse_failures(found.failures)
     return rows
+
+
+def _run_dataset(
+    config: RunConfig,
+    prepared: Prepared,
+    workdir: Path,
+    only: Sequence[str],
+    shard: tuple[int, int],
+    found: Found,
+) -> None:
+    """Runs this process's share of the cells, and reads those that are finished."""
+    jobs = jobs_of(config, prepared.dataset.name, prepared.trained_on, workdir)
+    share = {job.directory for job in jobs[shard[0] :: shard[1]]}
+    mine = [
+        job
+        for job in jobs
+        if is_finished(job)
+        or (job.directory in share and (not only or job.method in only))
+    ]
+    claim_cells(config, prepared.stage, mine)
+    found.prepared.append(prepared)
+    found.planned += [(job.name, job.seed) for job in jobs]
+    found.cells += prepared.untrained
+    for method in config.methods:
+        _run_jobs(config, prepared, [j for j in mine if j.method == method], found)
+    finished = [job for job in mine if is_finished(job)]
+    found.rejection += [one for job in finished for one in read_rejection(job)]
 
 
 def prepare_all(config: RunConfig, workdir: Path) -> None:
@@ -145,7 +132,7 @@ def jobs_of(
     config: RunConfig, dataset: str, trained_on: TrainedOn, workdir: Path
 ) -> list[Job]:
     """The cells of a data set, in the order of the report."""
-    folder = workdir / config.protocol / dataset
+    folder = workdir / config.folder / dataset
     return [
         Job(
             method,
@@ -162,7 +149,7 @@ def jobs_of(
 
 
 def _run_jobs(
-    config: RunConfig, prepared: Prepared, jobs: Sequence[Job], found: _Found
+    config: RunConfig, prepared: Prepared, jobs: Sequence[Job], found: Found
 ) -> None:
     # A few at a time, so that what is done is also logged.
     for first in range(0, len(jobs), config.sweep.at_once):
@@ -170,7 +157,7 @@ def _run_jobs(
 
 
 def _attempt(
-    config: RunConfig, prepared: Prepared, jobs: Sequence[Job], found: _Found
+    config: RunConfig, prepared: Prepared, jobs: Sequence[Job], found: Found
 ) -> None:
     try:
         cells = run_cells(config, prepared.stage, jobs)
@@ -193,83 +180,6 @@ def _log_cell(cell: CellResult) -> None:
     name = f"{cell.dataset} {cell.method} seed {cell.seed}"
     spent = f"trained in {cell.train_seconds:.1f} s"
     logging.info("%s: %.1f%s, %s", name, cell.base, new, spent)
-
-
-def _rows(config: RunConfig, found: _Found, workdir: Path) -> Sequence[results.Row]:
-    """Of all planned cells; those of a data set that could not be prepared, too."""
-    trained = {
-        (job.name, job.seed): None
-        for one in found.prepared
-        for job in jobs_of(config, one.dataset.name, one.trained_on, workdir)
-    }
-    untrained = {(cell.method, None): None for cell in found.prepared[0].untrained}
-    tested = [*config.data.datasets, *config.data.targets]
-    plan: list[CellKey] = [
-        (name, *key) for name in tested for key in (*untrained, *trained)
-    ]
-    return results.summarise(found.cells, plan, config.data.targets or tested)
-
-
-def _facts(
-    config: RunConfig,
-    found: _Found,
-    pair: tuple[Clip, Clip],
-    command: str,
-    started: str,
-) -> report.RunFacts:
-    student, teacher = pair
-    return report.RunFacts(
-        protocol=config.protocol,
-        command=command,
-        device=device.describe(),
-        versions=device.versions(),
-        table_seconds={
-            prepared.dataset.name: tuple(prepared.table_cost)
-            for prepared in found.prepared
-            if prepared.table_cost
-        },
-        student=f"{student.name} {student.fingerprint[:12]}",
-        teacher=f"{teacher.name} {teacher.fingerprint[:12]}",
-        config=_settings(config),
-        started=started,
-        notes=_notes(config, found.prepared),
-        failures=tuple(str(failure) for failure in found.failures),
-    )
-
-
-def _settings(config: RunConfig) -> tuple[tuple[str, str], ...]:
-    """The settings as lines of the report."""
-    fields = dataclasses.asdict(config)
-    lines = [
-        (f"{kind} of {name}", str(values))
-        for kind in ("optim", "prompt")
-        for name, values in fields.pop(kind)
-    ]
-    return (*((name, str(value)) for name, value in fields.items()), *lines)
-
-
-def _notes(config: RunConfig, found: Sequence[Prepared]) -> tuple[str, ...]:
-    spent = ", ".join(
-        f"{one.dataset.name} {one.feature_seconds:.1f} s" for one in found
-    )
-    protocol = PROTOCOLS[config.protocol]
-    how = "all classes of a data set together"
-    if len(protocol.classes) > 1:
-        how = "each half of the classes by itself"
-    transfer = (
-        f"Prompts are trained on {config.data.datasets[0]} alone; an average is over "
-        "the other data sets.",
-    )
-    return (
-        f"Accuracy is on the {config.eval_split} images, {how}.",
-        *(transfer if protocol.transfers else ()),
-        f"'zero-shot' is the student asked with '{STUDENT_TEMPLATE}'; the next row "
-        "asks it, and 'teacher' asks the teacher, with the data set's own template.",
-        f"Features of the {config.eval_split} images, once for all methods: {spent}.",
-        "Training time is the wall time of the training loop with compilation, "
-        "reading and checkpoints; tables and features of test images are apart.",
-        "Peak memory is of the whole process so far (accelerator: of the device).",
-    )
 
 
 def _refuse_failures(failures: Sequence[Failure]) -> None:

@@ -151,6 +151,13 @@ def test_imagenet_is_listed_in_order_and_the_list_kept(root, monkeypatch):
     assert load_dataset("imagenet", moved).train == data.train
 
 
+def test_imagenet_labels_follow_wnids_whatever_the_order_of_the_list(root):
+    names = root / "imagenet" / "classnames.txt"
+    names.write_text("\n".join(names.read_text().splitlines()[::-1]))
+    data = load_dataset("imagenet", root)
+    assert data.class_names == tuple(f"name of {wnid}" for wnid in WNIDS)
+
+
 def test_a_changed_class_folder_is_listed_again(root):
     before = load_dataset("imagenet", root)
     touch(root / "imagenet" / "images" / "train" / WNIDS[1] / "new.JPEG")

@@ -238,3 +238,38 @@ def test_a_sweep_has_a_row_for_each_setting_whether_at_once_or_not(tmp_path):
 def test_a_sweep_that_makes_no_sense_is_refused(name, value, message):
     with pytest.raises(UserError, match=message):
         run_config(small(**{name: value}))
+
+
+def test_what_the_negative_prompt_rejects_is_measured_where_there_is_one(finished):
+    workdir, _ = finished
+    folder = workdir / "base2new" / "shapes-negative"
+    found = json.loads((folder / "coop+fdbpl" / "seed1" / "rejection.json").read_text())
+    assert len(found) == 2 * 4
+    by_key = {(one["against"], one["score"]): one for one in found}
+    # Regions that the teacher cannot tell are told from whole images.
+    assert by_key["regions without information", "both"]["auroc"] > 75
+    assert all(0 <= one["fpr"] <= 100 for one in found)
+    assert not (folder / "coop" / "seed1" / "rejection.json").exists()
+    text = (workdir / "base2new" / "report.md").read_text()
+    assert text.count("| images of new classes | both |") == 2
+    assert "Rejection</h2>" in (workdir / "base2new" / "report.html").read_text()
+
+
+def test_the_poorest_regions_are_those_of_the_lowest_weight(finished):
+    from fdbpl_jax.protocols.rejection import _poorest
+    from fdbpl_jax.ril.table import open_table
+
+    workdir, _ = finished
+    (path,) = (workdir / "ril").glob("shapes-negative-*")
+    config = run_config(small())
+    student, _ = prepare.load_pair(config)
+    table = open_table(path, student.fingerprint)
+    images, regions = len(table.spec.images), table.spec.regions
+    names = ["entropy", f"feature/{student.fingerprint}"]
+    found = table.read(names, np.arange(images), np.arange(regions))
+    entropy = found["entropy"].ravel()
+    features = found[names[1]].reshape(len(entropy), -1)
+    poorest = _poorest(table)
+    assert len(poorest) == len(entropy) // 10
+    highest = np.argsort(-entropy)[: len(poorest)]
+    np.testing.assert_allclose(np.sort(poorest[:, 0]), np.sort(features[highest, 0]))

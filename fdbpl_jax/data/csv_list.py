@@ -1,6 +1,6 @@
-"""Data sets of one's own: a list in a CSV file, or a folder of Hugging Face `datasets`.
+"""A data set of one's own as a list in a CSV file.
 
-The third form, a plain folder of class folders, is `splits.split_folder`.
+The other form, a plain folder of class folders, is `splits.split_folder`.
 """
 
 import csv
@@ -9,9 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from fdbpl_jax.data.hf_export import SPLIT_FILE, export_images
-from fdbpl_jax.data.listing import normal_path
-from fdbpl_jax.data.split_file import SPLITS, check_files, read_split
+from fdbpl_jax.data.split_file import SPLITS, check_files, normal_path
 from fdbpl_jax.data.splits import TEMPLATE, refuse_same_words, split_classes
 from fdbpl_jax.data.types import Dataset, Example, first_few
 from fdbpl_jax.errors import UserError, unknown_name
@@ -50,6 +48,7 @@ def read_csv(file: Path, template: str = TEMPLATE) -> Dataset:
     rows = _rows(file)
     _refuse_repeats(file, rows)
     names = sorted({row.name for row in rows})
+    refuse_same_words(file, names)
     if rows[0].split:
         parts = _stated_parts(file, rows, names)
     else:
@@ -60,39 +59,6 @@ def read_csv(file: Path, template: str = TEMPLATE) -> Dataset:
         parts = split_classes(file, images, do)
     check_files(file, file.parent, [example for part in parts for example in part])
     return Dataset("csv", file.parent, tuple(names), template, *parts)
-
-
-def read_hf(
-    folder: Path, template: str = TEMPLATE, image: str = "", label: str = ""
-) -> Dataset:
-    """Reads a folder that `save_to_disk` of Hugging Face `datasets` made.
-
-    Its images are written out as files once, into the folder "fdbpl_jax_images" in it;
-    see `export_images`, also for which split becomes which.
-
-    Args:
-      folder: of a `DatasetDict` or a `Dataset`.
-      template: the prompt of the data set, "{}" for the class.
-      image: the column of the images; empty: the only one there is.
-      label: the column of the classes; empty: the only one there is.
-
-    Returns:
-      The data set "hf", with the classes in the order of their labels.
-
-    Raises:
-      UserError: as `export_images`, and if exported images are missing.
-    """
-    folder = Path(os.path.expanduser(folder)).absolute()
-    images = export_images(folder, image, label)
-    split_file = images / SPLIT_FILE
-    class_names, parts = read_split(split_file, str)
-    every = [example for part in parts.values() for example in part]
-    try:
-        check_files(split_file, images, every)
-    except UserError as error:
-        do = f"Remove the folder '{images}': the next run writes the images again."
-        raise UserError(error.what, do) from error
-    return Dataset("hf", images, class_names, template, **parts)
 
 
 def _rows(file: Path) -> list[_Row]:
@@ -167,7 +133,6 @@ def _stated_parts(
     file: Path, rows: Sequence[_Row], names: Sequence[str]
 ) -> list[tuple[Example, ...]]:
     """The parts as the rows state them; every class needs an image to be tested on."""
-    refuse_same_words(file, names)
     tested = {row.name for row in rows if row.split == "test"}
     without = [f"'{name}'" for name in names if name not in tested]
     if without:

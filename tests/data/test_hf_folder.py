@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from fdbpl_jax.data import hf_export, hf_rows
-from fdbpl_jax.data.custom import read_hf
+from fdbpl_jax.data.hf_folder import read_hf
 from fdbpl_jax.data.images import read_image
 from fdbpl_jax.errors import UserError
 

@@ -1,0 +1,25 @@
+"""The paper's table 5: teachers of several sizes.
+
+  python -m fdbpl_jax.main --config=configs/paper/table5.py:small
+  python -m fdbpl_jax.main --config=configs/paper/table5.py:large
+
+are on the embedded world, with the student as its own teacher and with the larger one.
+`:large/imagenet` is on data sets on disk; what the part is called is yours to choose,
+the teacher is that of --config.teacher.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import base2new
+from fdbpl_jax.shapes.pair import embedded
+
+
+def get_config(part: str = "large") -> ConfigDict:
+    """The settings for a teacher, and after "/" data sets."""
+    teacher, _, datasets = part.partition("/")
+    config = base2new.get_config(datasets or "shapes-negative")
+    config.name = f"paper/table5/{teacher}"
+    config.methods = "coop+fdbpl"
+    if not datasets:
+        config.teacher = str(embedded("student" if teacher == "small" else "teacher"))
+    return config

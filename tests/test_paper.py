@@ -1,0 +1,240 @@
+"""The paper's tables: which printed number is which of our rows, and the one page."""
+
+import csv
+import dataclasses
+import io
+import re
+
+import pytest
+from cells import cell
+
+from fdbpl_jax import published
+from fdbpl_jax.data.catalogue import CATALOGUE
+from fdbpl_jax.errors import UserError
+from fdbpl_jax.paper import page
+from fdbpl_jax.paper.tables import collect, line_of
+from fdbpl_jax.report import RunFacts, read_report, summarise, write_report
+from fdbpl_jax.run_config import run_config
+
+
+@pytest.fixture(scope="module", name="printed")
+def _printed():
+    return published.load()
+
+
+def row(dataset, method, trained=True):
+    (found,) = summarise(
+        [
+            cell(
+                dataset,
+                method,
+                1 if trained else None,
+                60.0,
+                50.0,
+                1.0,
+                0.1,
+                8 if trained else 0,
+                0,
+            )
+        ]
+    )
+    return found
+
+
+FACTS = RunFacts(
+    protocol="base2new",
+    command="python -m fdbpl_jax.main --config=configs/paper/table3.py",
+    device="1 × cpu",
+    versions={"jax": "0"},
+    table_seconds={"dtd": (1.0, 10, True)},
+    student="small 123",
+    teacher="large 456",
+    config=(("seeds", "(1,)"),),
+    started="today",
+    failures=("dtd coop seed 2: <lost>",),
+    sizes={"dtd": (47, 1692)},
+)
+
+
+@pytest.mark.parametrize(
+    ("table", "dataset", "method", "part", "expected"),
+    [
+        ("table1", "food101", "promptsrc+fdbpl", "", {"accuracy": 81.21}),
+        ("table2", "dtd", "coop", "", {"base": 77.17, "new": 45.57, "hm": 57.31}),
+        ("table2", "shapes-plain", "coop", "", {}),
+        ("table3", "imagenet", "coop+fdbpl shots=4", "", {"new": 64.28}),
+        ("table3", "imagenet", "coop shots=3", "", {}),
+        ("table4", "dtd", "coop+fdbpl", "ms", {"new": 46.47}),
+        ("table4", "dtd", "coop", "hard", {"new": 45.57}),
+        ("table5", "imagenet", "coop+fdbpl", "ViT-B/16", {"new": 65.12}),
+        (
+            "table6",
+            "imagenet_a",
+            "coop+fdbpl lambda_diff1=0 lambda_diff2=0.1",
+            "",
+            {"accuracy": 30.45},
+        ),
+        (
+            "table6",
+            "average",
+            "promptsrc+fdbpl lambda_diff1=0.1 lambda_diff2=0.1",
+            "",
+            {"accuracy": 50.0},
+        ),
+    ],
+)
+def test_a_row_finds_what_the_paper_prints_for_it(
+    printed, table, dataset, method, part, expected
+):
+    line = line_of(table, row(dataset, method), part, printed)
+    assert dict(line.published) == expected
+    assert line.method == method.split(" ")[0]
+
+
+def test_what_is_varied_is_said(printed):
+    def varied(table, method, part="", trained=True):
+        return line_of(table, row("dtd", method, trained), part, printed).varied
+
+    assert varied("table3", "coop shots=4") == "shots=4"
+    assert varied("table4", "coop+fdbpl", "mr") == "mr"
+    assert varied("table4", "zero-shot, own template", "mr", trained=False) == ""
+    assert varied("table4", "teacher", "mr", trained=False) == ""
+    assert varied("table5", "teacher", "large", trained=False) == "large"
+    both = "coop+fdbpl lambda_diff1=0.1 lambda_diff2=0"
+    assert varied("table6", both) == "difference losses: first"
+
+
+def write(workdir, name, cells, facts=FACTS):
+    write_report(workdir / "paper" / name, summarise(cells), cells, facts)
+
+
+@pytest.fixture(name="workdir")
+def _workdir(tmp_path):
+    base = [cell("dtd", "zero-shot", None, 53.2, 53.9, 0.0, 0.1, 0, 0)]
+    for label, accuracy in (("hard", 70.0), ("mr", 71.0)):
+        name = "coop" if label == "hard" else "coop+fdbpl"
+        own = [cell("dtd", name, s, accuracy + s, 50.0, 1.0, 0.1, 8, 0) for s in (1, 2)]
+        write(tmp_path, f"table4/{label}", [*base, *own])
+    both = [cell(d, "promptsrc", 1, 60.0, None, 1.0, 0.1, 8, 0) for d in ("dtd", "x")]
+    write(tmp_path, "table1", both)
+    return tmp_path
+
+
+def test_runs_are_collected_in_the_papers_order_and_shared_rows_once(workdir, printed):
+    tables = collect(workdir, printed)
+    assert [table.name for table in tables] == ["table1", "table4"]
+    lines = tables[1].lines
+    assert [line.method for line in lines] == ["zero-shot", "coop", "coop+fdbpl"]
+    assert lines[1].row.base_mean == 71.5
+    assert len(tables[1].facts) == 2
+
+
+def test_the_page_has_ours_beside_the_printed_and_loads_nothing(workdir, printed):
+    text = page.html(collect(workdir, printed), printed)
+    assert "<td>72.50 ± 0.71</td>" in text
+    assert "<td>46.52</td>" in text
+    assert "dtd coop seed 2: &lt;lost&gt;" in text
+    assert not re.search(r'(src|href)="|url\(|@import', text)
+    assert "student small 123, teacher large 456" in text
+    # A table without new classes has one accuracy.
+    first = text.split("<h2>")[1]
+    assert ">accuracy<" in first
+    assert ">HM<" not in first.split("What the paper prints")[0]
+
+
+def test_markdown_and_csv_say_the_same(workdir, printed):
+    tables = collect(workdir, printed)
+    text = page.markdown(tables)
+    assert "| dtd | coop+fdbpl | mr | 72.50 ± 0.71 | 50.00 ± 0.00 |" in text
+    (line,) = [
+        line
+        for line in csv.DictReader(io.StringIO(page.csv_text(tables[1])))
+        if line["method"] == "coop+fdbpl"
+    ]
+    assert (line["base_mean"], line["printed_new"], line["printed_base"]) == (
+        "72.5",
+        "46.52",
+        "",
+    )
+
+
+def test_every_printed_table_can_be_shown(printed):
+    for table in ("table1", "table2", "table3", "table4", "table5", "table6"):
+        titles, lines = page.printed(table, printed)
+        assert all(len(line) == len(titles) for line in lines)
+    assert ("dtd", "CoOp [41]", "", "77.17", "45.57", "57.31") in [
+        (line[0], "CoOp [41]", *line[2:])
+        for line in page.printed("table2", printed)[1]
+        if line[:2] == ("dtd", "CoOp")
+    ]
+
+
+def test_a_report_reads_back_as_it_was(tmp_path):
+    cells = [cell("dtd", "coop", s, 60.0 + s, 50.0, 1.0, 0.1, 8, 0) for s in (1, 2)]
+    rows = summarise(cells)
+    write_report(tmp_path, rows, cells, FACTS)
+    found, facts = read_report(tmp_path)
+    assert list(found) == rows
+    assert facts == FACTS
+    (tmp_path / "report.json").write_text("{}")
+    with pytest.raises(UserError, match=r"no report read from .*report\.json"):
+        read_report(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "argument"),
+    [
+        ("table1", ""),
+        ("table2", ""),
+        ("table3", ""),
+        *(("table4", part) for part in ("hard", "full", "ms", "mr", "mr/sun397,dtd")),
+        *(("table5", part) for part in ("small", "large", "large/imagenet")),
+        ("table6", ""),
+        ("table6", "imagenet"),
+        ("table1", "imagenet"),
+    ],
+)
+def test_the_configs_of_the_tables_hold(name, argument):
+    module = __import__(f"configs.paper.{name}", fromlist=["get_config"])
+    config = run_config(module.get_config(*([argument] if argument else [])))
+    assert config.folder.startswith(f"paper/{name}")
+
+
+@pytest.mark.parametrize("name", ["../x", "/x", "a//b", "a/", "a/../b", "."])
+def test_a_name_stays_in_the_workdir(name):
+    from fdbpl_jax.run_config import default_config
+
+    config = default_config()
+    config.name = name
+    with pytest.raises(UserError, match="config name"):
+        run_config(config)
+
+
+def test_averages_stand_beside_those_over_the_same_data_sets_only(tmp_path, printed):
+    names = "imagenet", "imagenetv2", "imagenet_sketch", "imagenet_a", "imagenet_r"
+    method = "coop+fdbpl lambda_diff1=0.1 lambda_diff2=0.1"
+
+    def of_average(names, **sizes):
+        cells = [cell(n, method, 1, 60.0, None, 1.0, 0.1, 8, 0) for n in names]
+        rows = summarise(cells, averaged=names[1:])
+        whole = {n: CATALOGUE[n].published for n in names}
+        sizes = {n: (c.classes, c.test) for n, c in whole.items()} | sizes
+        facts = dataclasses.replace(FACTS, sizes=sizes)
+        write_report(tmp_path / "paper" / "table6", rows, cells, facts)
+        (table,) = collect(tmp_path, printed)
+        lines = {line.row.dataset: dict(line.published) for line in table.lines}
+        assert lines["imagenetv2"] == {"accuracy": 57.87}
+        return lines["average"]
+
+    assert of_average(names) == {"accuracy": 49.3}
+    assert of_average(names[:-1]) == {}
+    assert of_average(names, imagenet_r=(200, 29_999)) == {}
+
+
+@pytest.mark.parametrize("size", [(10, 300), (47, 300)])
+def test_a_part_of_a_data_set_has_no_printed_number(workdir, printed, size):
+    for label in ("hard", "mr"):
+        cells = [cell("dtd", "coop+fdbpl", 1, 70.0, 50.0, 1.0, 0.1, 8, 0)]
+        facts = dataclasses.replace(FACTS, sizes={"dtd": size})
+        write(workdir, f"table4/{label}", cells, facts)
+    assert not any(line.published for line in collect(workdir, printed)[1].lines)
