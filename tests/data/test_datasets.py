@@ -63,6 +63,7 @@ def test_unknown_name_and_missing_root_are_refused(root):
     refused("caltec101", root, "Did you mean 'caltech101'")
     refused("dtd", root / "no", "no' is not a folder .looking for data set 'dtd'")
     refused("folder", root / "no", "is not a folder")
+    refused("hf", root / "no", "is not a folder")
 
 
 def test_missing_data_set_names_what_was_looked_for_and_found(root):
