@@ -7,6 +7,7 @@ from fdbpl_jax.data import splits
 from fdbpl_jax.data.aircraft import read_aircraft
 from fdbpl_jax.data.catalogue import CATALOGUE, Layout
 from fdbpl_jax.data.csv_list import read_csv
+from fdbpl_jax.data.hf_folder import read_hf
 from fdbpl_jax.data.imagenet import read_imagenet, read_numbered, read_test_only
 from fdbpl_jax.data.split_file import check_files, read_split
 from fdbpl_jax.data.types import Dataset, Example, first_few, prompt_name
@@ -26,9 +27,9 @@ def load_dataset(name: str, root: Path) -> Dataset:
 
     Args:
       name: a key of `CATALOGUE`, "folder" for a plain folder of class folders, or
-        "csv" for a list of images.
+        "csv" for a list of images, "hf" for a folder of Hugging Face `datasets`.
       root: the data root, which holds the data sets' folders; for "folder", the
-        folder of class folders itself; for "csv", the file. A leading "~" is expanded.
+        folder of class folders itself; likewise for "hf"; for "csv", the file. A leading "~" is expanded.
 
     Returns:
       The full data set: all classes, all images of its train, val and test splits.
@@ -37,8 +38,8 @@ def load_dataset(name: str, root: Path) -> Dataset:
       UserError: for an unknown name, and for whatever is missing or contradictory on
         disk, naming what was looked for and where.
     """
-    if name not in (*CATALOGUE, "folder", "csv"):
-        raise unknown_name("data set", name, [*CATALOGUE, "folder", "csv"])
+    if name not in (*CATALOGUE, "folder", "csv", "hf"):
+        raise unknown_name("data set", name, [*CATALOGUE, "folder", "csv", "hf"])
     if name == "csv":
         return read_csv(root)
     root = Path(os.path.expanduser(root)).absolute()
@@ -47,6 +48,8 @@ def load_dataset(name: str, root: Path) -> Dataset:
             f"data root '{root}' is not a folder (looking for data set '{name}')",
             "Set --config.data.root to the folder that holds the data.",
         )
+    if name == "hf":
+        return read_hf(root)
     if name == "folder":
         return splits.split_folder(root)
     return _load(name, CATALOGUE[name], root)
