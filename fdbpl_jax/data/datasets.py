@@ -29,7 +29,8 @@ def load_dataset(name: str, root: Path) -> Dataset:
       name: a key of `CATALOGUE`, "folder" for a plain folder of class folders, or
         "csv" for a list of images, "hf" for a folder of Hugging Face `datasets`.
       root: the data root, which holds the data sets' folders; for "folder", the
-        folder of class folders itself; likewise for "hf"; for "csv", the file. A leading "~" is expanded.
+        folder of class folders itself; likewise for "hf"; for "csv", the file. A
+        leading "~" is expanded.
 
     Returns:
       The full data set: all classes, all images of its train, val and test splits.
