@@ -4,6 +4,8 @@
 may come twice ("missile", "sunglasses"); the field leaves those two pairs as they are.
 """
 
+import importlib.resources
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -49,25 +51,34 @@ def read_imagenet(name: str, layout: Layout, folder: Path) -> Dataset:
 def read_test_only(name: str, layout: Layout, folder: Path) -> Dataset:
     """A variant from `<images>/<wnid>/`, all for testing.
 
-    The labels are those of the folders that are there, in sorted order: 1000 of
+    The labels are those of its own classes, in the order of the wnids: 1000 of
     ImageNet-Sketch, 200 of ImageNet-A and ImageNet-R, whose text is then that of these
     200 classes alone.
 
     Args, Raises: as `read_imagenet`.
     """
     names = read_class_names(folder / layout.lists)
-    root = folder / layout.images
-    wnids = folder_names(root)
-    if unknown := [wnid for wnid in wnids if wnid not in names]:
-        raise _not_those(root, [], unknown)
-    if len(wnids) != layout.published.classes:
-        # Which one is missing only the published archive knows.
+    wnids = subset_wnids(name) or sorted(names)
+    if unnamed := [wnid for wnid in wnids if wnid not in names]:
         raise UserError(
-            f"'{root}' has {len(wnids)} class folders, '{name}' has "
-            f"{layout.published.classes}",
-            "Unpack the whole archive there again.",
+            f"'{folder / layout.lists}' has no line of {len(unnamed)} of the "
+            f"{len(wnids)} classes of '{name}': {first_few(unnamed)}",
+            "Fetch CoOp's classnames.txt, which has all 1000 classes of ImageNet.",
         )
+    root = folder / layout.images
+    _check_folders(root, folder_names(root), wnids)
     return _test_only(name, layout, folder, wnids, [names[wnid] for wnid in wnids])
+
+
+def subset_wnids(name: str) -> tuple[str, ...]:
+    """The 200 classes of ImageNet-A or of ImageNet-R, sorted; of other data sets none.
+
+    They are those of the authors' evaluation code (github.com/hendrycks/
+    natural-adv-examples and imagenet-r).
+    """
+    file = importlib.resources.files(__package__) / "imagenet_subsets.json"
+    lines = json.loads(file.read_text(encoding="utf-8")).get(name, [])
+    return tuple(" ".join(lines).split())
 
 
 def read_numbered(name: str, layout: Layout, folder: Path) -> Dataset:
@@ -126,18 +137,15 @@ def _test_only(
 def _check_folders(root: Path, found: Sequence[str], expected: Sequence[str]) -> None:
     missing = sorted(set(expected) - set(found))
     extra = sorted(set(found) - set(expected))
-    if missing or extra:
-        raise _not_those(root, missing, extra)
-
-
-def _not_those(root: Path, missing: Sequence[str], extra: Sequence[str]) -> UserError:
     parts = [
         f"{len(names)} class folders {what}: {first_few(names)}"
-        for what, names in (("are missing", missing), ("have no name", extra))
+        for what, names in (("are missing", missing), ("are of no class", extra))
         if names
     ]
-    return UserError(
-        f"'{root}': {'; '.join(parts)}",
-        "There must be one folder for each class of classnames.txt, and no other. "
-        "Images that lie directly in 'val' must be sorted into class folders first.",
-    )
+    if parts:
+        raise UserError(
+            f"'{root}': {'; '.join(parts)}",
+            "There must be one folder for each class, and no other: unpack the whole "
+            "archive there again. Images that lie directly in 'val' must be sorted "
+            "into class folders first.",
+        )

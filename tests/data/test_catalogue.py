@@ -1,10 +1,7 @@
 """All fifteen data sets, laid out as they are published, small."""
 
-import json
-from pathlib import Path
-
 import pytest
-from PIL import Image
+from data_sets import SPLIT_FILES, WNIDS, lay_out, touch, wnids_of
 
 from fdbpl_jax.data import class_names, imagenet
 from fdbpl_jax.data.catalogue import CATALOGUE
@@ -13,110 +10,10 @@ from fdbpl_jax.data.split_file import SPLITS
 from fdbpl_jax.data.types import prompt_name
 from fdbpl_jax.errors import UserError
 
-# Two classes of each: folder of the first image under the images' folder, name in the
-# split file, and the name in a prompt.
-SPLIT_FILES = {
-    "caltech101": [("Faces", "Faces", "face"), ("ant", "ant", "ant")],
-    "oxford_pets": [("", "Abyssinian", "abyssinian"), ("", "pug", "pug")],
-    "stanford_cars": [
-        ("cars_train", "2012 Audi TTS Coupe", "2012 Audi TTS Coupe"),
-        ("cars_test", "Acura TL Sedan 2012", "2012 Acura TL Sedan"),
-    ],
-    "oxford_flowers": [
-        ("", "passion flower", "passion flower"),
-        ("", "rose", "rose"),
-    ],
-    "food101": [
-        ("apple_pie", "apple_pie", "apple pie"),
-        ("sushi", "sushi", "sushi"),
-    ],
-    "sun397": [
-        ("a/abbey", "abbey", "abbey"),
-        ("s/mall/indoor", "/s/shopping_mall/indoor", "indoor shopping mall"),
-    ],
-    "dtd": [("banded", "banded", "banded"), ("woven", "woven", "woven")],
-    "eurosat": [
-        ("SeaLake", "SeaLake", "Sea or Lake"),
-        ("AnnualCrop", "Annual Crop Land", "Annual Crop Land"),
-    ],
-    "ucf101": [
-        ("Archery", "Archery", "Archery"),
-        ("Apply_Eye_Makeup", "ApplyEyeMakeup", "Apply Eye Makeup"),
-    ],
-}
-WNIDS = [f"n{number:08d}" for number in range(3)]
-
-
-def touch(file: Path) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (2, 2)).save(file)
-
-
-def lay_out(name: str, root: Path) -> None:
-    """The data set with a few images, in exactly the published places."""
-    layout = CATALOGUE[name]
-    folder = root / layout.folder
-    images = folder / layout.images
-    if name in SPLIT_FILES:
-        rows = {split: [] for split in SPLITS}
-        for label, (place, raw, _) in enumerate(SPLIT_FILES[name]):
-            for split in SPLITS:
-                path = f"{place}/{label}_{split}.jpg".lstrip("/")
-                touch(images / path)
-                rows[split].append([path, label, raw])
-        (folder / layout.lists).write_text(json.dumps(rows))
-    elif name == "fgvc_aircraft":
-        touch_aircraft(folder)
-    else:
-        touch_imagenet(name, images)
-        lines = [f"{wnid} name of {wnid}" for wnid in WNIDS]
-        (folder / layout.lists).write_text("\n".join(lines) + "\n")
-
-
-def touch_aircraft(folder: Path) -> None:
-    variants = ["707-320", "Model B200", "DR-400"]
-    folder.mkdir(parents=True)
-    (folder / "variants.txt").write_text("\n".join(variants) + "\n")
-    for part, split in enumerate(SPLITS):
-        lines = [f"{part}{n:06d} {name}" for n, name in enumerate(variants)]
-        (folder / f"images_variant_{split}.txt").write_text("\n".join(lines) + "\n")
-        for line in lines:
-            touch(folder / "images" / f"{line.split()[0]}.jpg")
-
-
-def touch_imagenet(name: str, images: Path) -> None:
-    for number, wnid in enumerate(WNIDS):
-        if name == "imagenet":
-            for n in range(2):
-                touch(images / "train" / wnid / f"{wnid}_{n}.JPEG")
-            touch(images / "val" / wnid / f"ILSVRC2012_val_{number}.JPEG")
-        elif name == "imagenetv2":
-            touch(images / str(number) / "a.jpeg")
-        else:
-            touch(images / wnid / "a.jpg")
-    if name in ("imagenet_a", "imagenet_r"):
-        (images / "README.txt").write_text("not a class")
-
-
-@pytest.fixture(name="root")
-def _root(tmp_path, monkeypatch):
-    small = {
-        name: CATALOGUE[name].__class__(
-            **{
-                **vars(CATALOGUE[name]),
-                "published": CATALOGUE[name].published.__class__(3, 0, 0, 3),
-            }
-        )
-        for name in ("imagenet_sketch", "imagenet_a", "imagenet_r")
-    }
-    monkeypatch.setattr("fdbpl_jax.data.datasets.CATALOGUE", {**CATALOGUE, **small})
-    for name in CATALOGUE:
-        lay_out(name, tmp_path)
-    return tmp_path
-
 
 @pytest.mark.parametrize("name", SPLIT_FILES)
-def test_split_file_data_sets_read_with_their_names(root, name):
+def test_split_file_data_sets_read_with_their_names(tmp_path, name):
+    root = lay_out(name, tmp_path)
     data = load_dataset(name, root)
     words = [prompt_name(class_name) for class_name in data.class_names]
     assert words == [expected for _, _, expected in SPLIT_FILES[name]]
@@ -124,7 +21,8 @@ def test_split_file_data_sets_read_with_their_names(root, name):
     assert all((data.root / e.path).is_file() for e in data.train + data.test)
 
 
-def test_aircraft_is_read_from_its_own_lists(root):
+def test_aircraft_is_read_from_its_own_lists(tmp_path):
+    root = lay_out("fgvc_aircraft", tmp_path)
     data = load_dataset("fgvc_aircraft", root)
     assert data.class_names == ("707-320", "Model B200", "DR-400")
     assert [e.path for e in data.val] == [f"100000{n}.jpg" for n in range(3)]
@@ -136,7 +34,8 @@ def test_aircraft_is_read_from_its_own_lists(root):
     refused("fgvc_aircraft", root, "images_variant_val.txt' cannot be read")
 
 
-def test_imagenet_is_listed_in_order_and_the_list_kept(root, monkeypatch):
+def test_imagenet_is_listed_in_order_and_the_list_kept(tmp_path, monkeypatch):
+    root = lay_out("imagenet", tmp_path)
     data = load_dataset("imagenet", root)
     assert data.class_names == tuple(f"name of {wnid}" for wnid in WNIDS)
     assert [e.label for e in data.train] == [0, 0, 1, 1, 2, 2]
@@ -151,14 +50,16 @@ def test_imagenet_is_listed_in_order_and_the_list_kept(root, monkeypatch):
     assert load_dataset("imagenet", moved).train == data.train
 
 
-def test_imagenet_labels_follow_wnids_whatever_the_order_of_the_list(root):
+def test_imagenet_labels_follow_wnids_whatever_the_order_of_the_list(tmp_path):
+    root = lay_out("imagenet", tmp_path)
     names = root / "imagenet" / "classnames.txt"
     names.write_text("\n".join(names.read_text().splitlines()[::-1]))
     data = load_dataset("imagenet", root)
     assert data.class_names == tuple(f"name of {wnid}" for wnid in WNIDS)
 
 
-def test_a_changed_class_folder_is_listed_again(root):
+def test_a_changed_class_folder_is_listed_again(tmp_path):
+    root = lay_out("imagenet", tmp_path)
     before = load_dataset("imagenet", root)
     touch(root / "imagenet" / "images" / "train" / WNIDS[1] / "new.JPEG")
     after = load_dataset("imagenet", root)
@@ -174,23 +75,51 @@ def test_a_changed_class_folder_is_listed_again(root):
 @pytest.mark.parametrize(
     "name", ["imagenetv2", "imagenet_sketch", "imagenet_a", "imagenet_r"]
 )
-def test_variants_are_for_testing_alone(root, name):
+def test_variants_are_for_testing_alone(tmp_path, name):
+    root = lay_out(name, tmp_path)
     data = load_dataset(name, root)
-    assert data.class_names == tuple(f"name of {wnid}" for wnid in WNIDS)
-    assert (data.train, data.val, len(data.test)) == ((), (), 3)
-    assert [e.label for e in data.test] == [0, 1, 2]
+    own = wnids_of(name)
+    assert data.class_names == tuple(f"name of {wnid}" for wnid in own)
+    assert (data.train, data.val) == ((), ())
+    assert [e.label for e in data.test] == list(range(len(own)))
 
 
-def test_a_subset_of_the_classes_is_labelled_by_itself(root, monkeypatch):
+def test_only_their_own_classes_are_taken_from_the_list_of_names(tmp_path):
+    root = lay_out("imagenet_a", tmp_path)
     names = root / "imagenet-adversarial" / "classnames.txt"
-    lines = names.read_text().splitlines()
-    names.write_text("\n".join(["n00000000x first", *lines]) + "\n")
+    names.write_text(f"n00000000x first\n{names.read_text()}")
     data = load_dataset("imagenet_a", root)
-    assert data.class_names[0] == f"name of {WNIDS[0]}"
+    assert data.class_names[0] == f"name of {wnids_of('imagenet_a')[0]}"
     assert data.test[0].label == 0
 
 
-def test_v2_counts_lines_as_numbers_not_as_words(root):
+@pytest.mark.parametrize(
+    ("name", "first", "last", "total"),
+    [
+        ("imagenet_a", [6, 11, 13, 15, 17], [981, 984, 986, 987, 988], 102_178),
+        ("imagenet_r", [1, 2, 4, 6, 8], [967, 980, 981, 983, 988], 86_135),
+    ],
+)
+def test_the_200_classes_are_those_of_the_authors(shared_dir, name, first, last, total):
+    """By their places among the 1000, as the authors' evaluation code has them."""
+    file = shared_dir / "reference" / "imagenet_classnames.txt"
+    order = list(imagenet.read_class_names(file))
+    places = [order.index(wnid) for wnid in imagenet.subset_wnids(name)]
+    assert places == sorted(set(places))
+    assert (places[:5], places[-5:], sum(places)) == (first, last, total)
+
+
+def test_a_list_of_names_without_a_class_of_the_200_is_refused(tmp_path):
+    root = lay_out("imagenet_r", tmp_path)
+    names = root / "imagenet-rendition" / "classnames.txt"
+    gone = imagenet.subset_wnids("imagenet_r")[7]
+    lines = names.read_text().splitlines()
+    names.write_text("\n".join(line for line in lines if gone not in line))
+    refused("imagenet_r", root, f"has no line of 1 of the 200 classes .*: {gone}")
+
+
+def test_v2_counts_lines_as_numbers_not_as_words(tmp_path):
+    root = lay_out("imagenetv2", tmp_path)
     folder = root / "imagenetv2"
     wnids = [f"n{n:08d}" for n in range(12)]
     (folder / "classnames.txt").write_text("".join(f"{w} c{w}\n" for w in wnids))
@@ -206,21 +135,33 @@ def refused(name, root, match):
         load_dataset(name, root)
 
 
-@pytest.mark.parametrize("name", ["imagenet", "imagenetv2", "imagenet_a"])
-def test_missing_and_extra_class_folders_are_named(root, name):
-    folder = root / CATALOGUE[name].folder / CATALOGUE[name].images
-    folder = folder / "train" if name == "imagenet" else folder
-    (folder / "stray").mkdir()
-    refused(name, root, "1 class folders have no name: stray")
-    (folder / "stray").rmdir()
-    gone = sorted(path for path in folder.iterdir() if path.is_dir())[1]
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("imagenet", "train"),
+        ("imagenet", "val"),
+        ("imagenetv2", ""),
+        ("imagenet_sketch", ""),
+        ("imagenet_a", ""),
+        ("imagenet_r", ""),
+    ],
+)
+def test_missing_and_extra_class_folders_are_named(tmp_path, name, place):
+    root = lay_out(name, tmp_path)
+    folder = root / CATALOGUE[name].folder / CATALOGUE[name].images / place
+    extra = WNIDS[0] if name == "imagenet_a" else "stray"  # of ImageNet, not of its own
+    (folder / extra).mkdir()
+    refused(name, root, f"{folder}': 1 class folders are of no class: {extra}")
+    gone = sorted(path for path in folder.iterdir() if path.name != extra)[1]
     gone.rename(root / "gone")
-    match = "has 2 class folders" if name == "imagenet_a" else "1 class folders are m"
-    refused(name, root, match)
+    refused(name, root, rf"are missing: {gone.name}; .* of no class: {extra}")
+    (folder / extra).rmdir()
+    refused(name, root, f"{folder}': 1 class folders are missing: {gone.name}\\.")
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
-def test_each_missing_part_is_named(root, name):
+def test_each_missing_part_is_named(tmp_path, name):
+    root = lay_out(name, tmp_path)
     layout = CATALOGUE[name]
     folder = root / layout.folder
     (folder / layout.lists).rename(root / "lists")
@@ -233,7 +174,8 @@ def test_each_missing_part_is_named(root, name):
     refused(name, root, f"'{name}' needs the folder '{layout.folder}'")
 
 
-def test_links_out_of_the_data_root_are_refused(root):
+def test_links_out_of_the_data_root_are_refused(tmp_path):
+    root = lay_out("imagenet", tmp_path)
     outside = root / "outside"
     touch(outside / "x.JPEG")
     train = root / "imagenet" / "images" / "train"
