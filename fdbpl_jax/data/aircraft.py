@@ -1,11 +1,14 @@
 """FGVCAircraft: no split file, but its own lists of images and variants."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fdbpl_jax.data.catalogue import Layout
-from fdbpl_jax.data.split_file import SPLITS, Row, examples_of
-from fdbpl_jax.data.types import Example
+from fdbpl_jax.data.split_file import SPLITS, Row, examples_of, normal_path
+from fdbpl_jax.data.types import Example, first_few
 from fdbpl_jax.errors import UserError
+
+IMAGE_LISTS = "images_variant_*.txt"  # one for each split
 
 
 def read_aircraft(
@@ -26,26 +29,53 @@ def read_aircraft(
     Raises:
       UserError: a list is missing or contradicts another.
     """
-    variants = [line.strip() for line in _lines(folder / layout.lists)]
-    labels = {variant: label for label, variant in enumerate(variants)}
+    labels = _labels(folder / layout.lists)
     rows: dict[str, list[Row]] = {}
     for split in SPLITS:
-        file = folder / f"images_variant_{split}.txt"
+        file = folder / IMAGE_LISTS.replace("*", split)
         rows[split] = [
             _row(file, number, line, labels)
             for number, line in enumerate(_lines(file), 1)
         ]
-    return examples_of(folder / layout.lists, rows, str)
+    _refuse_unused(folder, labels, rows)
+    return examples_of(folder / IMAGE_LISTS, rows, str)
+
+
+def _labels(file: Path) -> dict[str, int]:
+    labels: dict[str, int] = {}
+    for variant in _lines(file):
+        if variant in labels:
+            raise UserError(
+                f"'{file}' lists '{variant}' twice", "Fetch the lists again."
+            )
+        labels[variant] = len(labels)
+    if not labels:
+        raise UserError(f"'{file}' names no variant", "Fetch the lists again.")
+    return labels
+
+
+def _refuse_unused(
+    folder: Path, labels: Mapping[str, int], rows: Mapping[str, Sequence[Row]]
+) -> None:
+    # The last of them would not even leave a gap in the labels.
+    used = {variant for own in rows.values() for _, _, variant in own}
+    if unused := [variant for variant in labels if variant not in used]:
+        raise UserError(
+            f"the lists '{folder / IMAGE_LISTS}' have no image of {len(unused)} "
+            f"variants: {first_few(unused)}",
+            "Fetch the lists again, or take these variants out of variants.txt.",
+        )
 
 
 def _row(file: Path, number: int, line: str, labels: dict[str, int]) -> Row:
-    image, _, variant = line.strip().partition(" ")
+    image, _, variant = line.partition(" ")
     if variant.strip() not in labels:
         raise UserError(
             f"'{file}', line {number}: '{line[:80]}' names no variant of variants.txt",
             "Expected '<image number> <variant>'; fetch the lists again.",
         )
-    return f"{image}.jpg", labels[variant.strip()], variant.strip()
+    path = normal_path(file, f"{image}.jpg")
+    return path, labels[variant.strip()], variant.strip()
 
 
 def _lines(file: Path) -> list[str]:
@@ -55,4 +85,4 @@ def _lines(file: Path) -> list[str]:
         raise UserError(
             f"list '{file}' cannot be read: {error}", "Fetch the data set again."
         ) from error
-    return [line for line in lines if line.strip()]
+    return [line.strip() for line in lines if line.strip()]

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from fdbpl_jax.data import splits
-from fdbpl_jax.data.aircraft import read_aircraft
+from fdbpl_jax.data.aircraft import IMAGE_LISTS, read_aircraft
 from fdbpl_jax.data.catalogue import CATALOGUE, Layout
 from fdbpl_jax.data.csv_list import read_csv
 from fdbpl_jax.data.hf_folder import read_hf
@@ -75,6 +75,7 @@ def _load(name: str, layout: Layout, root: Path) -> Dataset:
         return _FOLDERS[layout.kind](name, layout, folder)
     if layout.kind == "aircraft":
         class_names, examples = read_aircraft(layout, folder)
+        lists = folder / IMAGE_LISTS
     else:
         class_names, examples = read_split(lists, layout.class_name)
     every = [example for split in examples.values() for example in split]

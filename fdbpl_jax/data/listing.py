@@ -42,17 +42,21 @@ def folder_names(folder: Path) -> list[str]:
 def image_names(folder: Path) -> list[str]:
     """The names of the images directly in `folder`, sorted; hidden ones left out.
 
-    Files of other types are left out too, with a logged warning.
+    Folders and files of other types are left out too, with a logged warning.
 
     Raises:
       UserError: it cannot be listed, or holds a link to a place outside of it.
     """
-    files = [entry.name for entry in _entries(folder) if not entry.is_dir()]
-    images = [file for file in files if file.lower().endswith(IMAGE_SUFFIXES)]
-    others = sorted(set(files) - set(images))
+    entries = _entries(folder)
+    images = [
+        entry.name
+        for entry in entries
+        if not entry.is_dir() and entry.name.lower().endswith(IMAGE_SUFFIXES)
+    ]
+    others = sorted({entry.name for entry in entries} - set(images))
     if others:
         logging.warning(
-            "'%s': ignored %d files that are no images: %s",
+            "'%s': ignored %d entries that are no images: %s",
             *(folder, len(others), first_few(others)),
         )
     return sorted(images)
@@ -68,7 +72,7 @@ def class_folders(root: Path, names: Sequence[str], kept: Path) -> dict[str, lis
         cannot be written to is no error.
 
     Raises:
-      UserError: a folder cannot be listed.
+      UserError: folders cannot be listed, or hold no image.
     """
     known, listed, changed = _read(kept), {}, False
     for name in names:
@@ -81,6 +85,11 @@ def class_folders(root: Path, names: Sequence[str], kept: Path) -> dict[str, lis
         images = image_names(root / name) if fresh else own["images"]
         changed |= fresh
         listed[name] = {"mtime_ns": stamp, "images": images}
+    if empty := [name for name, own in listed.items() if not own["images"]]:
+        raise UserError(
+            f"{len(empty)} class folders in '{root}' hold no image: {first_few(empty)}",
+            "Unpack the whole archive there again.",
+        )
     if changed:
         _keep(kept, listed)
     return {name: own["images"] for name, own in listed.items()}

@@ -135,45 +135,6 @@ def refused(name, root, match):
         load_dataset(name, root)
 
 
-@pytest.mark.parametrize(
-    ("name", "place"),
-    [
-        ("imagenet", "train"),
-        ("imagenet", "val"),
-        ("imagenetv2", ""),
-        ("imagenet_sketch", ""),
-        ("imagenet_a", ""),
-        ("imagenet_r", ""),
-    ],
-)
-def test_missing_and_extra_class_folders_are_named(tmp_path, name, place):
-    root = lay_out(name, tmp_path)
-    folder = root / CATALOGUE[name].folder / CATALOGUE[name].images / place
-    extra = WNIDS[0] if name == "imagenet_a" else "stray"  # of ImageNet, not of its own
-    (folder / extra).mkdir()
-    refused(name, root, f"{folder}': 1 class folders are of no class: {extra}")
-    gone = sorted(path for path in folder.iterdir() if path.name != extra)[1]
-    gone.rename(root / "gone")
-    refused(name, root, rf"are missing: {gone.name}; .* of no class: {extra}")
-    (folder / extra).rmdir()
-    refused(name, root, f"{folder}': 1 class folders are missing: {gone.name}\\.")
-
-
-@pytest.mark.parametrize("name", CATALOGUE)
-def test_each_missing_part_is_named(tmp_path, name):
-    root = lay_out(name, tmp_path)
-    layout = CATALOGUE[name]
-    folder = root / layout.folder
-    (folder / layout.lists).rename(root / "lists")
-    refused(name, root, layout.lists.replace(".", r"\."))
-    (root / "lists").rename(folder / layout.lists)
-    if layout.images:
-        (folder / layout.images).rename(root / "away")
-        refused(name, root, f"{layout.images}', which is not a folder")
-    folder.rename(root / "nowhere")
-    refused(name, root, f"'{name}' needs the folder '{layout.folder}'")
-
-
 def test_links_out_of_the_data_root_are_refused(tmp_path):
     root = lay_out("imagenet", tmp_path)
     outside = root / "outside"

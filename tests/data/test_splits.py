@@ -148,7 +148,7 @@ def test_folder_is_split_by_class(tmp_path, caplog):
     every = paths(data.train + data.val + data.test)
     assert len(set(every)) == len(every) == 33
     assert all((root / path).is_file() for path in every)
-    assert "ignored 1 files that are no images: notes.txt" in caplog.text
+    assert "ignored 1 entries that are no images: notes.txt" in caplog.text
 
 
 def test_folder_split_depends_on_the_seed_and_not_on_the_listing(tmp_path, monkeypatch):
