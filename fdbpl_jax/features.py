@@ -25,6 +25,7 @@ from fdbpl_jax.errors import UserError
 
 _BATCH = 64  # one shape, so one compilation, however many images
 _THREADS = 16
+_OVERHEAD = 4096  # bytes of a kept file beside the features, at most
 _FORMAT = "fdbpl_jax image features 1"
 
 In = TypeVar("In")
@@ -56,7 +57,7 @@ def split_features(
         return np.zeros((0, clip.config.projection), np.float32)
     with ThreadPoolExecutor(_THREADS) as pool:
         fingerprint = _fingerprint(pool, clip, dataset.root, examples)
-        file = cache / f"{fingerprint[:32]}.npz"
+        file = _file(cache, fingerprint)
         kept = _load(file, fingerprint, len(examples))
         if kept is not None:
             return kept
@@ -65,6 +66,24 @@ def split_features(
         features = _compute(pool, clip, dataset.root, examples, encode)
     _save(file, fingerprint, features)
     return features
+
+
+def are_kept(
+    clip: Clip, dataset: Dataset, examples: Sequence[Example], cache: Path
+) -> bool:
+    """Whether there is a file of what `split_features` would compute.
+
+    Raises:
+      UserError: listing the images that cannot be read.
+    """
+    size = 4 * len(examples) * clip.config.projection
+    beside = [file.stat().st_size - size for file in cache.glob("*.npz")]
+    # All images are read to know the file's name: not where none is of this size.
+    if not any(0 < rest < _OVERHEAD for rest in beside):
+        return False
+    with ThreadPoolExecutor(_THREADS) as pool:
+        fingerprint = _fingerprint(pool, clip, dataset.root, examples)
+    return _file(cache, fingerprint).exists()
 
 
 def encoded(
@@ -88,6 +107,10 @@ def encoded(
     """
     with ThreadPoolExecutor(_THREADS) as pool:
         return _compute(pool, clip, dataset.root, examples, encode)
+
+
+def _file(cache: Path, fingerprint: str) -> Path:
+    return cache / f"{fingerprint[:32]}.npz"
 
 
 def _fingerprint(

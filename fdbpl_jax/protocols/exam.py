@@ -59,28 +59,39 @@ def exams_of(
     Raises:
       UserError: a data set has no such image.
     """
-    parts = [
-        _held_out(config, clip, subset(source, which), which, cache)
-        for which in PROTOCOLS[config.protocol].classes
+    held = [
+        _held_out(config, clip, part, cache) for part in tested(config, source, targets)
     ]
-    first = Exam(source.name, parts[0], parts[1] if len(parts) > 1 else None)
-    others = [
-        Exam(target.name, _held_out(config, clip, target, "all", cache), None)
-        for target in targets
-    ]
+    classes = len(PROTOCOLS[config.protocol].classes)
+    first = Exam(source.name, held[0], held[1] if classes > 1 else None)
+    others = [Exam(one.dataset.name, one, None) for one in held[classes:]]
     return first, *others
 
 
-def _held_out(
-    config: RunConfig, clip: Clip, dataset: Dataset, which: str, cache: Path
-) -> HeldOut:
+def tested(
+    config: RunConfig, source: Dataset, targets: Sequence[Dataset]
+) -> list[Dataset]:
+    """The parts of data sets that are tested on, each by itself: first the source's.
+
+    Raises:
+      UserError: one has no image of the split that is tested on.
+    """
+    parts = [
+        (subset(source, which), which) for which in PROTOCOLS[config.protocol].classes
+    ]
+    parts += [(target, "all") for target in targets]
+    for dataset, which in parts:
+        if not getattr(dataset, config.eval_split):
+            raise UserError(
+                f"data set '{dataset.name}' has no {config.eval_split} image of its "
+                f"{which} classes",
+                "Set --config.eval_split to a split that has some.",
+            )
+    return [dataset for dataset, _ in parts]
+
+
+def _held_out(config: RunConfig, clip: Clip, dataset: Dataset, cache: Path) -> HeldOut:
     examples = getattr(dataset, config.eval_split)
-    if not examples:
-        raise UserError(
-            f"data set '{dataset.name}' has no {config.eval_split} image of its "
-            f"{which} classes",
-            "Set --config.eval_split to a split that has some.",
-        )
     features = split_features(clip, dataset, examples, cache)
     labels = np.array([example.label for example in examples], np.int32)
     return HeldOut(dataset, examples, features, labels)

@@ -1,25 +1,21 @@
 """The RIL table that a data set's cells share: what they need of it, built or found."""
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 
 from absl import logging
 
 from fdbpl_jax.clip.model import Clip
-from fdbpl_jax.config import RilConfig, RunConfig
-from fdbpl_jax.data.types import Dataset, Example
+from fdbpl_jax.config import RunConfig
+from fdbpl_jax.data.types import Dataset
 from fdbpl_jax.methods.method import METHODS
 from fdbpl_jax.protocols.training_images import TrainedOn
 from fdbpl_jax.report_facts import TableFacts
 from fdbpl_jax.ril.build import BuildReport, ensure_table, plan_spec
-from fdbpl_jax.ril.labels import check_keep
 from fdbpl_jax.ril.measure import disk_bytes, read_seconds
 from fdbpl_jax.ril.reader import EpochPlan, regions_read
 from fdbpl_jax.ril.spec import TableSpec
 from fdbpl_jax.ril.table import Table
-
-_PAPER_KEEP = 20  # K
 
 
 def training_table(
@@ -43,27 +39,18 @@ def training_table(
     Raises:
       UserError: a table that does not fit, or one that cannot be built.
     """
-    readers = [m for m in config.methods if METHODS[m].reads_table]
-    if not readers:
+    part = table_part(trained_on)
+    if part is None:
         return None, None
-    parts = [part for (method, *_), part in trained_on.items() if method in readers]
-    dataset = parts[0]
-    # By path: UPL may take an image for another class than the data set does.
-    drawn = {example.path: example for one in parts for example in one.train}
-    examples = sorted(drawn.values(), key=lambda example: (example.label, example.path))
-    plans = {method: _plan(config, method) for method in readers}
-    regions = regions_stored(config)
-    spec = table_spec(config, dataset, examples, student, teacher)
-    path = workdir / "ril" / f"{dataset.name}-{spec.fingerprint()[:12]}"
-    if config.ril.path:
-        path = Path(config.ril.path)
-    for method, plan in plans.items():
-        read = regions_read(plan, regions)
+    spec = table_spec(config, part, student, teacher)
+    for method in filter(_reads, config.methods):
+        read = regions_read(_plan(config, method), spec.regions)
         logging.info(
             "%s %s: the epoch plan reads %d of %d regions of each image",
-            *(dataset.name, method, read, regions),
+            *(part.name, method, read, spec.regions),
         )
-    table, built = ensure_table(path, spec, dataset.root, teacher, student)
+    path = table_path(config, spec, workdir)
+    table, built = ensure_table(path, spec, part.root, teacher, student)
     return table, _facts(table, built)
 
 
@@ -80,29 +67,34 @@ def _facts(table: Table, built: BuildReport | None) -> TableFacts:
 
 def regions_stored(config: RunConfig) -> int:
     """M: as asked for; else what the epochs of the methods that read it read."""
-    plans = [_plan(config, m) for m in config.methods if METHODS[m].reads_table]
+    plans = [_plan(config, method) for method in filter(_reads, config.methods)]
     most = max((plan.epochs * plan.regions_per_epoch for plan in plans), default=0)
     return config.ril.regions or most
 
 
+def table_part(trained_on: TrainedOn) -> Dataset | None:
+    """Classes and all training images of the methods that read a table, if any does."""
+    parts = [one for (method, *_), one in trained_on.items() if _reads(method)]
+    if not parts:
+        return None
+    # By path: UPL may take an image for another class than the data set does.
+    drawn = {example.path: example for one in parts for example in one.train}
+    train = sorted(drawn.values(), key=lambda example: (example.label, example.path))
+    return dataclasses.replace(parts[0], train=tuple(train))
+
+
 def table_spec(
-    config: RunConfig,
-    dataset: Dataset,
-    examples: Sequence[Example],
-    student: Clip,
-    teacher: Clip,
+    config: RunConfig, part: Dataset, student: Clip, teacher: Clip
 ) -> TableSpec:
-    """What the table of these images is made from; see `plan_spec`."""
-    keep = _keep(config.ril, len(dataset.class_names))
-    ril = dataclasses.replace(config.ril, keep=keep)
-    return plan_spec(dataset, examples, teacher, student, ril, regions_stored(config))
+    """What the table of a `table_part` is made from; see `plan_spec`."""
+    regions = regions_stored(config)
+    return plan_spec(part, part.train, teacher, student, config.ril, regions)
 
 
-def _keep(ril: RilConfig, classes: int) -> int:
-    """K: as asked for; else the paper's, or all classes where that is fewer."""
-    keep = ril.keep or (classes if ril.label == "full" else min(_PAPER_KEEP, classes))
-    check_keep(keep, classes)
-    return keep
+def table_path(config: RunConfig, spec: TableSpec, workdir: Path) -> str | Path:
+    """Where the table is, or will be: as asked for, or by its fingerprint."""
+    own = workdir / "ril" / f"{spec.dataset}-{spec.fingerprint()[:12]}"
+    return config.ril.path or own
 
 
 def _plan(config: RunConfig, method: str) -> EpochPlan:
@@ -114,3 +106,7 @@ def _plan(config: RunConfig, method: str) -> EpochPlan:
         access=config.ril.access,
         seed=0,
     )
+
+
+def _reads(method: str) -> bool:
+    return METHODS[method].reads_table

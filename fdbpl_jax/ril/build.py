@@ -18,11 +18,11 @@ from fdbpl_jax.config import RilConfig
 from fdbpl_jax.data.types import Dataset, Example
 from fdbpl_jax.device import is_accelerator
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.ril import ledger, manifest, store
+from fdbpl_jax.ril import ledger, store
 from fdbpl_jax.ril.blocks import Site, make_blocks
 from fdbpl_jax.ril.records import image_records
 from fdbpl_jax.ril.spec import TableSpec
-from fdbpl_jax.ril.table import Table, check_rows, open_table, region_bytes
+from fdbpl_jax.ril.table import Table, open_table, region_bytes
 
 _PAPER_KEEP = 20  # K
 _BATCH = 128  # regions computed at once
@@ -115,12 +115,9 @@ def ensure_table(
       UserError: a table that does not fit, naming the field; and as `build_table`.
     """
     folder = store.open_folder(path)
-    found = manifest.read_manifest(folder)
+    found = ledger.find(folder, spec)
     if found is not None:
-        check_rows(found, spec, folder.path)
-        spec = dataclasses.replace(
-            found, student=spec.student, feature_width=spec.feature_width
-        )
+        spec = found
         if ledger.is_complete(folder, spec):
             return open_table(path, spec.student), None
     report = build_table(path, spec, root, teacher, student, shard=shard)

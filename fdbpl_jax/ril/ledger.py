@@ -11,7 +11,7 @@ import tensorstore as ts
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.ril import manifest, store
 from fdbpl_jax.ril.spec import TableSpec, first_difference
-from fdbpl_jax.ril.table import array_shapes, images_per_block
+from fdbpl_jax.ril.table import array_shapes, check_rows, images_per_block
 
 _FOLDER = "building"
 _PATIENCE = 1800.0  # seconds without seeing a block done
@@ -78,6 +78,32 @@ def is_complete(folder: ts.KvStore, spec: TableSpec) -> bool:
         for name, (shape, dtype) in shapes.items()
     }
     return not missing_blocks(folder, spec, arrays)
+
+
+def find(folder: ts.KvStore, needed: TableSpec) -> TableSpec | None:
+    """The finished table there, with the features that are needed; None if none is.
+
+    Raises:
+      UserError: it does not serve, naming the field.
+    """
+    found = manifest.read_manifest(folder)
+    if found is None:
+        return None
+    check_rows(found, needed, folder.path)
+    return dataclasses.replace(
+        found, student=needed.student, feature_width=needed.feature_width
+    )
+
+
+def is_there(path: str | Path, needed: TableSpec) -> bool:
+    """Whether nothing need be made for a table at `path` to serve.
+
+    Raises:
+      UserError: a table is there that does not serve, naming the field.
+    """
+    folder = store.open_folder(path)
+    found = find(folder, needed)
+    return found is not None and is_complete(folder, found)
 
 
 def finish(folder: ts.KvStore, spec: TableSpec) -> None:

@@ -1,53 +1,15 @@
-"""Protocols beside base-to-new, lost cells, shares of processes, and plans."""
-
-import logging
+"""Protocols beside base-to-new, lost cells, and shares of processes."""
 
 import pytest
-from ml_collections import ConfigDict
+from protocol_runs import TASKS, rows_of, small
 
 from fdbpl_jax.data.types import Dataset
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.protocols import cell, plan, probe
-from fdbpl_jax.protocols.plan import plan_text, time_text
+from fdbpl_jax.protocols import cell
 from fdbpl_jax.protocols.processes import run_shares
 from fdbpl_jax.protocols.run import run
-from fdbpl_jax.run_config import default_config, run_config
+from fdbpl_jax.run_config import run_config
 from fdbpl_jax.sweep import settings_of
-
-TASKS = "shapes-negative", "shapes-plain"
-
-
-def small(protocol: str, **changes) -> ConfigDict:
-    config = default_config()
-    transfers = protocol in ("cross_dataset", "domain_generalization")
-    config.update_from_flattened_dict(
-        {
-            "protocol": protocol,
-            "data.datasets": TASKS[0],
-            "data.targets": TASKS[1] if transfers else "",
-            "data.shots": 2,
-            "methods": "coop",
-            "seeds": (1, 2),
-            "optim.epochs": 2,
-            "optim.batch_size": 16,
-            "optim.warmup_epochs": 0,
-            "optim.lr": 0.02,
-            **changes,
-        }
-    )
-    return config
-
-
-def rows_of(protocol, workdir, **changes):
-    rows = run(run_config(small(protocol, **changes)), workdir, "the test")
-    return {(row.dataset, row.method): row for row in rows}
-
-
-@pytest.fixture(scope="module", name="finished")
-def _finished(tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("protocols")
-    few = rows_of("few_shot", workdir, **{"sweep.shots": (1, 2)})
-    return workdir, few, rows_of("cross_dataset", workdir)
 
 
 def test_few_shot_trains_and_tests_all_classes_with_each_number_of_shots(finished):
@@ -159,46 +121,6 @@ def test_shares_are_all_cells_and_none_twice(tmp_path, monkeypatch):
 def test_processes_end_with_their_status_and_leave_what_they_printed(tmp_path):
     assert run_shares(2, ["--wrkdir=x"], tmp_path / "logs") == [2, 2]
     assert "wrkdir" in (tmp_path / "logs" / "1.log").read_text()
-
-
-RATES = probe.Rates(0.5, 0.001, {"coop": 0.1}, {"coop": 7.0})
-
-
-def test_a_plan_adds_up(finished, tmp_path, monkeypatch):
-    workdir, _, _ = finished
-    monkeypatch.setattr(plan, "probe", lambda *args: RATES)
-    changes = {"sweep.shots": (1, 2), "seeds": (1, 2, 3), "ril.regions": 10}
-    (found,) = plan.plan(run_config(small("few_shot", **changes)), workdir)
-    assert (found.classes, found.cells, found.missing) == (32, 6, 2)
-    # At most 2 images of each class and seed; the draws of seeds overlap.
-    assert 64 < found.images <= 3 * 64
-    features, table, training = found.seconds
-    assert features == 0.5 * 32 * 60
-    assert table == pytest.approx(0.001 * found.images * 10)
-    # One seed, 2 epochs of 2 and of 4 steps, compiled for each.
-    assert training == pytest.approx(0.1 * 2 * (2 + 4) + 2 * 7.0)
-    text = plan_text(run_config(small("few_shot")), [found])
-    assert "6, to be run: 2" in text
-    assert f"{found.images} images x 10 regions" in text
-    done = {"sweep.shots": (1, 2)}
-    (found,) = plan.plan(run_config(small("few_shot", **done)), workdir)
-    assert (found.missing, found.seconds) == (0, (0.0, 0.0, 0.0))
-
-
-def test_the_probe_measures_every_part(tmp_path):
-    config = run_config(small("few_shot", methods="coop,coop+fdbpl"))
-    logging.getLogger("absl").setLevel(logging.WARNING)
-    (found,) = plan.plan(config, tmp_path)
-    assert found.cells == found.missing == 4
-    assert all(part > 0 for part in found.seconds)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.4, "0 s"), (99.0, "99 s"), (150.0, "2 min"), (9000.0, "2.5 h")],
-)
-def test_times_are_as_exact_as_estimates(seconds, text):
-    assert time_text(seconds) == text
 
 
 @pytest.mark.parametrize(
