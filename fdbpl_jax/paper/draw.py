@@ -26,7 +26,6 @@ _STYLE = {
     "svg.hashsalt": "fdbpl_jax",  # the same file from the same numbers
 }
 _WIDTH = 4.6  # inches: of a plot, at which its text can be read on a phone
-_LINE = 0.3  # inches: of one bar or row of dots
 _DPI = 150
 
 
@@ -75,8 +74,8 @@ def _plots(panels: Sequence[Panel]) -> Figure:
 def _height(panel: Panel) -> float:
     if panel.place:
         return 3.0
-    lanes = len(panel.names) * (len(panel.series) if panel.kind == "dots" else 1)
-    return 1.2 + _LINE * max(lanes, 2)
+    line = 0.19 * len(panel.series) + 0.05 if panel.kind == "dots" else 0.3
+    return 1.2 + line * max(len(panel.names), 2)
 
 
 def _plot(axes: Axes, panel: Panel) -> None:
@@ -132,7 +131,7 @@ def _lines(axes: Axes, panel: Panel) -> None:
     axes.set_ylabel(panel.unit)
     axes.margins(y=0.2)
     if panel.kind == "costs":
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.2 * axes.dataLim.ymax)
 
 
 def _known(

@@ -16,10 +16,10 @@ class Panel(NamedTuple):
     """One plot of a figure.
 
     title, unit: of the numbers. names: of what is compared; with a `place`, numbers on
-    the axis below, which that names. series: by what the legend calls them, a value for each name, None
-    where there is none. spreads: likewise, of those that have one. kind: "bars" and
-    "costs" (along a line) begin at zero; "dots" and "lines" have an axis that spans what
-    is there.
+    the axis below, which that names. series: by what the legend calls them, a value for
+    each name, None where there is none. kind: "bars" and "costs" (along a line) begin
+    at zero; "dots" and "lines" have an axis that spans what is there. spreads: of the
+    series that have one.
     """
 
     title: str

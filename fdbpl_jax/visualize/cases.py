@@ -115,17 +115,18 @@ def cases_picture(cell: OpenCell, cases: Sequence[Case], count: int) -> Image.Im
         own = [case for case in cases if case.what == what]
         groups.append((f"{what}: {len(own)}", own[:count]))
     tile = _SIDE + 3 * _LINE + _GAP
-    rows = sum(max(1, -(-len(own) // _COLUMNS)) for _, own in groups)
-    size = _COLUMNS * (_SIDE + _GAP) + _GAP, len(groups) * _HEAD + rows * tile
+    columns = max(1, min(_COLUMNS, max(len(own) for _, own in groups)))
+    rows = sum(-(-len(own) // columns) for _, own in groups)
+    size = columns * (_SIDE + _GAP) + _GAP, len(groups) * _HEAD + rows * tile
     sheet = Image.new("RGB", size, "white")
     draw, top = ImageDraw.Draw(sheet), 0
     for title, own in groups:
         draw.text((_GAP, top + 8), title, "black", ImageFont.load_default(size=17))
         top += _HEAD
         for number, case in enumerate(own):
-            left = _GAP + number % _COLUMNS * (_SIDE + _GAP)
-            _draw_case(sheet, draw, cell, case, (left, top + number // _COLUMNS * tile))
-        top += max(1, -(-len(own) // _COLUMNS)) * tile
+            left = _GAP + number % columns * (_SIDE + _GAP)
+            _draw_case(sheet, draw, cell, case, (left, top + number // columns * tile))
+        top += -(-len(own) // columns) * tile
     return sheet
 
 
