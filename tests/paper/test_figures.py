@@ -57,6 +57,11 @@ def test_times_stand_beside_those_of_kdpl_with_the_same_learner(tmp_path, printe
     assert sheet.panels[0].series == {"": (4.0, 10.0, 2.0, 3.0)}
     assert "dtd 1.00 s for 10 regions" in sheet.about
     assert "+69 %" in sheet.about
+    found = FACTS.tables["dtd"]._replace(built=False)
+    facts = dataclasses.replace(FACTS, tables={"dtd": found})
+    write(tmp_path, "table2", cells, facts)
+    assert "RIL tables" not in time_sheet(tmp_path, printed).about
+    sheet = time_sheet(tmp_path, printed)
     assert records(sheet)[2]["kdpl_train_seconds"] == "10.0"
 
 
@@ -81,23 +86,25 @@ def write_keep(workdir, keep, epochs, **table):
 def test_what_k_costs_is_in_the_order_of_k(tmp_path, printed):
     write_keep(tmp_path, 10, [(0.5, 0.02, 0.02), (0.9, 0.04, 0.04)])
     write_keep(tmp_path, 5, [(0.5, 0.01, 0.01), (0.9, 0.01, 0.01)])
+    write_keep(tmp_path, 20, [(0.5, 0.1, 0.1), (0.9, 0.1, 0.1)])
     sheet = keep_sheet(tmp_path, printed)
-    assert [line[2] for line in sheet.lines] == ["5", "10"]
+    assert [line[2] for line in sheet.lines] == ["5", "10", "20"]
     # Median of a seed's epochs, so that compilation does not count; mean over seeds.
-    assert [line[6] for line in sheet.lines] == ["10.0", "30.0"]
+    assert [line[6] for line in sheet.lines] == ["10.0", "30.0", "100.0"]
     assert [line[7:] for line in sheet.lines] == [
         ("5.0", "5", "500"),
         ("10.0", "10", "1000"),
+        ("20.0", "20", "2000"),
     ]
     accuracy, epoch, read, memory, disk = sheet.panels
     assert accuracy.title == "accuracy on new classes"
-    assert accuracy.series == {"coop+fdbpl": (50.0, 50.0)}
-    assert accuracy.spreads == {"coop+fdbpl": (0.0, 0.0)}
-    assert epoch.series["coop+fdbpl"] == pytest.approx((10.0, 30.0))
-    assert read.series["coop+fdbpl"] == pytest.approx((5.0, 10.0))
-    assert memory.series == {"coop+fdbpl": (5.0, 10.0)}
-    assert disk.series == {"coop+fdbpl": (500.0, 1000.0)}
-    assert {panel.names for panel in sheet.panels} == {("5", "10")}
+    assert accuracy.series == {"coop+fdbpl": (50.0,) * 3}
+    assert accuracy.spreads == {"coop+fdbpl": (0.0,) * 3}
+    assert epoch.series["coop+fdbpl"] == pytest.approx((10.0, 30.0, 100.0))
+    assert read.series["coop+fdbpl"] == pytest.approx((5.0, 10.0, 20.0))
+    assert memory.series == {"coop+fdbpl": (5.0, 10.0, 20.0)}
+    assert disk.series == {"coop+fdbpl": (500.0, 1000.0, 2000.0)}
+    assert {panel.names for panel in sheet.panels} == {("5", "10", "20")}
 
 
 def test_a_table_that_is_not_on_a_local_disk_has_no_size(tmp_path, printed):

@@ -21,6 +21,9 @@ from fdbpl_jax.report import read_report, summarise, write_report
 from fdbpl_jax.run_config import run_config
 
 
+ADDED = "neg", "diff1", "diff2"
+
+
 @pytest.fixture(scope="module", name="printed")
 def _printed():
     return published.load()
@@ -189,6 +192,18 @@ def test_the_configs_of_the_tables_hold(name, argument):
     module = __import__(f"configs.paper.{name}", fromlist=["get_config"])
     config = run_config(module.get_config(*([argument] if argument else [])))
     assert config.folder.startswith(f"paper/{name}")
+
+
+def test_figure_9_varies_k_and_figure_10_the_weights():
+    from configs.paper import figure9, figure10
+
+    assert figure9.get_config("8").ril.keep == 8
+    weights = [
+        tuple(figure10.get_config(part).fdbpl[f"lambda_{name}"] > 0 for name in ADDED)
+        for part in ("pos", "neg", "diff1", "diff2")
+    ]
+    assert weights == [(n > 0, n > 1, n > 2) for n in range(4)]
+    assert figure10.get_config("kdpl").methods == "coop+kdpl"
 
 
 @pytest.mark.parametrize("name", ["../x", "/x", "a//b", "a/", "a/../b", "."])
