@@ -20,7 +20,6 @@ from fdbpl_jax.paper.text import csv_text, markdown
 from fdbpl_jax.report import read_report, summarise, write_report
 from fdbpl_jax.run_config import run_config
 
-
 ADDED = "neg", "diff1", "diff2"
 
 
