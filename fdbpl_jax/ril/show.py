@@ -6,8 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from fdbpl_jax.data.types import prompt_name
-from fdbpl_jax.ril import manifest, store
+from fdbpl_jax.ril import manifest
 from fdbpl_jax.ril.labels import information_weight
+from fdbpl_jax.ril.measure import disk_bytes
 from fdbpl_jax.ril.table import Table, open_table, region_bytes
 
 _SAMPLE = 50_000  # regions that figures are taken from
@@ -64,20 +65,13 @@ def _made_from(table: Table) -> str:
 
 
 def _sizes(table: Table) -> str:
-    local = store.folder_path(table.folder)
-    if local is None:
+    sizes = disk_bytes(table)
+    if not sizes:
         return f"{region_bytes(table.spec)} bytes a region before compression"
     regions = len(table.spec.images) * table.spec.regions
     lines = ["array                 on disk   bytes a region"]
-    students = manifest.students(table.folder)
-    names = dict.fromkeys([*table.arrays, *map(manifest.feature_name, students)])
-    total = 0
-    for name in names:
-        files = (local / name).rglob("*")
-        size = sum(file.stat().st_size for file in files if file.is_file())
-        total += size
+    for name, size in (sizes | {"all": sum(sizes.values())}).items():
         lines.append(f"{name[:18]:<18} {size / 1e6:7.2f} MB   {size / regions:9.1f}")
-    lines.append(f"{'all':<18} {total / 1e6:7.2f} MB   {total / regions:9.1f}")
     return "\n".join(lines)
 
 
