@@ -47,6 +47,7 @@ tr.group th span { position: sticky; left: .7rem; }
 td.lost { color: var(--warn); font-weight: 600; }
 .figures { display: grid; gap: 1rem;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); }
+figure.plot { background: #fff; padding: .4rem; }
 figure { margin: 0; padding: .8rem .9rem; background: var(--card);
   border-radius: 8px; min-width: 0; }
 svg.figure { display: block; width: 100%; max-width: 30rem; height: auto; }

@@ -3,6 +3,7 @@
 import json
 import math
 import numbers
+import statistics
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -136,6 +137,27 @@ class MetricsWriter:
                     self._events.add_scalar(name, float(value), step)
         except OSError as error:
             raise _cannot_write(self._path, error) from error
+
+
+def epoch_seconds(directory: Path) -> float:
+    """The median wall time of a run's epochs, in seconds, from its `metrics.jsonl`.
+
+    The first epoch, in which programs are compiled, is one of many.
+
+    Raises:
+      UserError: there is no such file, or it holds no such times.
+    """
+    path, found = directory / "metrics.jsonl", {}
+    try:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            values = json.loads(line)
+            found[values["epoch"]] = float(values["epoch_seconds"])
+        return statistics.median(found.values())
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"no times of epochs in '{path}': {error}",
+            f"Remove '{directory}' and run its command again.",
+        ) from error
 
 
 def _json_number(value: Scalar) -> int | float | None:

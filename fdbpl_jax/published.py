@@ -38,12 +38,23 @@ class Note:
     rows: tuple[tuple[str, str, str, str], ...]  # table, data set, method, what
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Claim:
+    """What the paper's text says of a figure whose values it does not print."""
+
+    figure: str  # "figure8"
+    what: str
+    value: str
+    source: str
+
+
 @dataclasses.dataclass(frozen=True)
 class Published:
     """All that published.json holds."""
 
     paper: Mapping[str, str]
     models: Mapping[str, str]  # "student" and "teacher" as stated; "teacher_rows"
+    claims: tuple[Claim, ...]
     notes: tuple[Note, ...]
     numbers: tuple[Number, ...]
 
@@ -52,7 +63,7 @@ def load() -> Published:
     """Reads the published numbers, which are shipped with the package.
 
     Returns:
-      The paper, its models, notes and numbers, in the order of the tables.
+      The paper, its models, claims, notes and numbers, in the order of the tables.
     """
     file = importlib.resources.files(__package__) / _FILE
     content = json.loads(file.read_text(encoding="utf-8"))
@@ -61,7 +72,14 @@ def load() -> Published:
         for note in content["notes"]
     )
     numbers = (Number(**record) for record in content["numbers"])
-    return Published(content["paper"], content["models"], tuple(notes), tuple(numbers))
+    claims = (Claim(**record) for record in content["claims"])
+    return Published(
+        content["paper"],
+        content["models"],
+        tuple(claims),
+        tuple(notes),
+        tuple(numbers),
+    )
 
 
 def select(published: Published, **fields: str | int | None) -> tuple[Number, ...]:

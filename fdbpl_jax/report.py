@@ -9,8 +9,9 @@ from pathlib import Path
 
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.files import write_text
+from fdbpl_jax.report_facts import RunFacts, TableFacts
 from fdbpl_jax.report_html import page
-from fdbpl_jax.report_text import RunFacts, markdown, terminal_table
+from fdbpl_jax.report_text import markdown, terminal_table
 from fdbpl_jax.results import AVERAGE, CellResult, Row, summarise
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "CellResult",
     "Row",
     "RunFacts",
+    "TableFacts",
     "read_report",
     "summarise",
     "terminal_table",
@@ -67,8 +69,8 @@ def read_report(directory: Path) -> tuple[tuple[Row, ...], RunFacts]:
             facts[name] = tuple(
                 tuple(item) if isinstance(item, list) else item for item in facts[name]
             )
-        tables = facts["table_seconds"]
-        facts["table_seconds"] = {name: tuple(cost) for name, cost in tables.items()}
+        tables = facts["tables"]
+        facts["tables"] = {name: TableFacts(*one) for name, one in tables.items()}
         facts["sizes"] = {name: tuple(size) for name, size in facts["sizes"].items()}
         return rows, RunFacts(**facts)
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -9,18 +9,15 @@ from html import escape
 from itertools import groupby
 
 from fdbpl_jax.html_page import group_line, html_table, whole_page
+from fdbpl_jax.report_facts import TABLE_COLUMNS, RunFacts, fact_texts, table_texts
 from fdbpl_jax.report_figures import accuracy_figure, legend, time_figure
 from fdbpl_jax.report_rejection import HOW_TO_REJECT, REJECTION_COLUMNS
 from fdbpl_jax.report_text import (
-    TABLE_COLUMNS,
-    RunFacts,
     columns,
-    fact_texts,
     has_new,
     how_to_read,
     missing,
     row_texts,
-    table_texts,
 )
 from fdbpl_jax.results import AVERAGE, Row
 
@@ -124,7 +121,7 @@ def _time_section(rows: Sequence[Row]) -> str:
 
 
 def _tables_section(facts: RunFacts) -> str:
-    if not facts.table_seconds:
+    if not facts.tables:
         return ""
     return f"<h2>RIL tables</h2>{html_table(TABLE_COLUMNS, table_texts(facts))}"
 

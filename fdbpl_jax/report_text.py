@@ -1,9 +1,9 @@
 """The table of a protocol in words: for a terminal, and as Markdown."""
 
-import dataclasses
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
+from fdbpl_jax.report_facts import TABLE_COLUMNS, RunFacts, fact_texts, table_texts
 from fdbpl_jax.report_numbers import BLANK, accuracy_text, seconds_text
 from fdbpl_jax.report_rejection import HOW_TO_REJECT, REJECTION_COLUMNS
 from fdbpl_jax.results import AVERAGE, Row
@@ -49,27 +49,6 @@ HOW_TO_READ = (
     f"{BLANK} stands where there is no value: the method cannot serve new classes, "
     "cells are missing, or the number is not known.",
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class RunFacts:
-    """What a reader needs to judge the table and to make it again."""
-
-    protocol: str
-    command: str
-    device: str
-    versions: Mapping[str, str]  # package: version
-    # data set: seconds its RIL table took, regions in it, built now (not reused)
-    table_seconds: Mapping[str, tuple[float, int, bool]]
-    student: str  # name and the first 12 characters of the fingerprint
-    teacher: str  # the same; empty where no method has a teacher
-    config: tuple[tuple[str, str], ...]  # name and value, in the order shown
-    started: str
-    notes: tuple[str, ...] = ()
-    failures: tuple[str, ...] = ()  # cells that could not be run, and why
-    # data set: classes, test images
-    sizes: Mapping[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
-    rejection: tuple[tuple[str, ...], ...] = ()  # what stands under REJECTION_COLUMNS
 
 
 def columns(rows: Sequence[Row]) -> tuple[str, ...]:
@@ -141,7 +120,7 @@ def markdown(rows: Sequence[Row], facts: RunFacts) -> str:
     body = [(row.dataset, row.method, *row_texts(row, titles)) for row in rows]
     parts.append(markdown_table(("dataset", "method", *titles), body, left=2))
     parts.append(_bullets(how_to_read(rows)))
-    if facts.table_seconds:
+    if facts.tables:
         parts += [
             "## RIL tables",
             markdown_table(TABLE_COLUMNS, table_texts(facts), left=1),
@@ -198,36 +177,6 @@ def missing(rows: Iterable[Row]) -> list[str]:
         for row in rows
         if row.seeds < row.expected and row.dataset != AVERAGE
     ]
-
-
-TABLE_COLUMNS = ("dataset", "regions", "seconds", "regions a second", "this run")
-
-
-def table_texts(facts: RunFacts) -> list[tuple[str, ...]]:
-    """What stands under `TABLE_COLUMNS`, a line a RIL table."""
-    return [
-        (
-            dataset,
-            f"{regions}",
-            seconds_text(seconds) if seconds > 0 else BLANK,
-            f"{regions / seconds:.0f}" if seconds > 0 else BLANK,
-            "built it" if built else "used it as it was",
-        )
-        for dataset, (seconds, regions, built) in facts.table_seconds.items()
-    ]
-
-
-def fact_texts(facts: RunFacts) -> list[tuple[str, str]]:
-    """Name and value of each fact but the command, settings and notes."""
-    versions = ", ".join(f"{name} {number}" for name, number in facts.versions.items())
-    pairs = [
-        ("started", facts.started),
-        ("device", facts.device),
-        ("student", facts.student),
-        ("teacher", facts.teacher),
-        ("versions", versions),
-    ]
-    return [(name, value) for name, value in pairs if value]
 
 
 def shorten(text: str, width: int) -> str:

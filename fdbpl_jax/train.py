@@ -130,14 +130,15 @@ def _train_together(
         for progress, metrics in zip(runs, found, strict=True):
             _refuse_not_finite(metrics["loss"], epoch, steps, progress.run.directory)
         spent = (time.perf_counter() - start) / len(runs)
-        rate = np.full(steps, steps * setup.optim.batch_size / spent)
+        rate = steps * setup.optim.batch_size / spent
+        times = {"examples_per_second": rate, "epoch_seconds": spent}
         since = time.monotonic() - STARTED
         logging.log_first_n(
             logging.INFO, "first epoch done %.1f s after the program began", 1, since
         )
         for progress, metrics in zip(runs, found, strict=True):
             progress.epoch, progress.seconds = epoch + 1, progress.seconds + spent
-            values = {"epoch": epoch, **metrics, "examples_per_second": rate}
+            values = {"epoch": epoch, **metrics, **times}
             progress.writer.write_many(epoch * steps, values)
         if (epoch + 1) % checkpoint_epochs == 0 or epoch + 1 == setup.optim.epochs:
             for p in runs:

@@ -13,7 +13,13 @@ from fdbpl_jax.data.catalogue import CATALOGUE
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.paper import page
 from fdbpl_jax.paper.tables import collect, line_of
-from fdbpl_jax.report import RunFacts, read_report, summarise, write_report
+from fdbpl_jax.report import (
+    RunFacts,
+    TableFacts,
+    read_report,
+    summarise,
+    write_report,
+)
 from fdbpl_jax.run_config import run_config
 
 
@@ -46,7 +52,7 @@ FACTS = RunFacts(
     command="python -m fdbpl_jax.main --config=configs/paper/table3.py",
     device="1 × cpu",
     versions={"jax": "0"},
-    table_seconds={"dtd": (1.0, 10, True)},
+    tables={"dtd": TableFacts(10, 5, True, 1.0, 1000, 0.01)},
     student="small 123",
     teacher="large 456",
     config=(("seeds", "(1,)"),),

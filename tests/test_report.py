@@ -11,6 +11,7 @@ from cells import cell
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.report import (
     RunFacts,
+    TableFacts,
     summarise,
     terminal_table,
     write_report,
@@ -48,7 +49,10 @@ def facts(**change) -> RunFacts:
             "command": "python -m fdbpl_jax.main --config=configs/base2new.py",
             "device": "cpu",
             "versions": {"jax": "0.10.2"},
-            "table_seconds": {"pets": (12.0, 600, True), "dtd": (0.0, 900, False)},
+            "tables": {
+                "pets": TableFacts(600, 20, True, 12.0, 2_500_000, 0.0123),
+                "dtd": TableFacts(900, 5, False, 0.0, 0, 0.004),
+            },
             "student": "tiny (0123456789ab)",
             "teacher": "small (ba9876543210)",
             "config": (("optim.lr", "0.1"),),
@@ -171,6 +175,14 @@ def test_csv_has_every_digit(tmp_path):
     assert rows[0]["base_std"] == ""
 
 
+def test_a_table_is_said_with_its_size_and_times(tmp_path):
+    files = _written(tmp_path)
+    built = "| pets | 600 | 20 | 2.5 | 12.3 | 12.0 | 50 | built it |"
+    found = "| dtd | 900 | 5 | – | 4.0 | – | – | used it as it was |"
+    assert built in files["report.md"]
+    assert found in files["report.md"]
+
+
 def test_page_is_whole_and_fetches_nothing(tmp_path):
     text = _written(tmp_path)["report.html"]
     page = _Page(text)
@@ -194,7 +206,7 @@ def test_page_escapes_everything(tmp_path):
         found,
         **change,
         versions={HOSTILE: HOSTILE},
-        table_seconds={HOSTILE: (1.0, 1, True)},
+        tables={HOSTILE: TableFacts(1, 1, True, 1.0, 0, 1.0)},
         config=((HOSTILE, HOSTILE),),
         notes=(HOSTILE,),
     )["report.html"]
@@ -223,7 +235,7 @@ def test_a_method_without_new_classes_is_drawn_and_left_blank(tmp_path):
 
 def test_a_protocol_in_which_nothing_finished_still_has_a_report(tmp_path):
     rows = summarise([], [("a", "m", 0), ("a", "m", 1)])
-    write_report(tmp_path, rows, [], facts(table_seconds={}, config=(), notes=()))
+    write_report(tmp_path, rows, [], facts(tables={}, config=(), notes=()))
     assert "a, m: 0 of 2 cells finished" in (tmp_path / "report.html").read_text()
 
 

@@ -17,8 +17,9 @@ from fdbpl_jax.protocols.assemble import Stage
 from fdbpl_jax.protocols.cell import zero_shot
 from fdbpl_jax.protocols.exam import Exam, exams_of
 from fdbpl_jax.protocols.protocol import PROTOCOLS
-from fdbpl_jax.protocols.table import TableCost, training_table
+from fdbpl_jax.protocols.table import training_table
 from fdbpl_jax.protocols.training_images import TrainedOn, training_data
+from fdbpl_jax.report_facts import TableFacts
 from fdbpl_jax.results import CellResult
 from fdbpl_jax.shapes.dataset import load_shapes
 from fdbpl_jax.shapes.pair import embedded
@@ -33,7 +34,7 @@ class Prepared(NamedTuple):
 
     dataset: all classes. trained_on: by method, seed and shots, the classes and images
     that are trained on. stage: towers, test features, table. untrained: the zero-shot
-    cells. table_cost: of the table, None where no method reads one. feature_seconds:
+    cells. table_facts: of the table, None where no method reads one. feature_seconds:
     that the test features of both towers took.
     """
 
@@ -41,7 +42,7 @@ class Prepared(NamedTuple):
     trained_on: TrainedOn
     stage: Stage
     untrained: list[CellResult]
-    table_cost: TableCost | None
+    table_facts: TableFacts | None
     feature_seconds: float
 
 
@@ -98,10 +99,10 @@ def prepare(
     trained_on = draw(config, dataset, student, cache)
     used = {example.path for one in trained_on.values() for example in one.train}
     check_images(dataset.root, sorted(used))
-    table, cost = training_table(config, trained_on, student, teacher, workdir)
+    table, facts = training_table(config, trained_on, student, teacher, workdir)
     stage = Stage(student, teacher, seen, table)
     untrained = _untrained(student, teacher, seen, by_teacher)
-    return Prepared(dataset, trained_on, stage, untrained, cost, feature_seconds)
+    return Prepared(dataset, trained_on, stage, untrained, facts, feature_seconds)
 
 
 def draw(

@@ -118,8 +118,8 @@ def _table(
     workdir: Path,
 ) -> tuple[Table | None, float]:
     """The small table and its seconds a region; None and 0 where none is read."""
-    table, cost = training_table(config, trained_on, student, teacher, workdir)
-    return table, cost.seconds / cost.regions if cost else 0.0
+    table, facts = training_table(config, trained_on, student, teacher, workdir)
+    return table, facts.seconds / facts.regions if facts else 0.0
 
 
 def _train_seconds(

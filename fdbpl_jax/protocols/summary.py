@@ -71,10 +71,10 @@ def facts_of(
         command=command,
         device=device.describe(),
         versions=device.versions(),
-        table_seconds={
-            prepared.dataset.name: tuple(prepared.table_cost)
+        tables={
+            prepared.dataset.name: prepared.table_facts
             for prepared in found.prepared
-            if prepared.table_cost
+            if prepared.table_facts
         },
         student=_model_text(student),
         teacher=_model_text(teacher),

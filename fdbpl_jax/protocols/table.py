@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from absl import logging
 
@@ -12,21 +11,15 @@ from fdbpl_jax.config import RilConfig, RunConfig
 from fdbpl_jax.data.types import Dataset, Example
 from fdbpl_jax.methods.method import METHODS
 from fdbpl_jax.protocols.training_images import TrainedOn
-from fdbpl_jax.ril.build import ensure_table, plan_spec
+from fdbpl_jax.report_facts import TableFacts
+from fdbpl_jax.ril.build import BuildReport, ensure_table, plan_spec
 from fdbpl_jax.ril.labels import check_keep
+from fdbpl_jax.ril.measure import disk_bytes, read_seconds
 from fdbpl_jax.ril.reader import EpochPlan, regions_read
 from fdbpl_jax.ril.spec import TableSpec
 from fdbpl_jax.ril.table import Table
 
 _PAPER_KEEP = 20  # K
-
-
-class TableCost(NamedTuple):
-    """Seconds that this run spent on a table, its regions, and whether it was built."""
-
-    seconds: float
-    regions: int
-    built: bool
 
 
 def training_table(
@@ -35,7 +28,7 @@ def training_table(
     student: Clip,
     teacher: Clip,
     workdir: Path,
-) -> tuple[Table | None, TableCost | None]:
+) -> tuple[Table | None, TableFacts | None]:
     """The one table of a data set's training images, for all seeds and methods.
 
     Args:
@@ -45,7 +38,7 @@ def training_table(
       workdir: where it is, if the config names no path.
 
     Returns:
-      The open table and what it cost, or None where no method reads one.
+      The open table and what it took, or None where no method reads one.
 
     Raises:
       UserError: a table that does not fit, or one that cannot be built.
@@ -71,8 +64,18 @@ def training_table(
             *(dataset.name, method, read, regions),
         )
     table, built = ensure_table(path, spec, dataset.root, teacher, student)
-    stored = table.spec.regions * len(table.spec.images)
-    return table, TableCost(built.seconds if built else 0.0, stored, built is not None)
+    return table, _facts(table, built)
+
+
+def _facts(table: Table, built: BuildReport | None) -> TableFacts:
+    return TableFacts(
+        regions=table.spec.regions * len(table.spec.images),
+        keep=table.spec.keep,
+        built=built is not None,
+        seconds=built.seconds if built else 0.0,
+        disk_bytes=sum(disk_bytes(table).values()),
+        read_seconds=read_seconds(table),
+    )
 
 
 def regions_stored(config: RunConfig) -> int:

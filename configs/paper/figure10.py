@@ -1,0 +1,28 @@
+"""The paper's figure 10: KDPL, and FDBPL's loss with one term more each time.
+
+  python -m fdbpl_jax.main --config=configs/paper/figure10.py:pos
+
+and `:kdpl`, `:neg`, `:diff1` and `:diff2` are its lines on the embedded world;
+`:pos/sun397` is on data sets on disk. `python -m fdbpl_jax.paper run figure10` runs them
+all, each in a process of its own.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import base2new
+
+# Of the weights, in the order in which the terms are added.
+_WEIGHTS = "lambda_neg", "lambda_diff1", "lambda_diff2"
+_ADDED = {"pos": 0, "neg": 1, "diff1": 2, "diff2": 3}
+
+
+def get_config(part: str = "diff2") -> ConfigDict:
+    """The settings for what the loss ends with, and after "/" data sets."""
+    last, _, datasets = part.partition("/")
+    config = base2new.get_config(datasets or "shapes-negative")
+    config.name = f"paper/figure10/{last}"
+    config.methods = "coop+kdpl" if last == "kdpl" else "coop+fdbpl"
+    if last != "kdpl":
+        for name in _WEIGHTS[_ADDED[last] :]:
+            config.fdbpl[name] = 0.0
+    return config

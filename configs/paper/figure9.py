@@ -1,0 +1,22 @@
+"""The paper's figure 9: K, the number of labels that a region keeps.
+
+  python -m fdbpl_jax.main --config=configs/paper/figure9.py:4
+
+is one of its points on the embedded world, with K = 4 of 16 classes; `:20/sun397` is one
+on data sets on disk. `python -m fdbpl_jax.paper run figure9` runs them all, each in a
+process of its own.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import base2new
+
+
+def get_config(part: str = "4") -> ConfigDict:
+    """The settings for K, and after "/" data sets."""
+    keep, _, datasets = part.partition("/")
+    config = base2new.get_config(datasets or "shapes-negative")
+    config.name = f"paper/figure9/{keep}"
+    config.methods = "coop+fdbpl"
+    config.ril.keep = int(keep)
+    return config

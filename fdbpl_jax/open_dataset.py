@@ -1,0 +1,32 @@
+"""A data set by its name: an embedded one, rendered if need be, or one on disk."""
+
+from pathlib import Path
+
+from fdbpl_jax.data.datasets import load_dataset
+from fdbpl_jax.data.types import Dataset
+from fdbpl_jax.errors import UserError
+from fdbpl_jax.shapes.dataset import load_shapes
+from fdbpl_jax.shapes.world import TASKS
+
+
+def open_dataset(name: str, root: str, rendered: Path, setting: str) -> Dataset:
+    """The whole data set.
+
+    Args:
+      name: one of the embedded tasks, or as of `load_dataset`.
+      root: the folder that holds the data sets; the embedded ones need none.
+      rendered: the folder in which embedded ones are rendered, once.
+      setting: what the user sets the root by, such as "--data_root".
+
+    Raises:
+      UserError: there is no root, no such data set, or something is wrong with it.
+    """
+    if name in TASKS:
+        return load_shapes(name, rendered)
+    if not root:
+        raise UserError(
+            f"data set '{name}' needs {setting}, which is empty",
+            "Set it to the folder that holds the data sets; the embedded ones "
+            f"({', '.join(TASKS)}) need none.",
+        )
+    return load_dataset(name, Path(root))

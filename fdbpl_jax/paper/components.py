@@ -1,0 +1,129 @@
+"""The paper's figure 10: what each part of FDBPL's loss adds."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from fdbpl_jax.paper.finished import claims, finished_runs, lost, per_mib
+from fdbpl_jax.paper.sheet import Panel, Sheet
+from fdbpl_jax.published import Published
+from fdbpl_jax.report_numbers import BLANK, accuracy_text, seconds_text
+from fdbpl_jax.results import Row
+
+# Part of `configs/paper/figure10.py`, which is the run's folder: what is trained on.
+COMPONENTS: Mapping[str, str] = {
+    "kdpl": "KDPL",
+    "pos": "L_pos",
+    "neg": "+ L_neg",
+    "diff1": "+ L_diff1",
+    "diff2": "+ L_diff2",
+}
+_ABOUT = (
+    "KDPL's loss with its teacher online, then FDBPL's loss with one term more in each "
+    "line. A term that is left out has weight 0 and is computed all the same, so the "
+    "lines of FDBPL differ in accuracy and hardly in cost. Memory: the most that the "
+    "process of this line had used; tables and test features were made before it "
+    "began. "
+)
+_SERIES = (("base", "base_mean", "base_std"), ("new", "new_mean", "new_std"))
+_SERIES = (*_SERIES, ("HM", "hm", "hm_std"))
+
+Parts = Sequence[tuple[str, Row]]
+
+
+def component_sheet(workdir: Path, published: Published) -> Sheet | None:
+    """Figure 10: accuracy, training time and memory, part by part.
+
+    Args:
+      workdir: of the runs of `configs/paper/figure10.py`, one for each part.
+      published: what the paper says beside its figures.
+
+    Returns:
+      None where there is no such run.
+
+    Raises:
+      UserError: a report is not whole.
+    """
+    runs = finished_runs(workdir / "paper" / "figure10" / part for part in COMPONENTS)
+    if not runs:
+        return None
+    mixed = [(COMPONENTS[run.folder.name], row) for run in runs for row in run.rows]
+    datasets = list(dict.fromkeys(row.dataset for _, row in mixed))
+    parts = [(p, row) for name in datasets for p, row in mixed if row.dataset == name]
+    return Sheet(
+        name="figure10",
+        title="Figure 10: the parts of FDBPL",
+        about=f"{_ABOUT}{claims('figure10', published)}",
+        titles=(
+            *("data set", "trained on", "base", "new", "HM"),
+            *("training (s)", "memory (MiB)", "of KDPL's memory (%)"),
+        ),
+        lines=[_texts(part, row, parts) for part, row in parts],
+        words=2,
+        records=_records(parts),
+        facts=tuple(run.facts for run in runs),
+        lost=lost(runs),
+        panels=tuple(p for name in datasets for p in _panels(name, parts)),
+    )
+
+
+def _texts(part: str, row: Row, parts: Parts) -> tuple[str, ...]:
+    memory = per_mib(row.peak_memory_bytes)
+    share = _of_kdpl(row, parts)
+    return (
+        *(row.dataset, part),
+        accuracy_text(row.base_mean, row.base_std),
+        accuracy_text(row.new_mean, row.new_std),
+        accuracy_text(row.hm, row.hm_std),
+        seconds_text(row.train_seconds),
+        BLANK if memory is None else f"{memory:.0f}",
+        BLANK if share is None else f"{100 * share:.0f}",
+    )
+
+
+def _of_kdpl(row: Row, parts: Parts) -> float | None:
+    """The row's memory as a share of KDPL's on the same data set."""
+    for part, other in parts:
+        if part == COMPONENTS["kdpl"] and other.dataset == row.dataset:
+            own, whole = row.peak_memory_bytes, other.peak_memory_bytes
+            return own / whole if own and whole else None
+    return None
+
+
+def _records(parts: Parts) -> list[list[object]]:
+    names = [name for _, mean, std in _SERIES for name in (mean, std)]
+    names += ["train_seconds", "peak_memory_bytes"]
+    lines = [[r.dataset, part, *(getattr(r, n) for n in names)] for part, r in parts]
+    return [["dataset", "trained_on", *names], *lines]
+
+
+def _panels(dataset: str, parts: Parts) -> tuple[Panel, ...]:
+    own = [(part, row) for part, row in parts if row.dataset == dataset]
+    names, rows = tuple(part for part, _ in own), [row for _, row in own]
+
+    def along(field: str) -> tuple[float | None, ...]:
+        return tuple(getattr(row, field) for row in rows)
+
+    shown = [s for s in _SERIES if any(value is not None for value in along(s[1]))]
+    return (
+        Panel(
+            title=f"accuracy on {dataset}",
+            unit="%",
+            names=names,
+            series={label: along(mean) for label, mean, _ in shown},
+            kind="dots",
+            spreads={label: along(std) for label, _, std in shown},
+        ),
+        _cost(f"training on {dataset}", "seconds", names, along("train_seconds")),
+        _cost(
+            f"peak memory on {dataset}",
+            "MiB",
+            names,
+            tuple(per_mib(row.peak_memory_bytes) for row in rows),
+        ),
+    )
+
+
+def _cost(
+    title: str, unit: str, names: tuple[str, ...], values: tuple[float | None, ...]
+) -> Panel:
+    return Panel(title, unit, names, {"": values}, "bars")

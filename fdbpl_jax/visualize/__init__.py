@@ -1,0 +1,1 @@
+"""Pictures of what prompts do: where they look, and which images they put right."""

@@ -1,0 +1,92 @@
+"""A finished cell, opened again: its prompts, its student and its data set."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from fdbpl_jax.checkpoint import load_prompts
+from fdbpl_jax.clip.model import Clip, load_clip
+from fdbpl_jax.config import PromptConfig
+from fdbpl_jax.data.types import Dataset, prompt_name
+from fdbpl_jax.errors import UserError
+from fdbpl_jax.open_dataset import open_dataset
+from fdbpl_jax.prompts import coop
+
+
+class OpenCell(NamedTuple):
+    """Prompts and facts are those of `load_prompts`."""
+
+    path: Path
+    prompts: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    clip: Clip
+    dataset: Dataset
+
+
+def open_cell(path: Path, student: str, data_root: str) -> OpenCell:
+    """A finished cell of a method with a positive and a negative text context.
+
+    Args:
+      path: its folder.
+      student: where the student is now; empty: where it was.
+      data_root: the folder that holds the data; of embedded data, the rendered ones.
+
+    Raises:
+      UserError: the cell is not finished, its prompts are of another kind, or the
+        student is another one.
+    """
+    prompts, facts = load_prompts(path / "export")
+    clip = load_clip(student or facts["student"]["name"])
+    check_prompts(clip, prompts, facts)
+    rendered = Path(data_root or "runs/shapes")
+    name = facts["config"]["dataset"]
+    dataset = open_dataset(name, data_root, rendered, "--data_root")
+    return OpenCell(path, prompts, facts, clip, dataset)
+
+
+def check_prompts(
+    clip: Clip, prompts: Mapping[str, Any], facts: Mapping[str, Any]
+) -> None:
+    """Refuses prompts that are no text contexts, or of another student."""
+    if set(prompts) != {"positive", "negative"} or any(
+        set(prompt) != {"context"} for prompt in prompts.values()
+    ):
+        raise UserError(
+            f"the prompts of method '{facts['config']['method']}' are not a positive "
+            "and a negative text context",
+            "Give a cell of coop+fdbpl.",
+        )
+    if clip.fingerprint != facts["student"]["sha256"]:
+        raise UserError(
+            f"'{clip.name}' is another student than the cell's",
+            f"Set --student to '{facts['student']['name']}' or where it is now.",
+        )
+
+
+def class_text(
+    clip: Clip,
+    prompts: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    branch: str,
+    class_names: Sequence[str],
+) -> Float[Array, "C D"]:
+    """L2-normalised text features of classes under one of the cell's prompts.
+
+    Args:
+      clip, prompts, facts: of the cell.
+      branch: "positive" or "negative".
+      class_names: as the data set has them; any, not only those trained on.
+    """
+    prompt = PromptConfig(**facts["config"]["prompt"])
+    if branch == "negative":
+        prompt = coop.negative_prompt(clip.tokenizer, prompt)
+    names = [prompt_name(name) for name in class_names]
+    return coop.text_features(
+        clip.config.text,
+        clip.params["text"],
+        coop.class_layout(clip.tokenizer, clip.config.text, names, prompt),
+        jnp.asarray(prompts[branch]["context"]),
+    )
