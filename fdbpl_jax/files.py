@@ -7,7 +7,7 @@ from fdbpl_jax.errors import UserError
 
 
 def write_text(path: Path, text: str) -> None:
-    """`write_bytes` of a text, in UTF-8."""
+    """`write_bytes` of a text in UTF-8."""
     write_bytes(path, text.encode())
 
 
@@ -28,6 +28,6 @@ def write_bytes(path: Path, content: bytes) -> None:
     except OSError as error:
         raise UserError(
             f"cannot write {path}: {error.strerror or error}",
-            "Make room or allow writing there and run the same command again: what "
-            "is finished is kept.",
+            "Make room or allow writing there and run the same command again: "
+            "finished cells are kept.",
         ) from error
