@@ -1,6 +1,6 @@
 # make run: the whole program on its embedded data. make test: its tests. make bench: its
 # speed beside PyTorch's; on a GPU with PRESET=full EXTRAS=reference,cuda13. make paper:
-# the paper's tables on the embedded data, as one page.
+# the paper's tables and figures on the embedded data, as one page.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -32,7 +32,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.run --config=benchmarks/configs/$(PRESET).py --out=bench
 
 paper: $(VENV)/.base
-	PYTHON=$(BIN)/python launch/paper.sh --workdir=runs
+	$(BIN)/python -m fdbpl_jax.paper run --workdir=runs
 
 $(VENV)/.bench: $(VENV)/.base
 	$(BIN)/python -m pip install --quiet --editable ".[$(EXTRAS)]"

@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+_LISTED = 50  # names at most in a message: there may be thousands
+
 
 class UserError(Exception):
     """Something in the user's input, files or machine is wrong, and they can mend it.
@@ -26,4 +28,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     guess = f"Did you mean '{near[0]}'? " if near else ""
-    return UserError(f"unknown {kind} '{name}'", f"{guess}Known: {', '.join(known)}.")
+    more = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
+    return UserError(
+        f"unknown {kind} '{name}'",
+        f"{guess}Known: {', '.join(known[:_LISTED])}{more}.",
+    )

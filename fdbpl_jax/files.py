@@ -7,7 +7,12 @@ from fdbpl_jax.errors import UserError
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes `path` (UTF-8), making its folder; another reader sees all of it or none.
+    """`write_bytes` of a text in UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes `path`, making its folder; another reader sees all of it or none.
 
     Raises:
       UserError: it cannot be written; what was there stays.
@@ -16,7 +21,7 @@ def write_text(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_bytes(content)
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)

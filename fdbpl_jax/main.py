@@ -23,6 +23,11 @@ _ONLY = flags.DEFINE_list(
 _DRY_RUN = flags.DEFINE_bool(
     "dry_run", False, "Print the cells, the tables' sizes and the time, and stop."
 )
+_PREPARE = flags.DEFINE_bool(
+    "prepare",
+    False,
+    "Make tables, test features and programs, and stop: before several --shard.",
+)
 _JOBS = flags.DEFINE_integer("jobs", 1, "Processes that share the cells.", 1)
 _SHARD = flags.DEFINE_string(
     "shard", "0/1", "index/count: train every count-th cell only."
@@ -39,6 +44,9 @@ def _main() -> None:
     if _DRY_RUN.value:
         logging.set_verbosity(logging.WARNING)  # of the probe's runs
         print(plan_text(config, plan(config, workdir)))
+        return
+    if _PREPARE.value:
+        prepare_all(config, workdir)
         return
     if _JOBS.value > 1:
         prepare_all(config, workdir)

@@ -46,7 +46,7 @@ def _stand(tmp_path_factory):
     made.data.shots, made.optim.warmup_epochs, made.ril.regions = 4, 0, 5
     run, workdir = run_config(made), tmp_path_factory.mktemp("bad")
     towers = prepare.load_pair(run)
-    dataset = prepare.open_dataset(run, "shapes-negative", workdir)
+    dataset = prepare.dataset_of(run, "shapes-negative", workdir)
     return run, prepare.prepare(run, dataset, (), *towers, workdir)
 
 

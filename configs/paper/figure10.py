@@ -3,8 +3,8 @@
   python -m fdbpl_jax.main --config=configs/paper/figure10.py:pos
 
 and `:kdpl`, `:neg`, `:diff1` and `:diff2` are its lines on the embedded world;
-`:pos/sun397` is on data sets on disk. `python -m fdbpl_jax.paper run figure10` runs them
-all, each in a process of its own.
+`:pos/sun397` is on data sets on disk. `python -m fdbpl_jax.paper run figure10` runs
+them all, each in a process of its own.
 """
 
 from ml_collections import ConfigDict

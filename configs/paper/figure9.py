@@ -2,9 +2,9 @@
 
   python -m fdbpl_jax.main --config=configs/paper/figure9.py:4
 
-is one of its points on the embedded world, with K = 4 of 16 classes; `:20/sun397` is one
-on data sets on disk. `python -m fdbpl_jax.paper run figure9` runs them all, each in a
-process of its own.
+is one of its points on the embedded world, with K = 4 of 16 classes; `:20/sun397` is
+one on data sets on disk. `python -m fdbpl_jax.paper run figure9` runs them all, each in
+a process of its own.
 """
 
 from ml_collections import ConfigDict

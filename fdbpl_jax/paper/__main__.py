@@ -1,40 +1,106 @@
-"""`python -m fdbpl_jax.paper --workdir=runs`: one page of the paper's tables."""
+"""The paper's tables and figures: `python -m fdbpl_jax.paper run|page`.
 
+run                       all of them on the embedded world
+run table2 figure9        these
+run table2 --datasets=dtd,eurosat --data_root=DATA --student=… --teacher=…
+page                      what was run, as a page, Markdown, CSV and PNG
+
+`run` ends in `page`. What comes after `--` goes to every run: `-- --config.seeds=1,2`.
+Files are in `<workdir>/paper`: `paper.html`, `paper.md`, and one `.md`, `.csv` and
+`.png` for each table and figure.
+"""
+
+import sys
 from pathlib import Path
 
 from absl import flags, logging
 
 from fdbpl_jax import published
-from fdbpl_jax.cli import run_app
-from fdbpl_jax.errors import UserError
-from fdbpl_jax.files import write_text
+from fdbpl_jax.cli import command_of, run_app
+from fdbpl_jax.errors import UserError, unknown_name
+from fdbpl_jax.files import write_bytes, write_text
 from fdbpl_jax.paper import page
-from fdbpl_jax.paper.tables import TITLES, collect
+from fdbpl_jax.paper.draw import sheet_png
+from fdbpl_jax.paper.runs import Asked, make
+from fdbpl_jax.paper.sheets import sheets_of
+from fdbpl_jax.paper.text import csv_text, markdown
 
 _WORKDIR = flags.DEFINE_string("workdir", "runs", "Of the runs of configs/paper/.")
+_DATASETS = flags.DEFINE_string(
+    "datasets", "", "On disk, with commas; tables 1 and 6 train on the first."
+)
+_DATA_ROOT = flags.DEFINE_string("data_root", "", "The folder that holds the data.")
+_STUDENT = flags.DEFINE_string("student", "", "Directory or hub id; or the embedded.")
+_TEACHER = flags.DEFINE_string("teacher", "", "Directory or hub id; or the embedded.")
+_TEACHERS = flags.DEFINE_list(
+    "teachers", [], "Of table 5; default: the student and the teacher."
+)
+_KEEPS = flags.DEFINE_list(
+    "keeps", [], "K of figure 9; default: 5 to 25, of the embedded world 1 to 8."
+)
 
 
-def _main() -> None:
+def _run(names: list[str], more: list[str]) -> None:
+    asked = Asked(
+        workdir=Path(_WORKDIR.value),
+        datasets=_DATASETS.value,
+        data_root=_DATA_ROOT.value,
+        student=_STUDENT.value,
+        teacher=_TEACHER.value,
+        keeps=tuple(_KEEPS.value),
+        teachers=tuple(_TEACHERS.value),
+        flags=tuple(more),
+    )
+    failed = make(names, asked)
+    _page()
+    if failed:
+        raise UserError(
+            f"not everything could be made: {', '.join(failed)}",
+            "What is wrong is said above. Mend it and run the same command again: what "
+            "is finished is not run again.",
+        )
+
+
+def _page() -> None:
     workdir = Path(_WORKDIR.value)
     printed = published.load()
-    tables = collect(workdir, printed)
-    if not tables:
-        raise UserError(
-            f"no table was run in '{workdir / 'paper'}'",
-            "Run python -m fdbpl_jax.main --config=configs/paper/table2.py first.",
-        )
+    sheets = sheets_of(workdir, printed)
     folder = workdir / "paper"
-    figure = folder / "figure11.png"
-    attention = figure.read_bytes() if figure.exists() else b""
-    write_text(folder / "paper.html", page.html(tables, printed, attention))
-    write_text(folder / "paper.md", page.markdown(tables))
-    for table in tables:
-        write_text(folder / f"{table.name}.csv", page.csv_text(table))
-    done = [table.name for table in tables]
-    logging.info("%s: %s", folder / "paper.html", ", ".join(done))
-    if rest := [name for name in TITLES if name not in done]:
-        logging.info("not run: %s", ", ".join(rest))
+    if not sheets:
+        raise UserError(
+            f"nothing of the paper was run in '{folder}'",
+            "Run `python -m fdbpl_jax.paper run`.",
+        )
+    for sheet in sheets:
+        write_text(folder / f"{sheet.name}.md", markdown([sheet]))
+        write_text(folder / f"{sheet.name}.csv", csv_text(sheet))
+        write_bytes(folder / f"{sheet.name}.png", sheet_png(sheet))
+    write_text(folder / "paper.md", markdown(sheets))
+    write_text(folder / "paper.html", page.html(sheets, printed))
+    done = ", ".join(sheet.name for sheet in sheets)
+    logging.info("%s: %s", folder / "paper.html", done)
+
+
+def main() -> None:
+    """Runs the command that `sys.argv` names."""
+    more = []
+    if "--" in sys.argv:
+        place = sys.argv.index("--")
+        sys.argv[place:], more = [], sys.argv[place + 1 :]
+    name, names = command_of(sys.argv), []
+    while word := command_of(sys.argv):
+        names.append(word)
+
+    def command() -> None:
+        if name not in ("run", "page"):
+            raise unknown_name("command", name, ("run", "page"))
+        if name == "run":
+            _run(names, more)
+        else:
+            _page()
+
+    run_app(command)
 
 
 if __name__ == "__main__":
-    run_app(_main)
+    main()

@@ -21,8 +21,8 @@ _ABOUT = (
     "KDPL's loss with its teacher online, then FDBPL's loss with one term more in each "
     "line. A term that is left out has weight 0 and is computed all the same, so the "
     "lines of FDBPL differ in accuracy and hardly in cost. Memory: the most that the "
-    "process of this line had used; tables and test features were made before it "
-    "began. "
+    "process of this line had used, which on a CPU is mostly the program itself; "
+    "tables, test features and compiled steps were made before it began. "
 )
 _SERIES = (("base", "base_mean", "base_std"), ("new", "new_mean", "new_std"))
 _SERIES = (*_SERIES, ("HM", "hm", "hm_std"))

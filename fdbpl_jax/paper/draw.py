@@ -26,7 +26,6 @@ _STYLE = {
     "svg.hashsalt": "fdbpl_jax",  # the same file from the same numbers
 }
 _WIDTH = 4.6  # inches: of a plot, at which its text can be read on a phone
-_LINE = 0.3  # inches: of one bar or row of dots
 _DPI = 150
 
 
@@ -64,26 +63,33 @@ def _plots(panels: Sequence[Panel]) -> Figure:
     ]
     figure = Figure(figsize=(_WIDTH * columns, sum(heights)), layout="constrained")
     ratios = {"height_ratios": heights}
-    axes = figure.subplots(rows, columns, squeeze=False, gridspec_kw=ratios).flat
+    axes = figure.subplots(rows, columns, squeeze=False, gridspec_kw=ratios).ravel()
     for place, panel in zip(axes, panels, strict=False):
         _plot(place, panel)
-    for place in list(axes)[len(panels) :]:
+    for place in axes[len(panels) :]:
         place.set_axis_off()
     return figure
 
 
 def _height(panel: Panel) -> float:
-    if panel.kind == "lines":
-        return 2.9
-    lanes = len(panel.names) * (len(panel.series) if panel.kind == "dots" else 1)
-    return 1.0 + _LINE * max(lanes, 2)
+    if panel.place:
+        return 3.0
+    line = 0.19 * len(panel.series) + 0.05 if panel.kind == "dots" else 0.3
+    return 1.2 + line * max(len(panel.names), 2)
 
 
 def _plot(axes: Axes, panel: Panel) -> None:
     axes.set_title(panel.title)
-    {"bars": _bars, "dots": _dots, "lines": _lines}[panel.kind](axes, panel)
+    draw = {"bars": _bars, "dots": _dots, "lines": _lines, "costs": _lines}
+    draw[panel.kind](axes, panel)
     if len(panel.series) > 1:
-        axes.legend(loc="best", fontsize=8.5, framealpha=0.8)
+        below = -0.5 / (_height(panel) - 0.8)  # under the axis and its name
+        axes.legend(
+            loc="upper center",
+            bbox_to_anchor=(0.5, below),
+            ncols=min(3, len(panel.series)),
+            frameon=False,
+        )
 
 
 def _bars(axes: Axes, panel: Panel) -> None:
@@ -124,6 +130,8 @@ def _lines(axes: Axes, panel: Panel) -> None:
     axes.set_xlabel(panel.place)
     axes.set_ylabel(panel.unit)
     axes.margins(y=0.2)
+    if panel.kind == "costs":
+        axes.set_ylim(0, 1.2 * axes.dataLim.ymax)
 
 
 def _known(
@@ -175,5 +183,7 @@ def _table(sheet: Sheet) -> Figure:
                 x, number + 0.6, text, ha=side, va="center", size=9, weight=weight
             )
         if number == 0 or row[0] != rows[number - 1][0]:
-            axes.axhline(number + (1.1 if number == 0 else 0.1), color="#c5cad1", lw=0.8)
+            axes.axhline(
+                number + (1.1 if number == 0 else 0.1), color="#c5cad1", lw=0.8
+            )
     return figure

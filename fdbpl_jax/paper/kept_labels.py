@@ -16,7 +16,8 @@ _ABOUT = (
     "K labels of each region are kept and scaled to sum to 1 (MR). Epoch: the median "
     "wall time of an epoch of training. 500 regions: the mean of three reads of 500 "
     "random regions from the table's files. Memory: the most that the process of this "
-    "K had used; tables and test features were made before it began. "
+    "K had used, which on a CPU is mostly the program itself; tables, test features "
+    "and compiled steps were made before it began. "
 )
 _ACCURACIES = ("base_mean", "base_std", "new_mean", "new_std", "hm", "hm_std")
 
@@ -138,4 +139,5 @@ def _panel(
         }
 
     names = tuple(str(keep) for keep in keeps)
-    return Panel(title, unit, names, along(value), "lines", along(spread), "K")
+    kind = "lines" if unit == "%" else "costs"
+    return Panel(title, unit, names, along(value), kind, along(spread), "K")

@@ -15,18 +15,18 @@ Texts = Sequence[tuple[str, ...]]
 class Panel(NamedTuple):
     """One plot of a figure.
 
-    title, unit: of the numbers. names: of what is compared; of "lines", the numbers on
-    the axis below. series: by what the legend calls them, a value for each name, None
-    where there is none. spreads: likewise, of those that have one. kind: "bars" begin
-    at zero; "dots" and "lines" have an axis that spans what is there. place: what the
-    axis below "lines" is.
+    title, unit: of the numbers. names: of what is compared; with a `place`, numbers on
+    the axis below, which that names. series: by what the legend calls them, a value for
+    each name, None where there is none. kind: "bars" and "costs" (along a line) begin
+    at zero; "dots" and "lines" have an axis that spans what is there. spreads: of the
+    series that have one.
     """
 
     title: str
     unit: str
     names: tuple[str, ...]
     series: Mapping[str, tuple[float | None, ...]]
-    kind: Literal["bars", "dots", "lines"]
+    kind: Literal["bars", "dots", "lines", "costs"]
     spreads: Mapping[str, tuple[float | None, ...]] = {}
     place: str = ""
 

@@ -33,6 +33,12 @@ _TERMS = {  # lambda_diff1 and lambda_diff2 on or off
     (True, True): "both",
 }
 
+_TEACHERS = {  # what table 5 calls models whose hub ids end so
+    "clip-vit-base-patch32": "ViT-B/32",
+    "clip-vit-base-patch16": "ViT-B/16",
+    "clip-vit-large-patch14": "ViT-L/14",
+}
+
 
 class Line(NamedTuple):
     """A row of ours with what the paper prints for it.
@@ -140,7 +146,7 @@ def _varied_key(name: str, setting: str, part: str) -> dict[str, object]:
     if name == "table4":
         return {"label": part}
     if name == "table5":
-        return {"teacher": part}
+        return {"teacher": _TEACHERS.get(part, part)}
     if name == "table6" and values:
         on = (float(values[f"lambda_diff{n}"]) > 0 for n in (1, 2))
         return {"terms": _TERMS[tuple(on)]}

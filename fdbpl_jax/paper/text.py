@@ -9,14 +9,15 @@ from fdbpl_jax.report_text import markdown_table
 
 
 def markdown(sheets: Sequence[Sheet]) -> str:
-    """What a reader of a text needs: ours, how it was made, the printed numbers by it."""
+    """Each sheet: what it was made with, how to read it, and its lines."""
     parts = []
     for sheet in sheets:
         parts += [f"## {sheet.title}", sheet.made_with]
         if sheet.about:
             parts.append(sheet.about)
         if sheet.lost:
-            parts.append("**Missing cells**\n\n" + "\n".join(f"- {x}" for x in sheet.lost))
+            lost = "\n".join(f"- {what}" for what in sheet.lost)
+            parts.append(f"**Missing cells**\n\n{lost}")
         parts.append(markdown_table(sheet.titles, sheet.lines, left=sheet.words))
     return "\n\n".join(parts) + "\n"
 

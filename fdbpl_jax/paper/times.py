@@ -37,7 +37,9 @@ def time_sheet(workdir: Path, published: Published) -> Sheet | None:
     (run,) = runs
     datasets = list(dict.fromkeys(row.dataset for row in run.rows))
     online = {(row.dataset, row.method): row.train_seconds for row in run.rows}
-    pairs = [(row, online.get((row.dataset, _with_kdpl(row.method)))) for row in run.rows]
+    pairs = [
+        (row, online.get((row.dataset, _with_kdpl(row.method)))) for row in run.rows
+    ]
     titles = ["dataset", "method", "train_seconds", "kdpl_train_seconds"]
     values = [[r.dataset, r.method, r.train_seconds, kdpl] for r, kdpl in pairs]
     return Sheet(

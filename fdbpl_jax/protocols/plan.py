@@ -13,7 +13,7 @@ from fdbpl_jax.features import are_kept
 from fdbpl_jax.protocols.assemble import Job
 from fdbpl_jax.protocols.cell import is_finished
 from fdbpl_jax.protocols.exam import tested
-from fdbpl_jax.protocols.prepare import draw, load_pair, open_dataset
+from fdbpl_jax.protocols.prepare import dataset_of, draw, load_pair
 from fdbpl_jax.protocols.probe import Rates, probe, steps_of
 from fdbpl_jax.protocols.run import jobs_of
 from fdbpl_jax.protocols.table import (
@@ -71,8 +71,8 @@ def plan(config: RunConfig, workdir: Path) -> list[DatasetPlan]:
       UserError: what the run itself would raise.
     """
     pair = load_pair(config)
-    sources = [open_dataset(config, name, workdir) for name in config.data.datasets]
-    targets = [open_dataset(config, name, workdir) for name in config.data.targets]
+    sources = [dataset_of(config, name, workdir) for name in config.data.datasets]
+    targets = [dataset_of(config, name, workdir) for name in config.data.targets]
     return [_plan_one(config, one, targets, pair, workdir) for one in sources]
 
 

@@ -8,11 +8,10 @@ from typing import NamedTuple
 from fdbpl_jax import device
 from fdbpl_jax.clip.model import Clip, cast, load_clip
 from fdbpl_jax.config import RunConfig
-from fdbpl_jax.data.datasets import load_dataset
 from fdbpl_jax.data.images import check_images
 from fdbpl_jax.data.types import Dataset
-from fdbpl_jax.errors import UserError
 from fdbpl_jax.methods.method import METHODS
+from fdbpl_jax.open_dataset import open_dataset
 from fdbpl_jax.protocols.assemble import Stage
 from fdbpl_jax.protocols.cell import zero_shot
 from fdbpl_jax.protocols.exam import Exam, exams_of
@@ -21,9 +20,7 @@ from fdbpl_jax.protocols.table import training_table
 from fdbpl_jax.protocols.training_images import TrainedOn, training_data
 from fdbpl_jax.report_facts import TableFacts
 from fdbpl_jax.results import CellResult
-from fdbpl_jax.shapes.dataset import load_shapes
 from fdbpl_jax.shapes.pair import embedded
-from fdbpl_jax.shapes.world import TASKS
 from fdbpl_jax.sweep import settings_of
 
 STUDENT_TEMPLATE = "a photo of a {}."  # what the prompts start from
@@ -57,17 +54,10 @@ def load_pair(config: RunConfig) -> tuple[Clip, Clip]:
     return student, teacher
 
 
-def open_dataset(config: RunConfig, name: str, workdir: Path) -> Dataset:
-    """The whole data set: an embedded one, rendered if need be, or one on disk."""
-    if name in TASKS:
-        return load_shapes(name, workdir / "shapes")
-    if not config.data.root:
-        raise UserError(
-            f"data set '{name}' needs a data root, and config data.root is empty",
-            "Set --config.data.root to the folder that holds the data sets; the "
-            f"embedded ones ({', '.join(TASKS)}) need none.",
-        )
-    return load_dataset(name, Path(config.data.root))
+def dataset_of(config: RunConfig, name: str, workdir: Path) -> Dataset:
+    """One of the run's data sets; embedded ones are rendered in the workdir."""
+    rendered = workdir / "shapes"
+    return open_dataset(name, config.data.root, rendered, "--config.data.root")
 
 
 def prepare(

@@ -18,10 +18,11 @@ from fdbpl_jax.data.types import first_few
 from fdbpl_jax.errors import UserError, unknown_name
 from fdbpl_jax.protocols.assemble import Job
 from fdbpl_jax.protocols.cell import claim_cells, is_finished, run_cells
+from fdbpl_jax.protocols.compiling import compile_steps
 from fdbpl_jax.protocols.prepare import (
     Prepared,
+    dataset_of,
     load_pair,
-    open_dataset,
     prepare,
 )
 from fdbpl_jax.protocols.rejection import read_rejection
@@ -66,8 +67,8 @@ def run(
     started = datetime.now(UTC).isoformat(timespec="seconds")
     student, teacher = load_pair(config)
     # Every data set is looked at before any of them costs compute.
-    sources = [open_dataset(config, name, workdir) for name in config.data.datasets]
-    targets = [open_dataset(config, name, workdir) for name in config.data.targets]
+    sources = [dataset_of(config, name, workdir) for name in config.data.datasets]
+    targets = [dataset_of(config, name, workdir) for name in config.data.targets]
     found = Found([*sources, *targets])
     for dataset in sources:
         try:
@@ -116,16 +117,19 @@ def _run_dataset(
 
 
 def prepare_all(config: RunConfig, workdir: Path) -> None:
-    """Makes what cells share, before several processes start on them.
+    """Makes what cells share, and compiles, before several processes start on them.
 
     A data set that cannot be prepared is left to the run, which reports it.
     """
     student, teacher = load_pair(config)
-    targets = [open_dataset(config, name, workdir) for name in config.data.targets]
+    targets = [dataset_of(config, name, workdir) for name in config.data.targets]
     for name in config.data.datasets:
-        dataset = open_dataset(config, name, workdir)
+        dataset = dataset_of(config, name, workdir)
         with contextlib.suppress(*_FAILURES):
-            prepare(config, dataset, targets, student, teacher, workdir)
+            one = prepare(config, dataset, targets, student, teacher, workdir)
+            jobs = jobs_of(config, name, one.trained_on, workdir)
+            unfinished = [job for job in jobs if not is_finished(job)]
+            compile_steps(config, one.stage, unfinished)
 
 
 def jobs_of(

@@ -3,6 +3,12 @@
 build --dataset=caltech101 --data_root=DATA --path=TABLE --student=… --teacher=…
 verify TABLE
 show TABLE
+show TABLE --picture=FILE.png --data_root=DATA [--image=PATH]
+
+`show` prints what is in a table. With --picture it draws it instead: an image, its
+regions coloured by their weight w, the histogram of w, how often teacher and label
+agree, and the most and the least informative regions with their labels. The data set
+is the table's; an embedded one needs no --data_root.
 """
 
 import sys
@@ -13,23 +19,28 @@ from absl import flags, logging
 from fdbpl_jax.cli import command_of, run_app, share_of
 from fdbpl_jax.clip.model import cast, load_clip
 from fdbpl_jax.config import CropConfig, RilConfig
-from fdbpl_jax.data.datasets import load_dataset
 from fdbpl_jax.data.splits import few_shot, subset
 from fdbpl_jax.data.types import Dataset, Example
 from fdbpl_jax.device import tower_dtype
 from fdbpl_jax.errors import UserError, unknown_name
+from fdbpl_jax.files import write_bytes
+from fdbpl_jax.open_dataset import open_dataset
 from fdbpl_jax.ril.build import build_table, plan_spec
+from fdbpl_jax.ril.picture import draw_table, png
 from fdbpl_jax.ril.show import describe
+from fdbpl_jax.ril.table import open_table
 from fdbpl_jax.ril.verify import verify_table
-from fdbpl_jax.shapes.dataset import load_shapes
 from fdbpl_jax.shapes.pair import embedded
-from fdbpl_jax.shapes.world import TASKS
 
 _CROP = CropConfig()
 
 _PATH = flags.DEFINE_string("path", "", "The table: a folder, or a URL like gs://….")
 _DATASET = flags.DEFINE_string("dataset", "shapes-negative", "Whose training images.")
 _DATA_ROOT = flags.DEFINE_string("data_root", "", "The folder that holds the data.")
+_PICTURE = flags.DEFINE_string("picture", "", "show: the PNG file to draw into.")
+_IMAGE = flags.DEFINE_string(
+    "image", "", "show: the image that is drawn, by its path in the table."
+)
 _STUDENT = flags.DEFINE_string("student", "", "Directory or hub id; or the embedded.")
 _TEACHER = flags.DEFINE_string("teacher", "", "Directory or hub id; or the embedded.")
 _FEATURES = flags.DEFINE_bool("features", True, "Store the student's features.")
@@ -52,7 +63,7 @@ _SHARD = flags.DEFINE_string("shard", "0/1", "index/count: every count-th block 
 
 
 def _build() -> None:
-    dataset = _dataset()
+    dataset = _dataset(_DATASET.value)
     examples = _examples(dataset)
     dtype = tower_dtype(_DTYPE.value)
     teacher = cast(load_clip(_TEACHER.value or str(embedded("teacher"))), dtype)
@@ -77,15 +88,9 @@ def _build() -> None:
     )
 
 
-def _dataset() -> Dataset:
-    if _DATASET.value in TASKS:
-        return load_shapes(_DATASET.value, Path(_DATA_ROOT.value or "runs/shapes"))
-    if not _DATA_ROOT.value:
-        raise UserError(
-            f"data set '{_DATASET.value}' needs --data_root",
-            "Set it to the folder that holds the data sets.",
-        )
-    return load_dataset(_DATASET.value, Path(_DATA_ROOT.value))
+def _dataset(name: str) -> Dataset:
+    rendered = Path(_DATA_ROOT.value or "runs/shapes")
+    return open_dataset(name, _DATA_ROOT.value, rendered, "--data_root")
 
 
 def _examples(dataset: Dataset) -> list[Example]:
@@ -133,7 +138,13 @@ def _verify() -> None:
 
 
 def _show() -> None:
-    print(describe(_path()))
+    if not _PICTURE.value:
+        print(describe(_path()))
+        return
+    table = open_table(_path(), "")
+    figure = draw_table(table, _dataset(table.spec.dataset), _IMAGE.value)
+    write_bytes(Path(_PICTURE.value), png(figure))
+    logging.info("%s", _PICTURE.value)
 
 
 def _command(argv: list[str]) -> str:

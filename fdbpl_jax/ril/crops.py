@@ -15,7 +15,7 @@ from jax import Array
 from jaxtyping import Bool, UInt8, UInt16
 from PIL import Image
 
-from fdbpl_jax.data.images import read_image
+from fdbpl_jax.data.images import content_hash, read_image
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.ril.device_crops import cut_image, take_batch
 from fdbpl_jax.ril.records import raise_all
@@ -146,6 +146,20 @@ def decode(root: Path, image: ImageRecord) -> Image.Image:
             "Put the former image back, or delete the table and build it again.",
         )
     return found
+
+
+def decode_unchanged(root: Path, image: ImageRecord) -> Image.Image:
+    """`decode` of the very file that the table was made from, by its content.
+
+    Raises:
+      UserError: it cannot be read, or the file has changed since.
+    """
+    if content_hash(root, image.path) != image.hash:
+        raise UserError(
+            f"image '{root / image.path}' is not the one that the table was made from",
+            "Put the former image back, or build a table of the images as they are.",
+        )
+    return decode(root, image)
 
 
 def _open(root: Path, work: BlockWork, image: int) -> Image.Image:

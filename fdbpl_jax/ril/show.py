@@ -2,17 +2,15 @@
 
 from pathlib import Path, PurePosixPath
 
-import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from fdbpl_jax.data.types import prompt_name
 from fdbpl_jax.ril import manifest
-from fdbpl_jax.ril.labels import information_weight
 from fdbpl_jax.ril.measure import disk_bytes
+from fdbpl_jax.ril.sample import BINS, Regions, sample_regions
 from fdbpl_jax.ril.table import Table, open_table, region_bytes
 
-_SAMPLE = 50_000  # regions that figures are taken from
-_BINS = 10
 _BAR = 40  # characters
 _EXAMPLES = 5
 
@@ -24,20 +22,15 @@ def describe(path: str | Path) -> str:
       UserError: there is no finished table, or it is damaged.
     """
     table = open_table(path, "")
-    slots = np.arange(_slots(table))
-    found = table.read(list(table.arrays), np.arange(len(table.spec.images)), slots)
+    found = sample_regions(table)
     parts = [
         _made_from(table),
         _sizes(table),
-        _weights(table, found["entropy"]),
-        _agreement(table, found["label_index"][..., 0]),
+        _weights(found.weight),
+        _agreement(table, found.label_index[..., 0]),
         _rows(table, found),
     ]
     return "\n\n".join(part for part in parts if part)
-
-
-def _slots(table: Table) -> int:
-    return max(1, min(table.spec.regions, _SAMPLE // len(table.spec.images)))
 
 
 def _made_from(table: Table) -> str:
@@ -75,21 +68,13 @@ def _sizes(table: Table) -> str:
     return "\n".join(lines)
 
 
-def _weights(table: Table, entropy: np.ndarray) -> str:
-    weight = _weight(table, entropy)
-    counts, edges = np.histogram(weight, bins=_BINS, range=(0, 1))
-    lines = [
-        f"information weight w of {entropy.size} regions, mean {weight.mean():.3f}"
-    ]
+def _weights(weight: Float[np.ndarray, "n m"]) -> str:
+    counts, edges = np.histogram(weight, BINS, (0, 1))
+    lines = [f"information weight w of {weight.size} regions, mean {weight.mean():.3f}"]
     for count, low, high in zip(counts, edges, edges[1:], strict=False):
         bar = "█" * round(_BAR * count / max(counts))
-        lines.append(f"{low:.1f}–{high:.1f} {count / entropy.size:6.1%} {bar}")
+        lines.append(f"{low:.1f}–{high:.1f} {count / weight.size:6.1%} {bar}")
     return "\n".join(lines)
-
-
-def _weight(table: Table, entropy: np.ndarray) -> np.ndarray:
-    classes = len(table.spec.class_names)
-    return np.asarray(information_weight(jnp.asarray(entropy), classes))
 
 
 def _agreement(table: Table, best: np.ndarray) -> str:
@@ -108,23 +93,22 @@ def _agreement(table: Table, best: np.ndarray) -> str:
     )
 
 
-def _rows(table: Table, found: dict[str, np.ndarray]) -> str:
+def _rows(table: Table, found: Regions) -> str:
     lines = ["example regions (top, left, height, width; kept labels)"]
     images = len(table.spec.images)
-    weight = _weight(table, found["entropy"])
     for row in np.linspace(0, images - 1, min(_EXAMPLES, images)).astype(int):
-        box = ", ".join(str(value) for value in found["box"][row, 0])
-        mirrored = " mirrored" if found["flip"][row, 0] else ""
+        box = ", ".join(str(value) for value in found.box[row, 0])
+        mirrored = " mirrored" if found.flip[row, 0] else ""
         labels = ", ".join(
             f"{table.spec.class_names[index]} {prob:.2f}"
             for index, prob in zip(
-                found["label_index"][row, 0, :3],
-                found["label_prob"][row, 0, :3].astype(float),
+                found.label_index[row, 0, :3],
+                found.label_prob[row, 0, :3].astype(float),
                 strict=True,
             )
         )
         lines.append(
             f"{table.spec.images[row].path} ({box}){mirrored}: {labels}; "
-            f"w {weight[row, 0]:.2f}"
+            f"w {found.weight[row, 0]:.2f}"
         )
     return "\n".join(lines)

@@ -3,9 +3,9 @@
 attention --cell=runs/base2new/shapes-negative/coop+fdbpl/seed1
 cases --cell=WITH --other=WITHOUT
 
-`attention` shows where the prompts look (the paper's figure 11), `cases` the test images
-that one cell puts right and the other does not (figure 12). Each writes a PNG, and what
-is in it as a CSV file beside it.
+`attention` shows where the prompts look (the paper's figure 11), `cases` the test
+images that one cell puts right and the other does not (figure 12). Each writes a PNG,
+and what is in it as a CSV file beside it.
 """
 
 import csv
@@ -19,7 +19,7 @@ from PIL import Image
 
 from fdbpl_jax.cli import command_of, run_app
 from fdbpl_jax.errors import UserError, unknown_name
-from fdbpl_jax.files import write_text
+from fdbpl_jax.files import write_bytes, write_text
 from fdbpl_jax.visualize.attention import attention
 from fdbpl_jax.visualize.cases import RIGHT, Case, cases_picture, changed_cases
 from fdbpl_jax.visualize.cell import open_cell
@@ -32,7 +32,7 @@ _DATA_ROOT = flags.DEFINE_string(
 )
 _PICTURE = flags.DEFINE_string("picture", "", "File; default: in the cell.")
 _IMAGES = flags.DEFINE_integer(
-    "images", 8, "How many, of different classes; cases: of each kind.", 1
+    "images", 6, "How many, of different classes; cases: of each kind.", 1
 )
 _FEATURES = flags.DEFINE_string(
     "features", "", "cases: folder of kept image features; default: in the cell."
@@ -61,9 +61,9 @@ def _cases() -> None:
 
 def _write(name: str, picture: Image.Image, lines: Sequence[Sequence]) -> None:
     file = Path(_PICTURE.value or Path(_CELL.value) / f"{name}.png")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(file)
-    out = io.StringIO()
+    png, out = io.BytesIO(), io.StringIO()
+    picture.save(png, format="png")
+    write_bytes(file, png.getvalue())
     csv.writer(out, lineterminator="\n").writerows(lines)
     write_text(file.with_suffix(".csv"), out.getvalue())
     logging.info("%s", file)

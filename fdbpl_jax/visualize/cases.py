@@ -18,8 +18,8 @@ from fdbpl_jax.visualize.cell import OpenCell, class_text
 
 RIGHT, WRONG = "put right", "put wrong"
 
-_SIDE, _GAP, _LINE, _HEAD = 200, 14, 19, 34  # pixels
-_COLUMNS = 4
+_SIDE, _GAP, _LINE, _HEAD = 256, 14, 19, 34  # pixels
+_COLUMNS = 3
 
 
 class Case(NamedTuple):
@@ -65,12 +65,13 @@ def _check_alike(cell: OpenCell, other: OpenCell) -> None:
                 f"'{cell.path}' and '{other.path}' differ in {what.replace('_', ' ')}",
                 "Give two cells of one data set and student.",
             )
-    names = [one.facts["config"]["dataset"] for one in (cell, other)]
-    if names[0] != names[1]:
-        raise UserError(
-            f"'{cell.path}' is of data set '{names[0]}', '{other.path}' of '{names[1]}'",
-            "Give two cells of one data set.",
-        )
+    for what in ("dataset", "classes"):
+        ours, theirs = (one.facts["config"][what] for one in (cell, other))
+        if ours != theirs:
+            raise UserError(
+                f"'{cell.path}' has {what} '{ours}', and '{other.path}' '{theirs}'",
+                "Give two cells of one data set and protocol.",
+            )
 
 
 def _cases(cell: OpenCell, other: OpenCell, half: str, cache: Path) -> list[Case]:
@@ -112,19 +113,20 @@ def cases_picture(cell: OpenCell, cases: Sequence[Case], count: int) -> Image.Im
     groups = []
     for what in (RIGHT, WRONG):
         own = [case for case in cases if case.what == what]
-        groups.append((f"{what}: {len(own)} test images", own[:count]))
+        groups.append((f"{what}: {len(own)}", own[:count]))
     tile = _SIDE + 3 * _LINE + _GAP
-    rows = sum(max(1, -(-len(own) // _COLUMNS)) for _, own in groups)
-    size = _COLUMNS * (_SIDE + _GAP) + _GAP, len(groups) * _HEAD + rows * tile
+    columns = max(1, min(_COLUMNS, max(len(own) for _, own in groups)))
+    rows = sum(-(-len(own) // columns) for _, own in groups)
+    size = columns * (_SIDE + _GAP) + _GAP, len(groups) * _HEAD + rows * tile
     sheet = Image.new("RGB", size, "white")
     draw, top = ImageDraw.Draw(sheet), 0
     for title, own in groups:
         draw.text((_GAP, top + 8), title, "black", ImageFont.load_default(size=17))
         top += _HEAD
         for number, case in enumerate(own):
-            left = _GAP + number % _COLUMNS * (_SIDE + _GAP)
-            _draw_case(sheet, draw, cell, case, (left, top + number // _COLUMNS * tile))
-        top += max(1, -(-len(own) // _COLUMNS)) * tile
+            left = _GAP + number % columns * (_SIDE + _GAP)
+            _draw_case(sheet, draw, cell, case, (left, top + number // columns * tile))
+        top += -(-len(own) // columns) * tile
     return sheet
 
 
@@ -136,15 +138,13 @@ def _draw_case(
     place: tuple[int, int],
 ) -> None:
     left, top = place
-    pixels = preprocess(
-        read_image(cell.dataset.root, case.path), cell.clip.image.size
-    )
+    pixels = preprocess(read_image(cell.dataset.root, case.path), cell.clip.image.size)
     shown = Image.fromarray(pixels)
     sheet.paste(shown.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC), place)
     font = ImageFont.load_default(size=13)
     colours = ("#00795a", "#a3231a")
     lines = [
-        ("class: " + case.truth, "black"),
+        ("is: " + case.truth, "black"),
         ("without: " + case.before, colours[case.what == RIGHT]),
         ("with: " + case.after, colours[case.what == WRONG]),
     ]

@@ -141,7 +141,7 @@ def test_upl_takes_the_images_that_the_student_is_surest_of(finished):
     workdir, _ = finished
     run = config(workdir)
     student, _ = prepare.load_pair(run)
-    dataset = prepare.open_dataset(run, "shapes-negative", workdir)
+    dataset = prepare.dataset_of(run, "shapes-negative", workdir)
     base = subset(dataset, "base")
     cache = workdir / "features"
     chosen = training_data(METHODS["upl"], dataset, "base", 3, 1, student, cache)
@@ -163,7 +163,7 @@ def test_promptkd_sees_all_images_and_the_inductive_one_base_classes(finished):
     workdir, _ = finished
     run = config(workdir)
     student, _ = prepare.load_pair(run)
-    dataset = prepare.open_dataset(run, "shapes-negative", workdir)
+    dataset = prepare.dataset_of(run, "shapes-negative", workdir)
     base = subset(dataset, "base")
     for method, expected in (("promptkd", dataset), ("promptkd-inductive", base)):
         found = training_data(METHODS[method], dataset, "base", 2, 1, student, workdir)

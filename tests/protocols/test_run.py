@@ -139,7 +139,7 @@ def test_seeds_differ_and_a_cell_is_the_same_every_time(finished, tmp_path):
     workdir, _ = finished
     config = run_config(small(methods="coop+fdbpl"))
     towers = prepare.load_pair(config)
-    dataset = prepare.open_dataset(config, "shapes-negative", workdir)
+    dataset = prepare.dataset_of(config, "shapes-negative", workdir)
     prepared = prepare.prepare(config, dataset, (), *towers, workdir)
     prompts = []
     for number, seed in enumerate((1, 1, 2)):
@@ -156,7 +156,7 @@ def test_seeds_differ_and_a_cell_is_the_same_every_time(finished, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"data.datasets": "caltech101"}, "needs a data root"),
+        ({"data.datasets": "caltech101"}, "needs --config.data.root"),
         ({"data.datasets": "dtd", "data.root": "no/such"}, "no/such"),
         ({"data.datasets": "shapes-negativ"}, "data root"),
         ({"ril.keep": 17}, "17"),

@@ -7,20 +7,20 @@ import re
 
 import pytest
 from cells import cell
+from paper_reports import FACTS, write
 
 from fdbpl_jax import published
 from fdbpl_jax.data.catalogue import CATALOGUE
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.paper import page
+from fdbpl_jax.paper import page, table_sheet
+from fdbpl_jax.paper.components import COMPONENTS
+from fdbpl_jax.paper.sheets import sheets_of
 from fdbpl_jax.paper.tables import collect, line_of
-from fdbpl_jax.report import (
-    RunFacts,
-    TableFacts,
-    read_report,
-    summarise,
-    write_report,
-)
+from fdbpl_jax.paper.text import csv_text, markdown
+from fdbpl_jax.report import read_report, summarise, write_report
 from fdbpl_jax.run_config import run_config
+
+ADDED = "neg", "diff1", "diff2"
 
 
 @pytest.fixture(scope="module", name="printed")
@@ -47,21 +47,6 @@ def row(dataset, method, trained=True):
     return found
 
 
-FACTS = RunFacts(
-    protocol="base2new",
-    command="python -m fdbpl_jax.main --config=configs/paper/table3.py",
-    device="1 × cpu",
-    versions={"jax": "0"},
-    tables={"dtd": TableFacts(10, 5, True, 1.0, 1000, 0.01)},
-    student="small 123",
-    teacher="large 456",
-    config=(("seeds", "(1,)"),),
-    started="today",
-    failures=("dtd coop seed 2: <lost>",),
-    sizes={"dtd": (47, 1692)},
-)
-
-
 @pytest.mark.parametrize(
     ("table", "dataset", "method", "part", "expected"),
     [
@@ -72,7 +57,7 @@ FACTS = RunFacts(
         ("table3", "imagenet", "coop shots=3", "", {}),
         ("table4", "dtd", "coop+fdbpl", "ms", {"new": 46.47}),
         ("table4", "dtd", "coop", "hard", {"new": 45.57}),
-        ("table5", "imagenet", "coop+fdbpl", "ViT-B/16", {"new": 65.12}),
+        ("table5", "imagenet", "coop+fdbpl", "clip-vit-base-patch16", {"new": 65.12}),
         (
             "table6",
             "imagenet_a",
@@ -110,10 +95,6 @@ def test_what_is_varied_is_said(printed):
     assert varied("table6", both) == "difference losses: first"
 
 
-def write(workdir, name, cells, facts=FACTS):
-    write_report(workdir / "paper" / name, summarise(cells), cells, facts)
-
-
 @pytest.fixture(name="workdir")
 def _workdir(tmp_path):
     base = [cell("dtd", "zero-shot", None, 53.2, 53.9, 0.0, 0.1, 0, 0)]
@@ -136,25 +117,29 @@ def test_runs_are_collected_in_the_papers_order_and_shared_rows_once(workdir, pr
 
 
 def test_the_page_has_ours_beside_the_printed_and_loads_nothing(workdir, printed):
-    text = page.html(collect(workdir, printed), printed)
+    sheets = sheets_of(workdir, printed)
+    text = page.html(sheets, printed)
     assert "<td>72.50 ± 0.71</td>" in text
     assert "<td>46.52</td>" in text
     assert "dtd coop seed 2: &lt;lost&gt;" in text
-    assert not re.search(r'(src|href)="|url\(|@import', text)
+    links = re.findall(r'(?:src|href)="([^"]*)"', text)
+    assert set(links) == {f"#{sheet.name}" for sheet in sheets}
+    assert not re.search(r"url\(|@import|<script", text)
     assert "student small 123, teacher large 456" in text
     # A table without new classes has one accuracy.
-    first = text.split("<h2>")[1]
+    first = text.split("<h2")[1]
     assert ">accuracy<" in first
     assert ">HM<" not in first.split("What the paper prints")[0]
 
 
 def test_markdown_and_csv_say_the_same(workdir, printed):
-    tables = collect(workdir, printed)
-    text = page.markdown(tables)
+    sheets = sheets_of(workdir, printed)
+    text = markdown(sheets)
     assert "| dtd | coop+fdbpl | mr | 72.50 ± 0.71 | 50.00 ± 0.00 |" in text
+    assert "- dtd coop seed 2: <lost>" in text
     (line,) = [
         line
-        for line in csv.DictReader(io.StringIO(page.csv_text(tables[1])))
+        for line in csv.DictReader(io.StringIO(csv_text(sheets[1])))
         if line["method"] == "coop+fdbpl"
     ]
     assert (line["base_mean"], line["printed_new"], line["printed_base"]) == (
@@ -166,11 +151,11 @@ def test_markdown_and_csv_say_the_same(workdir, printed):
 
 def test_every_printed_table_can_be_shown(printed):
     for table in ("table1", "table2", "table3", "table4", "table5", "table6"):
-        titles, lines = page.printed(table, printed)
+        titles, lines = table_sheet.printed(table, printed)
         assert all(len(line) == len(titles) for line in lines)
     assert ("dtd", "CoOp [41]", "", "77.17", "45.57", "57.31") in [
         (line[0], "CoOp [41]", *line[2:])
-        for line in page.printed("table2", printed)[1]
+        for line in table_sheet.printed("table2", printed)[1]
         if line[:2] == ("dtd", "CoOp")
     ]
 
@@ -197,6 +182,8 @@ def test_a_report_reads_back_as_it_was(tmp_path):
         *(("table5", part) for part in ("small", "large", "large/imagenet")),
         ("table6", ""),
         ("table6", "imagenet"),
+        *(("figure9", part) for part in ("", "1", "20/sun397")),
+        *(("figure10", part) for part in ("", *COMPONENTS, "kdpl/dtd,eurosat")),
         ("table1", "imagenet"),
     ],
 )
@@ -204,6 +191,18 @@ def test_the_configs_of_the_tables_hold(name, argument):
     module = __import__(f"configs.paper.{name}", fromlist=["get_config"])
     config = run_config(module.get_config(*([argument] if argument else [])))
     assert config.folder.startswith(f"paper/{name}")
+
+
+def test_figure_9_varies_k_and_figure_10_the_weights():
+    from configs.paper import figure9, figure10
+
+    assert figure9.get_config("8").ril.keep == 8
+    weights = [
+        tuple(figure10.get_config(part).fdbpl[f"lambda_{name}"] > 0 for name in ADDED)
+        for part in ("pos", "neg", "diff1", "diff2")
+    ]
+    assert weights == [(n > 0, n > 1, n > 2) for n in range(4)]
+    assert figure10.get_config("kdpl").methods == "coop+kdpl"
 
 
 @pytest.mark.parametrize("name", ["../x", "/x", "a//b", "a/", "a/../b", "."])

@@ -15,29 +15,16 @@ from fdbpl_jax.data.splits import subset
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.evaluate import accuracy
 from fdbpl_jax.features import split_features
-from fdbpl_jax.protocols.run import run
 from fdbpl_jax.results import CellResult
-from fdbpl_jax.run_config import default_config, run_config
 from fdbpl_jax.shapes.dataset import load_shapes
 from fdbpl_jax.shapes.pair import embedded
-from fdbpl_jax.visualize import one_of_each, overlaid, picture, prompt_texts
-
-
-@pytest.fixture(scope="module", name="workdir")
-def _workdir(tmp_path_factory):
-    config = default_config()
-    config.update_from_flattened_dict(
-        {
-            "data.shots": 1,
-            "methods": "coop,coop+fdbpl",
-            "seeds": (1,),
-            "optim.epochs": 2,
-            "optim.lr": 0.02,
-        }
-    )
-    workdir = tmp_path_factory.mktemp("visualize")
-    run(run_config(config), workdir, "the test")
-    return workdir
+from fdbpl_jax.visualize.attention import (
+    one_of_each,
+    overlaid,
+    picture,
+    prompt_texts,
+)
+from fdbpl_jax.visualize.cell import check_prompts, open_cell
 
 
 def cell(workdir, method="coop+fdbpl"):
@@ -45,9 +32,8 @@ def cell(workdir, method="coop+fdbpl"):
 
 
 def test_texts_are_those_that_the_cell_was_scored_with(workdir):
-    clip = load_clip(str(embedded("student")))
-    prompts, facts = load_prompts(cell(workdir) / "export")
-    texts = prompt_texts(clip, prompts, facts)
+    opened = open_cell(cell(workdir), "", str(workdir / "shapes"))
+    clip, texts = opened.clip, prompt_texts(opened)
     assert list(texts) == ["hand-written", "positive", "negative", "difference"]
     base = subset(load_shapes("shapes-negative", workdir / "shapes"), "base")
     features = split_features(clip, base, base.test, workdir / "features")
@@ -61,9 +47,9 @@ def test_texts_are_those_that_the_cell_was_scored_with(workdir):
 def test_prompts_of_another_kind_or_student_are_refused(workdir):
     student, teacher = (load_clip(str(embedded(n))) for n in ("student", "teacher"))
     with pytest.raises(UserError, match="method 'coop' are not a positive and"):
-        prompt_texts(student, *load_prompts(cell(workdir, "coop") / "export"))
+        check_prompts(student, *load_prompts(cell(workdir, "coop") / "export"))
     with pytest.raises(UserError, match="is another student than the cell's"):
-        prompt_texts(teacher, *load_prompts(cell(workdir) / "export"))
+        check_prompts(teacher, *load_prompts(cell(workdir) / "export"))
 
 
 def test_the_map_is_laid_where_it_is_hot():
@@ -98,13 +84,16 @@ def test_images_are_of_different_classes(workdir):
 def test_the_command_draws_a_finished_cell(workdir):
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "fdbpl_jax.visualize", "--images=2"),
+            *(sys.executable, "-m", "fdbpl_jax.visualize", "attention", "--images=2"),
             *(f"--cell={cell(workdir)}", f"--data_root={workdir / 'shapes'}"),
         ],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
     assert done.returncode == 0, done.stderr
     with Image.open(cell(workdir) / "attention.png") as image:
         assert image.size[0] > 5 * 176
+    lines = (cell(workdir) / "attention.csv").read_text().splitlines()
+    assert lines[0] == "image,class"
+    assert len(lines) == 3

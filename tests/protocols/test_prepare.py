@@ -1,0 +1,67 @@
+"""`--prepare`: what cells share is made, and nothing is trained."""
+
+import pytest
+
+from fdbpl_jax.protocols import compiling
+from fdbpl_jax.protocols.run import prepare_all, run
+from fdbpl_jax.report import read_report
+from fdbpl_jax.run_config import default_config, run_config
+
+
+@pytest.fixture(name="config")
+def _config():
+    config = default_config()
+    config.update_from_flattened_dict(
+        {
+            "data.shots": 1,
+            "methods": "coop+fdbpl",
+            "seeds": (1, 2),
+            "optim.epochs": 2,
+            "optim.batch_size": 16,
+            "optim.warmup_epochs": 0,
+        }
+    )
+    return run_config(config)
+
+
+def test_tables_features_and_programs_are_there_and_no_cell(
+    tmp_path, config, monkeypatch
+):
+    steps, called = compiling.run_steps, []
+
+    def counted(setup, *rest):
+        called.append(setup)
+        return steps(setup, *rest)
+
+    monkeypatch.setattr(compiling, "run_steps", counted)
+    prepare_all(config, tmp_path)
+    assert len(called) == 1  # two seeds, one program
+    assert called[0].steps_per_epoch == 1
+    assert not list(tmp_path.rglob("results.jsonl"))
+    assert not (tmp_path / "base2new").exists()
+    made = sorted(tmp_path.rglob("manifest.json")) + sorted(
+        (tmp_path / "features").glob("*.npz")
+    )
+    before = {file: file.stat().st_mtime_ns for file in made}
+    run(config, tmp_path, "the test")
+    assert {file: file.stat().st_mtime_ns for file in made} == before
+    _, facts = read_report(tmp_path / "base2new")
+    assert not facts.tables["shapes-negative"].built
+    # What is finished needs no program.
+    called.clear()
+    prepare_all(config, tmp_path)
+    assert called == []
+
+
+def test_the_report_says_what_the_table_takes(tmp_path, config):
+    run(config, tmp_path, "the test")
+    _, facts = read_report(tmp_path / "base2new")
+    table = facts.tables["shapes-negative"]
+    (folder,) = (tmp_path / "ril").glob("shapes-negative-*")
+    files = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+    # Its arrays, without the manifests and ledgers beside them.
+    assert 0.3 * files < table.disk_bytes < files
+    assert table.built
+    assert table.keep == 16
+    assert table.regions % 2 == 0  # two regions an image: one an epoch
+    assert 0 < table.read_seconds < 5

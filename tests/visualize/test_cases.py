@@ -1,0 +1,118 @@
+"""Images on which two cells differ, against the accuracies they were scored with."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fdbpl_jax.errors import UserError
+from fdbpl_jax.results import CellResult
+from fdbpl_jax.visualize.cases import (
+    RIGHT,
+    WRONG,
+    Case,
+    cases_picture,
+    changed_cases,
+)
+from fdbpl_jax.visualize.cell import open_cell
+
+
+def folder(workdir, seed):
+    return workdir / "base2new" / "shapes-negative" / "coop+fdbpl" / f"seed{seed}"
+
+
+@pytest.fixture(scope="module", name="cells")
+def _cells(workdir):
+    shapes = str(workdir / "shapes")
+    return [open_cell(folder(workdir, seed), "", shapes) for seed in (1, 2)]
+
+
+@pytest.fixture(scope="module", name="cases")
+def _cases(workdir, cells):
+    return changed_cases(cells[0], cells[1], workdir / "features")
+
+
+def test_cases_account_for_the_difference_of_the_accuracies(workdir, cells, cases):
+    one, other = (
+        CellResult.from_json((folder(workdir, seed) / "results.jsonl").read_text())
+        for seed in (1, 2)
+    )
+    images = len(cells[0].dataset.test) / 2  # of a half
+    trained_on = set(cells[0].facts["class_names"])
+    for what in ("base", "new"):
+        own = [case for case in cases if (case.truth in trained_on) == (what == "base")]
+        gained = sum(1 if case.what == RIGHT else -1 for case in own)
+        assert len(own) > 3
+        assert 100 * gained / images == pytest.approx(
+            getattr(one, what) - getattr(other, what)
+        )
+
+
+def test_a_case_is_right_on_one_side(cases):
+    for case in cases:
+        assert (case.after == case.truth) == (case.what == RIGHT)
+        assert (case.before == case.truth) == (case.what == WRONG)
+    sizes = [abs(case.gain) for case in cases]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_the_other_way_round_right_is_wrong(workdir, cells, cases):
+    turned = changed_cases(cells[1], cells[0], workdir / "features")
+    swap = {RIGHT: WRONG, WRONG: RIGHT}
+    found = {(case.path, case.before, swap[case.what]) for case in turned}
+    assert found == {(case.path, case.after, case.what) for case in cases}
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "words"),
+    [
+        ("dataset", "dtd", "has dataset 'shapes-negative', and .* 'dtd'"),
+        ("classes", "all", "has classes 'base', and .* 'all'"),
+    ],
+)
+def test_cells_of_other_runs_are_refused(cells, tmp_path, where, value, words):
+    facts = cells[1].facts | {"config": cells[1].facts["config"] | {where: value}}
+    with pytest.raises(UserError, match=words):
+        changed_cases(cells[0], cells[1]._replace(facts=facts), tmp_path)
+    facts = cells[1].facts | {"class_names": ["cat"]}
+    with pytest.raises(UserError, match="differ in class names"):
+        changed_cases(cells[0], cells[1]._replace(facts=facts), tmp_path)
+
+
+def test_the_picture_has_tiles_for_what_there_is(cells):
+    path = cells[0].dataset.test[0].path
+    case = Case(path, RIGHT, "a very long name of a class " * 3, "b", "c", 0.1)
+    one = cases_picture(cells[0], [case], 6)
+    two = cases_picture(cells[0], [case] * 2, 6)
+    four = cases_picture(cells[0], [case] * 4, 6)
+    assert two.width > 1.8 * one.width
+    assert four.height > 1.7 * two.height
+    assert cases_picture(cells[0], [case] * 9, 4).size == four.size
+    # Nothing is drawn past the tile, however long a name is.
+    assert (np.asarray(one)[:, -10:] == 255).all()
+    assert cases_picture(cells[0], [], 6).height < one.height
+
+
+def test_the_command_writes_the_picture_and_the_list(workdir, cases, tmp_path):
+    picture = tmp_path / "figure12.png"
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "fdbpl_jax.visualize", "cases"),
+            *(f"--cell={folder(workdir, 1)}", f"--other={folder(workdir, 2)}"),
+            *(f"--data_root={workdir / 'shapes'}", f"--picture={picture}"),
+            f"--features={workdir / 'features'}",
+        ],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert done.returncode == 0, done.stderr
+    with Image.open(picture) as image:
+        assert image.format == "PNG"
+    lines = list(csv.DictReader(picture.with_suffix(".csv").read_text().splitlines()))
+    assert [line["path"] for line in lines] == [case.path for case in cases]
