@@ -47,9 +47,10 @@ tr.group th span { position: sticky; left: .7rem; }
 td.lost { color: var(--warn); font-weight: 600; }
 .figures { display: grid; gap: 1rem;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); }
-figure.plot { background: #fff; padding: .4rem; }
 figure { margin: 0; padding: .8rem .9rem; background: var(--card);
   border-radius: 8px; min-width: 0; }
+figure.plot { background: #fff; padding: .4rem; }
+figure.plot img { display: block; width: 100%; }
 svg.figure { display: block; width: 100%; max-width: 30rem; height: auto; }
 svg text { font-size: 12px; fill: var(--ink); stroke: var(--card); stroke-width: 4px;
   paint-order: stroke; }
@@ -73,7 +74,9 @@ dt { color: var(--soft); overflow-wrap: anywhere; }
 dd { margin: 0; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--card);
   border-radius: 8px; padding: .7rem .9rem; font-size: .85rem; }
+details { margin: .5rem 0; }
 summary { cursor: pointer; }
+a { color: var(--base); }
 @media (max-width: 30rem) {
   th, td { padding: .35rem .5rem; } 
   th.method { min-width: 6.5rem; max-width: 7.5rem; }

@@ -7,6 +7,7 @@ from html import escape
 from fdbpl_jax.html_page import html_table, whole_page
 from fdbpl_jax.paper.draw import panel_svg
 from fdbpl_jax.paper.sheet import Panel, Sheet
+from fdbpl_jax.paper.table_sheet import words_of
 from fdbpl_jax.published import Note, Published
 
 
@@ -51,7 +52,7 @@ def _section(sheet: Sheet) -> str:
         table = f"<details><summary>In numbers</summary>{table}</details>"
     parts.append(table)
     if sheet.printed:
-        theirs = html_table(*sheet.printed, words=3)
+        theirs = html_table(*sheet.printed, words=words_of(sheet.printed[0]))
         summary = "<summary>What the paper prints</summary>"
         parts.append(f"<details>{summary}{theirs}</details>")
     commands = "\n".join(dict.fromkeys(facts.command for facts in sheet.facts))

@@ -33,12 +33,17 @@ def table_sheet(table: PaperTable, published: Published) -> Sheet:
         about="",
         titles=tuple(titles),
         lines=[_texts(line, varies, shown, known) for line in table.lines],
-        words=3 if varies else 2,
+        words=words_of(titles),
         records=_records(table.lines),
         facts=table.facts,
         lost=(*missing(rows), *(lost for one in table.facts for lost in one.failures)),
         printed=printed(table.name, published),
     )
+
+
+def words_of(titles: Sequence[str]) -> int:
+    """How many leading columns of a table hold words."""
+    return 3 if "varied" in titles else 2
 
 
 def _texts(
@@ -83,8 +88,11 @@ def printed(name: str, published: Published) -> tuple[list[str], Texts]:
         words = " ".join(str(value) for value in varied if value is not None)
         key = (number.dataset, number.printed or number.method, words)
         found.setdefault(key, {})[number.what] = number.value
+    # What is varied has a column if anything is.
+    words = 3 if any(key[2] for key in found) else 2
     lines = [
-        (*key, *(f"{own[what]:.2f}" if what in own else BLANK for what in known))
+        (*key[:words], *(f"{own[w]:.2f}" if w in own else BLANK for w in known))
         for key, own in found.items()
     ]
-    return ["data set", "method", "varied", *(NAMES[w] for w in known)], lines
+    titles = ["data set", "method", "varied"][:words]
+    return [*titles, *(NAMES[what] for what in known)], lines

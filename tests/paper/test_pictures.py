@@ -41,7 +41,7 @@ def test_what_was_drawn_is_shown_with_what_it_is(workdir):
 def test_cases_are_counted_and_listed(workdir):
     sheet = case_sheet(workdir)
     assert sheet.picture == b"PNG"
-    assert "of 1692 test images 2 are put right and 1 wrong" in sheet.about
+    assert "of 1692 test images 2 put right, 1 put wrong" in sheet.about
     assert sheet.lines[1] == ("a/1.png", "put wrong", "a", "a", "b", "-0.125")
     assert sheet.records[1][-1] == "0.25"
 
