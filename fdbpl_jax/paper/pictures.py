@@ -76,10 +76,10 @@ def _counts(lines: list[list[str]], sizes: dict[str, tuple[int, int]]) -> str:
     right = sum(line[1] == RIGHT for line in lines)
     images = next(iter(sizes.values()))[1]
     return (
-        f"CoOp+FDBPL with both difference losses against the same without them, seed "
-        f"by seed the same draws: of {images} test images {right} put right, "
-        f"{len(lines) - right} put wrong, in one seed. Those whose true class changes most "
-        "in probability come first. Images of new classes are sorted among those alone."
+        "CoOp+FDBPL with both difference losses against the same without them, in one "
+        f"seed: of {images} test images {right} put right, {len(lines) - right} put "
+        "wrong. Those whose true class changes most in probability come first. Images "
+        "of new classes are sorted among those alone."
     )
 
 
