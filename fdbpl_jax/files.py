@@ -6,6 +6,17 @@ from pathlib import Path
 from fdbpl_jax.errors import UserError
 
 
+def png_file(path: str | Path) -> Path:
+    """The path of a picture that is to be written.
+
+    Raises:
+      UserError: it does not end in ".png".
+    """
+    if Path(path).suffix != ".png":
+        raise UserError(f"picture '{path}' is no PNG file", "Let it end in .png.")
+    return Path(path)
+
+
 def write_text(path: Path, text: str) -> None:
     """`write_bytes` of a text in UTF-8."""
     write_bytes(path, text.encode())

@@ -3,7 +3,7 @@
 Nothing is fetched, and a content security policy holds a page to that.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import groupby
 
@@ -111,6 +111,12 @@ def whole_page(title: str, body: str) -> str:
       body: HTML.
     """
     return _PAGE.format(title=escape(title), style=_STYLE, body=body)
+
+
+def bullet_list(texts: Iterable[str], kind: str = "") -> str:
+    """A list of plain texts, of the given CSS class."""
+    items = "".join(f"<li>{escape(text)}</li>" for text in texts)
+    return f'<ul class="{kind}">{items}</ul>'
 
 
 def html_table(

@@ -10,7 +10,7 @@ from fdbpl_jax import device
 from fdbpl_jax.cli import run_app, share_of
 from fdbpl_jax.protocols.plan import plan, plan_text
 from fdbpl_jax.protocols.processes import run_shares
-from fdbpl_jax.protocols.run import prepare_all, run
+from fdbpl_jax.protocols.run import prepare_all, refuse_failures, run
 from fdbpl_jax.run_config import run_config
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -46,7 +46,7 @@ def _main() -> None:
         print(plan_text(config, plan(config, workdir)))
         return
     if _PREPARE.value:
-        prepare_all(config, workdir)
+        refuse_failures(prepare_all(config, workdir))
         return
     if _JOBS.value > 1:
         prepare_all(config, workdir)

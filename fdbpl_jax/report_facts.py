@@ -11,7 +11,7 @@ class TableFacts(NamedTuple):
     """What a run's RIL table is and took.
 
     regions: that it holds. keep: K. built: by this run, not found. seconds: that this
-    run spent on building it. disk_bytes: all its files; 0: not on a local disk.
+    run spent on building it. disk_bytes: of its arrays; 0: not on a local disk.
     read_seconds: of 500 random regions, see `ril.measure.read_seconds`.
     """
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import groupby
 
-from fdbpl_jax.html_page import group_line, html_table, whole_page
+from fdbpl_jax.html_page import bullet_list, group_line, html_table, whole_page
 from fdbpl_jax.report_facts import TABLE_COLUMNS, RunFacts, fact_texts, table_texts
 from fdbpl_jax.report_figures import accuracy_figure, legend, time_figure
 from fdbpl_jax.report_rejection import HOW_TO_REJECT, REJECTION_COLUMNS
@@ -34,12 +34,12 @@ def page(rows: Sequence[Row], facts: RunFacts) -> str:
     """
     sections = (
         _head(rows, facts),
-        f"<h2>Table</h2>{_rows_table(rows)}{_bullets(how_to_read(rows), 'soft')}",
+        f"<h2>Table</h2>{_rows_table(rows)}{bullet_list(how_to_read(rows), 'soft')}",
         _accuracy_section(rows),
         _time_section(rows),
         _tables_section(facts),
         _rejection_section(facts),
-        f"<h2>Notes</h2>{_bullets(facts.notes)}" if facts.notes else "",
+        f"<h2>Notes</h2>{bullet_list(facts.notes)}" if facts.notes else "",
         f"<h2>How this was made</h2><pre>{escape(facts.command)}</pre>"
         + _pairs(fact_texts(facts)),
         f"<details><summary>Settings ({len(facts.config)})</summary>"
@@ -63,7 +63,7 @@ def _head(rows: Sequence[Row], facts: RunFacts) -> str:
         f'<p class="soft">{about}</p>',
     ]
     if lost := (*missing(rows), *facts.failures):
-        parts.append(f'<div class="warn"><b>Missing cells</b>{_bullets(lost)}</div>')
+        parts.append(f'<div class="warn"><b>Missing cells</b>{bullet_list(lost)}</div>')
     return "".join(parts)
 
 
@@ -131,11 +131,6 @@ def _rejection_section(facts: RunFacts) -> str:
         return ""
     table = html_table(REJECTION_COLUMNS, facts.rejection, words=4)
     return f'<h2>Rejection</h2><p class="soft">{escape(HOW_TO_REJECT)}</p>{table}'
-
-
-def _bullets(texts: Iterable[str], kind: str = "") -> str:
-    items = "".join(f"<li>{escape(text)}</li>" for text in texts)
-    return f'<ul class="{kind}">{items}</ul>'
 
 
 def _pairs(pairs: Iterable[tuple[str, str]]) -> str:

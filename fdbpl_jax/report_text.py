@@ -115,11 +115,11 @@ def markdown(rows: Sequence[Row], facts: RunFacts) -> str:
     """The whole report as GitHub-flavoured Markdown."""
     parts = [f"# {_escape(facts.protocol)}"]
     if lost := (*missing(rows), *facts.failures):
-        parts.append("**Missing cells**\n\n" + _bullets(lost))
+        parts.append("**Missing cells**\n\n" + bullets(lost))
     titles = columns(rows)
     body = [(row.dataset, row.method, *row_texts(row, titles)) for row in rows]
     parts.append(markdown_table(("dataset", "method", *titles), body, left=2))
-    parts.append(_bullets(how_to_read(rows)))
+    parts.append(bullets(how_to_read(rows)))
     if facts.tables:
         parts += [
             "## RIL tables",
@@ -129,7 +129,7 @@ def markdown(rows: Sequence[Row], facts: RunFacts) -> str:
         table = markdown_table(REJECTION_COLUMNS, facts.rejection, left=4)
         parts += ["## Rejection", HOW_TO_REJECT, table]
     if facts.notes:
-        parts += ["## Notes", _bullets(facts.notes)]
+        parts += ["## Notes", bullets(facts.notes)]
     parts += ["## How this was made", _code(facts.command)]
     parts.append(markdown_table(("what", "value"), fact_texts(facts), left=2))
     if facts.config:
@@ -196,7 +196,8 @@ def markdown_table(
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _bullets(texts: Iterable[str]) -> str:
+def bullets(texts: Iterable[str]) -> str:
+    """A Markdown list of plain texts."""
     return "\n".join(f"- {_escape(text)}" for text in texts)
 
 

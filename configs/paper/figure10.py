@@ -10,6 +10,7 @@ them all, each in a process of its own.
 from ml_collections import ConfigDict
 
 from configs import base2new
+from fdbpl_jax.errors import unknown_name
 
 # Of the weights, in the order in which the terms are added.
 _WEIGHTS = "lambda_neg", "lambda_diff1", "lambda_diff2"
@@ -20,6 +21,8 @@ def get_config(part: str = "diff2") -> ConfigDict:
     """The settings for what the loss ends with, and after "/" data sets."""
     last, _, datasets = part.partition("/")
     config = base2new.get_config(datasets or "shapes-negative")
+    if last not in ("kdpl", *_ADDED):
+        raise unknown_name("part of figure 10", last, ("kdpl", *_ADDED))
     config.name = f"paper/figure10/{last}"
     config.methods = "coop+kdpl" if last == "kdpl" else "coop+fdbpl"
     if last != "kdpl":

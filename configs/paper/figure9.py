@@ -10,6 +10,7 @@ a process of its own.
 from ml_collections import ConfigDict
 
 from configs import base2new
+from fdbpl_jax.errors import UserError
 
 
 def get_config(part: str = "4") -> ConfigDict:
@@ -18,5 +19,7 @@ def get_config(part: str = "4") -> ConfigDict:
     config = base2new.get_config(datasets or "shapes-negative")
     config.name = f"paper/figure9/{keep}"
     config.methods = "coop+fdbpl"
+    if not keep.isdecimal():
+        raise UserError(f"figure 9's K is '{keep}'", "Give a number: figure9.py:5.")
     config.ril.keep = int(keep)
     return config

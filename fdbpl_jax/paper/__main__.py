@@ -21,13 +21,16 @@ from fdbpl_jax.errors import UserError, unknown_name
 from fdbpl_jax.files import write_bytes, write_text
 from fdbpl_jax.paper import page
 from fdbpl_jax.paper.draw import sheet_png
-from fdbpl_jax.paper.runs import Asked, make
+from fdbpl_jax.paper.make import make
+from fdbpl_jax.paper.runs import Asked
 from fdbpl_jax.paper.sheets import sheets_of
 from fdbpl_jax.paper.text import csv_text, markdown
 
 _WORKDIR = flags.DEFINE_string("workdir", "runs", "Of the runs of configs/paper/.")
 _DATASETS = flags.DEFINE_string(
-    "datasets", "", "On disk, with commas; tables 1 and 6 train on the first."
+    "datasets",
+    "",
+    "On disk, with commas. Tables 1, 6 and figures 9 to 12 train on the first.",
 )
 _DATA_ROOT = flags.DEFINE_string("data_root", "", "The folder that holds the data.")
 _STUDENT = flags.DEFINE_string("student", "", "Directory or hub id; or the embedded.")
@@ -36,7 +39,7 @@ _TEACHERS = flags.DEFINE_list(
     "teachers", [], "Of table 5; default: the student and the teacher."
 )
 _KEEPS = flags.DEFINE_list(
-    "keeps", [], "K of figure 9; default: 5 to 25, of the embedded world 1 to 8."
+    "keeps", [], "K of figure 9, at most the base classes; default: 5,10,15,20,25."
 )
 
 
@@ -52,7 +55,10 @@ def _run(names: list[str], more: list[str]) -> None:
         flags=tuple(more),
     )
     failed = make(names, asked)
-    _page()
+    try:
+        _page()
+    except UserError as error:
+        failed.append(f"the page ({error})")
     if failed:
         raise UserError(
             f"not everything could be made: {', '.join(failed)}",
@@ -96,6 +102,8 @@ def main() -> None:
             raise unknown_name("command", name, ("run", "page"))
         if name == "run":
             _run(names, more)
+        elif names or more:
+            raise UserError("`page` is of all that was run", "Leave the rest out.")
         else:
             _page()
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from fdbpl_jax.paper.finished import claims, finished_runs, lost, per_mib
+from fdbpl_jax.paper.finished import claims, finished_runs, lost
 from fdbpl_jax.paper.sheet import Panel, Sheet
 from fdbpl_jax.published import Published
 from fdbpl_jax.report_numbers import BLANK, accuracy_text, seconds_text
@@ -27,7 +28,13 @@ _ABOUT = (
 _SERIES = (("base", "base_mean", "base_std"), ("new", "new_mean", "new_std"))
 _SERIES = (*_SERIES, ("HM", "hm", "hm_std"))
 
-Parts = Sequence[tuple[str, Row]]
+
+class _Part(NamedTuple):
+    """What one of `COMPONENTS` came to on a data set."""
+
+    name: str  # as the figure calls it
+    row: Row
+    memory: float | None  # MiB; None: not known
 
 
 def component_sheet(workdir: Path, published: Published) -> Sheet | None:
@@ -46,9 +53,13 @@ def component_sheet(workdir: Path, published: Published) -> Sheet | None:
     runs = finished_runs(workdir / "paper" / "figure10" / part for part in COMPONENTS)
     if not runs:
         return None
-    mixed = [(COMPONENTS[run.folder.name], row) for run in runs for row in run.rows]
-    datasets = list(dict.fromkeys(row.dataset for _, row in mixed))
-    parts = [(p, row) for name in datasets for p, row in mixed if row.dataset == name]
+    mixed = [
+        _Part(COMPONENTS[run.folder.name], row, run.mebibytes(row))
+        for run in runs
+        for row in run.rows
+    ]
+    datasets = list(dict.fromkeys(part.row.dataset for part in mixed))
+    parts = [p for name in datasets for p in mixed if p.row.dataset == name]
     return Sheet(
         name="figure10",
         title="Figure 10: the parts of FDBPL",
@@ -57,20 +68,24 @@ def component_sheet(workdir: Path, published: Published) -> Sheet | None:
             *("data set", "trained on", "base", "new", "HM"),
             *("training (s)", "memory (MiB)", "of KDPL's memory (%)"),
         ),
-        lines=[_texts(part, row, parts) for part, row in parts],
+        lines=[_texts(part, parts) for part in parts],
         words=2,
         records=_records(parts),
         facts=tuple(run.facts for run in runs),
         lost=lost(runs),
-        panels=tuple(p for name in datasets for p in _panels(name, parts)),
+        panels=tuple(
+            panel
+            for name in datasets
+            for panel in _panels(name, parts)
+            if panel.has_values
+        ),
     )
 
 
-def _texts(part: str, row: Row, parts: Parts) -> tuple[str, ...]:
-    memory = per_mib(row.peak_memory_bytes)
-    share = _of_kdpl(row, parts)
+def _texts(part: _Part, parts: Sequence[_Part]) -> tuple[str, ...]:
+    row, memory, share = part.row, part.memory, _of_kdpl(part, parts)
     return (
-        *(row.dataset, part),
+        *(row.dataset, part.name),
         accuracy_text(row.base_mean, row.base_std),
         accuracy_text(row.new_mean, row.new_std),
         accuracy_text(row.hm, row.hm_std),
@@ -80,30 +95,34 @@ def _texts(part: str, row: Row, parts: Parts) -> tuple[str, ...]:
     )
 
 
-def _of_kdpl(row: Row, parts: Parts) -> float | None:
-    """The row's memory as a share of KDPL's on the same data set."""
-    for part, other in parts:
-        if part == COMPONENTS["kdpl"] and other.dataset == row.dataset:
-            own, whole = row.peak_memory_bytes, other.peak_memory_bytes
-            return own / whole if own and whole else None
+def _of_kdpl(own: _Part, parts: Sequence[_Part]) -> float | None:
+    """Its memory as a share of KDPL's on the same data set."""
+    for part in parts:
+        same = part.row.dataset == own.row.dataset
+        if same and part.name == COMPONENTS["kdpl"] and part.memory and own.memory:
+            return own.memory / part.memory
     return None
 
 
-def _records(parts: Parts) -> list[list[object]]:
+def _records(parts: Sequence[_Part]) -> list[list[object]]:
     names = [name for _, mean, std in _SERIES for name in (mean, std)]
-    names += ["train_seconds", "peak_memory_bytes"]
-    lines = [[r.dataset, part, *(getattr(r, n) for n in names)] for part, r in parts]
-    return [["dataset", "trained_on", *names], *lines]
+    names.append("train_seconds")
+    lines = [
+        [p.row.dataset, p.name, *(getattr(p.row, name) for name in names), p.memory]
+        for p in parts
+    ]
+    return [["dataset", "trained_on", *names, "peak_memory_mib"], *lines]
 
 
-def _panels(dataset: str, parts: Parts) -> tuple[Panel, ...]:
-    own = [(part, row) for part, row in parts if row.dataset == dataset]
-    names, rows = tuple(part for part, _ in own), [row for _, row in own]
+def _panels(dataset: str, parts: Sequence[_Part]) -> tuple[Panel, ...]:
+    own = [part for part in parts if part.row.dataset == dataset]
+    names = tuple(part.name for part in own)
 
     def along(field: str) -> tuple[float | None, ...]:
-        return tuple(getattr(row, field) for row in rows)
+        return tuple(getattr(part.row, field) for part in own)
 
     shown = [s for s in _SERIES if any(value is not None for value in along(s[1]))]
+    memory = tuple(part.memory for part in own)
     return (
         Panel(
             title=f"accuracy on {dataset}",
@@ -114,12 +133,7 @@ def _panels(dataset: str, parts: Parts) -> tuple[Panel, ...]:
             spreads={label: along(std) for label, _, std in shown},
         ),
         _cost(f"training on {dataset}", "seconds", names, along("train_seconds")),
-        _cost(
-            f"peak memory on {dataset}",
-            "MiB",
-            names,
-            tuple(per_mib(row.peak_memory_bytes) for row in rows),
-        ),
+        _cost(f"peak memory on {dataset}", "MiB", names, memory),
     )
 
 

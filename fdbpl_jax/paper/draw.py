@@ -156,7 +156,7 @@ def _mark(number: int, label: str, line: str) -> dict[str, Any]:
     return {
         "label": label,
         "color": _COLOURS[number % len(_COLOURS)],
-        "marker": _MARKS[number % len(_MARKS)],
+        "marker": _MARKS[(number + number // len(_COLOURS)) % len(_MARKS)],
         "linestyle": line,
         "capsize": 2.5,
     }

@@ -10,15 +10,31 @@ from fdbpl_jax.report_facts import RunFacts
 from fdbpl_jax.report_text import missing
 from fdbpl_jax.results import AVERAGE, Row
 
-MIB = 2**20
-
 
 class Finished(NamedTuple):
-    """A run that left a report: its folder, the rows of what it trained, its facts."""
+    """A run that left a report.
+
+    rows: of what it trained, without averages. lost: what it lacks, in sentences.
+    """
 
     folder: Path
     rows: tuple[Row, ...]
+    lost: tuple[str, ...]
     facts: RunFacts
+
+    def cells(self, row: Row) -> list[Path]:
+        """The folders of the row's finished cells."""
+        folder = self.folder / row.dataset / ",".join(row.method.split())
+        return sorted(file.parent for file in folder.glob("seed*/results.jsonl"))
+
+    def mebibytes(self, row: Row) -> float | None:
+        """Peak memory while the row was trained; None where it is not known.
+
+        A process's peak never falls, so only what it trained first has its own.
+        """
+        if row != self.rows[0] or not row.peak_memory_bytes:
+            return None
+        return row.peak_memory_bytes / 2**20
 
 
 def finished_runs(folders: Iterable[Path]) -> list[Finished]:
@@ -33,22 +49,17 @@ def finished_runs(folders: Iterable[Path]) -> list[Finished]:
             continue
         rows, facts = read_report(folder)
         trained = (r for r in rows if r.trained_values and r.dataset != AVERAGE)
-        found.append(Finished(folder, tuple(trained), facts))
+        lost = (*missing(rows), *facts.failures)
+        found.append(Finished(folder, tuple(trained), lost, facts))
     return found
 
 
 def lost(runs: Sequence[Finished]) -> tuple[str, ...]:
-    """What the runs lack, in sentences."""
-    failures = (failure for run in runs for failure in run.facts.failures)
-    return (*(what for run in runs for what in missing(run.rows)), *failures)
+    """What the runs lack, in sentences, each once."""
+    return tuple(dict.fromkeys(what for run in runs for what in run.lost))
 
 
 def claims(figure: str, published: Published) -> str:
     """What the paper's text says of a figure; the values drawn there are not in it."""
     said = [f"{c.what}: {c.value}" for c in published.claims if c.figure == figure]
     return f"The paper's text: {'; '.join(said)}." if said else ""
-
-
-def per_mib(size: int | None) -> float | None:
-    """Bytes in MiB; None where they are not known."""
-    return size / MIB if size else None

@@ -1,11 +1,12 @@
 """The paper's figure 9: what K, the number of kept labels, costs and gives."""
 
+import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from fdbpl_jax.metrics import epoch_seconds
-from fdbpl_jax.paper.finished import Finished, claims, finished_runs, lost, per_mib
+from fdbpl_jax.paper.finished import Finished, claims, finished_runs, lost
 from fdbpl_jax.paper.sheet import Panel, Sheet
 from fdbpl_jax.published import Published
 from fdbpl_jax.report_numbers import BLANK, accuracy_text
@@ -29,6 +30,7 @@ class _Kept(NamedTuple):
     row: Row
     epoch: float  # seconds
     read: float  # seconds, of 500 regions
+    memory: float | None  # MiB; None: not known
     disk: float | None  # bytes a region; None: not known
 
 
@@ -46,12 +48,17 @@ def keep_sheet(workdir: Path, published: Published) -> Sheet | None:
       UserError: a report, or the log of a cell, is not whole.
     """
     runs = finished_runs((workdir / "paper" / "figure9").glob("*/"))
-    found = [_kept(run, row) for run in runs for row in run.rows if row.seeds]
+    found = [
+        _kept(run, row)
+        for run in runs
+        for row in run.rows
+        if row.dataset in run.facts.tables
+    ]
     if not found:
         return None
     found.sort(key=lambda one: (one.row.dataset, one.row.method, one.keep))
     titles = ["dataset", "method", "keep", *_ACCURACIES, "epoch_seconds"]
-    titles += ["read_seconds", "peak_memory_bytes", "disk_bytes_a_region"]
+    titles += ["read_seconds", "peak_memory_mib", "disk_bytes_a_region"]
     return Sheet(
         name="figure9",
         title="Figure 9: how many labels a region keeps",
@@ -65,20 +72,20 @@ def keep_sheet(workdir: Path, published: Published) -> Sheet | None:
         records=[titles, *(_record(one) for one in found)],
         facts=tuple(run.facts for run in runs),
         lost=lost(runs),
-        panels=_panels(found),
+        panels=tuple(panel for panel in _panels(found) if panel.has_values),
     )
 
 
 def _kept(run: Finished, row: Row) -> _Kept:
     table = run.facts.tables[row.dataset]
-    cells = sorted((run.folder / row.dataset / row.method).glob("seed*"))
-    epochs = [epoch_seconds(cell) for cell in cells]
+    epochs = statistics.fmean(epoch_seconds(cell) for cell in run.cells(row))
     disk = table.disk_bytes / table.regions or None
-    return _Kept(table.keep, row, sum(epochs) / len(epochs), table.read_seconds, disk)
+    memory = run.mebibytes(row)
+    return _Kept(table.keep, row, epochs, table.read_seconds, memory, disk)
 
 
 def _texts(one: _Kept) -> tuple[str, ...]:
-    row, memory = one.row, per_mib(one.row.peak_memory_bytes)
+    row, memory = one.row, one.memory
     return (
         *(row.dataset, row.method, str(one.keep)),
         accuracy_text(row.base_mean, row.base_std),
@@ -93,7 +100,7 @@ def _texts(one: _Kept) -> tuple[str, ...]:
 
 def _record(one: _Kept) -> list[object]:
     accuracies = (getattr(one.row, name) for name in _ACCURACIES)
-    costs = one.epoch, one.read, one.row.peak_memory_bytes, one.disk
+    costs = one.epoch, one.read, one.memory, one.disk
     return [one.row.dataset, one.row.method, one.keep, *accuracies, *costs]
 
 
@@ -111,9 +118,7 @@ def _panels(found: Sequence[_Kept]) -> tuple[Panel, ...]:
         ),
         _panel(found, "an epoch of training", "ms", lambda one: 1e3 * one.epoch),
         _panel(found, "reading 500 random regions", "ms", lambda one: 1e3 * one.read),
-        _panel(
-            found, "peak memory", "MiB", lambda one: per_mib(one.row.peak_memory_bytes)
-        ),
+        _panel(found, "peak memory", "MiB", lambda one: one.memory),
         _panel(found, "table on disk", "bytes a region", lambda one: one.disk),
     )
 

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Sequence
 from html import escape
 
-from fdbpl_jax.html_page import html_table, whole_page
+from fdbpl_jax.html_page import bullet_list, html_table, whole_page
 from fdbpl_jax.paper.draw import panel_svg
 from fdbpl_jax.paper.sheet import Panel, Sheet
 from fdbpl_jax.paper.table_sheet import words_of
@@ -18,7 +18,7 @@ def html(sheets: Sequence[Sheet], published: Published) -> str:
       sheets: in the order shown.
       published: the printed numbers.
     """
-    notes = "".join(f"<li>{escape(_note(note))}</li>" for note in published.notes)
+    notes = bullet_list(_note(note) for note in published.notes)
     contents = "".join(
         f'<li><a href="#{sheet.name}">{escape(sheet.title)}</a></li>'
         for sheet in sheets
@@ -28,7 +28,7 @@ def html(sheets: Sequence[Sheet], published: Published) -> str:
         f'<p class="soft">{escape(_about(published))}</p>',
         f"<ul>{contents}</ul>",
         *(_section(sheet) for sheet in sheets),
-        f"<h2>About the printed numbers</h2><ul>{notes}</ul>",
+        f"<h2>About the printed numbers</h2>{notes}",
     ]
     return whole_page("The paper's tables and figures", "\n".join(parts))
 
@@ -39,7 +39,7 @@ def _section(sheet: Sheet) -> str:
     if sheet.about:
         parts.append(f'<p class="soft">{escape(sheet.about)}</p>')
     if sheet.lost:
-        items = "".join(f"<li>{escape(text)}</li>" for text in sheet.lost)
+        items = bullet_list(sheet.lost)
         parts.append(f'<div class="warn"><b>Missing cells</b>{items}</div>')
     if sheet.panels:
         plots = "".join(_plot(panel) for panel in sheet.panels)

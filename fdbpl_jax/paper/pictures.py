@@ -4,11 +4,10 @@ import csv
 from pathlib import Path
 
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.paper.finished import finished_runs
+from fdbpl_jax.paper.finished import Finished, finished_runs
 from fdbpl_jax.paper.sheet import Sheet
 from fdbpl_jax.visualize.cases import RIGHT
 
-FOLDER = "pictures"  # in the folder of the paper's runs
 _ATTENTION = (
     "Grad-CAM of an image's own class on the student's image tower: for 'a photo of a "
     "…', the positive prompt, the negative prompt, and the direction from the negative "
@@ -41,24 +40,39 @@ def case_sheet(workdir: Path) -> Sheet | None:
     return _sheet(workdir, "figure12", title, "", 5)
 
 
+def drawn_dataset(workdir: Path) -> str:
+    """The data set of the cells that are drawn, the first of figure 10; "": none."""
+    runs = _drawn_run(workdir)
+    return next(iter(runs[0].facts.sizes)) if runs else ""
+
+
+def picture_file(workdir: Path, name: str, dataset: str) -> Path:
+    """Where figure `name` is drawn; its list lies beside it, as CSV."""
+    return workdir / "paper" / "pictures" / f"{name}-{dataset}.png"
+
+
+def _drawn_run(workdir: Path) -> list[Finished]:
+    return finished_runs([workdir / "paper" / "figure10" / "diff2"])
+
+
 def _sheet(
     workdir: Path, name: str, title: str, about: str, words: int
 ) -> Sheet | None:
-    file = workdir / "paper" / FOLDER / f"{name}.png"
-    if not file.exists():
+    dataset = drawn_dataset(workdir)
+    file = picture_file(workdir, name, dataset)
+    if not dataset or not file.exists():
         return None
-    runs = finished_runs([workdir / "paper" / "figure10" / "diff2"])
+    (run,) = _drawn_run(workdir)
     try:
         text = file.with_suffix(".csv").read_text(encoding="utf-8")
         titles, *lines = csv.reader(text.splitlines())
-        facts = (runs[0].facts,)
-    except (OSError, ValueError, IndexError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(
             f"what '{file}' shows is not to be found: {error}",
             f"Run `python -m fdbpl_jax.paper run {name}` again.",
         ) from error
     if name == "figure12":
-        about = _counts(lines, runs[0].facts.sizes)
+        about = _counts(lines, run.facts.sizes[dataset][1])
     return Sheet(
         name=name,
         title=title,
@@ -67,14 +81,13 @@ def _sheet(
         lines=[_texts(line) for line in lines[:_SHOWN]],
         words=words,
         records=[titles, *lines],
-        facts=facts,
+        facts=(run.facts,),
         picture=file.read_bytes(),
     )
 
 
-def _counts(lines: list[list[str]], sizes: dict[str, tuple[int, int]]) -> str:
+def _counts(lines: list[list[str]], images: int) -> str:
     right = sum(line[1] == RIGHT for line in lines)
-    images = next(iter(sizes.values()))[1]
     return (
         "CoOp+FDBPL with both difference losses against the same without them, in one "
         f"seed: of {images} test images {right} put right, {len(lines) - right} put "

@@ -30,6 +30,11 @@ class Panel(NamedTuple):
     spreads: Mapping[str, tuple[float | None, ...]] = {}
     place: str = ""
 
+    @property
+    def has_values(self) -> bool:
+        """Whether there is anything to plot."""
+        return any(v is not None for values in self.series.values() for v in values)
+
 
 @dataclasses.dataclass(frozen=True)
 class Sheet:

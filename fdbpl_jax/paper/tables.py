@@ -13,7 +13,7 @@ from typing import NamedTuple
 from fdbpl_jax.data.catalogue import CATALOGUE, Counts
 from fdbpl_jax.published import Published, select
 from fdbpl_jax.report import read_report
-from fdbpl_jax.report_text import RunFacts
+from fdbpl_jax.report_facts import RunFacts
 from fdbpl_jax.results import AVERAGE, Row
 
 TITLES: Mapping[str, str] = {

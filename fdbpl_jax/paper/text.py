@@ -5,7 +5,7 @@ import io
 from collections.abc import Sequence
 
 from fdbpl_jax.paper.sheet import Sheet
-from fdbpl_jax.report_text import markdown_table
+from fdbpl_jax.report_text import bullets, markdown_table
 
 
 def markdown(sheets: Sequence[Sheet]) -> str:
@@ -16,8 +16,7 @@ def markdown(sheets: Sequence[Sheet]) -> str:
         if sheet.about:
             parts.append(sheet.about)
         if sheet.lost:
-            lost = "\n".join(f"- {what}" for what in sheet.lost)
-            parts.append(f"**Missing cells**\n\n{lost}")
+            parts.append(f"**Missing cells**\n\n{bullets(sheet.lost)}")
         parts.append(markdown_table(sheet.titles, sheet.lines, left=sheet.words))
     return "\n\n".join(parts) + "\n"
 

@@ -4,7 +4,6 @@ For each data set: test features → RIL table → cells; then one report. A cel
 does not stop the others.
 """
 
-import contextlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,7 +84,7 @@ def run(
     report.write_report(directory, rows, found.cells, facts)
     print(report.terminal_table(rows), flush=True)
     logging.info("report: %s", directory / "report.html")
-    _refuse_failures(found.failures)
+    refuse_failures(found.failures)
     return rows
 
 
@@ -116,20 +115,25 @@ def _run_dataset(
     found.rejection += [one for job in finished for one in read_rejection(job)]
 
 
-def prepare_all(config: RunConfig, workdir: Path) -> None:
+def prepare_all(config: RunConfig, workdir: Path) -> Sequence[Failure]:
     """Makes what cells share, and compiles, before several processes start on them.
 
-    A data set that cannot be prepared is left to the run, which reports it.
+    Returns:
+      The data sets that could not be prepared, and why.
     """
+    found = Found()
     student, teacher = load_pair(config)
     targets = [dataset_of(config, name, workdir) for name in config.data.targets]
     for name in config.data.datasets:
         dataset = dataset_of(config, name, workdir)
-        with contextlib.suppress(*_FAILURES):
+        try:
             one = prepare(config, dataset, targets, student, teacher, workdir)
             jobs = jobs_of(config, name, one.trained_on, workdir)
             unfinished = [job for job in jobs if not is_finished(job)]
             compile_steps(config, one.stage, unfinished)
+        except _FAILURES as error:
+            found.fails(f"what cells of {name} share", error)
+    return found.failures
 
 
 def jobs_of(
@@ -186,7 +190,8 @@ def _log_cell(cell: CellResult) -> None:
     logging.info("%s: %.1f%s, %s", name, cell.base, new, spent)
 
 
-def _refuse_failures(failures: Sequence[Failure]) -> None:
+def refuse_failures(failures: Sequence[Failure]) -> None:
+    """Raises a `UserError` that names them, if there are any."""
     if failures:
         raise UserError(
             f"{len(failures)} could not be run: {first_few(failures)}",

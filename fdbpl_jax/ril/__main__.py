@@ -23,7 +23,7 @@ from fdbpl_jax.data.splits import few_shot, subset
 from fdbpl_jax.data.types import Dataset, Example
 from fdbpl_jax.device import tower_dtype
 from fdbpl_jax.errors import UserError, unknown_name
-from fdbpl_jax.files import write_bytes
+from fdbpl_jax.files import png_file, write_bytes
 from fdbpl_jax.open_dataset import open_dataset
 from fdbpl_jax.ril.build import build_table, plan_spec
 from fdbpl_jax.ril.picture import draw_table, png
@@ -139,12 +139,15 @@ def _verify() -> None:
 
 def _show() -> None:
     if not _PICTURE.value:
+        if _IMAGE.value:
+            raise UserError("--image is of a picture", "Give --picture=FILE.png, too.")
         print(describe(_path()))
         return
+    file = png_file(_PICTURE.value)
     table = open_table(_path(), "")
     figure = draw_table(table, _dataset(table.spec.dataset), _IMAGE.value)
-    write_bytes(Path(_PICTURE.value), png(figure))
-    logging.info("%s", _PICTURE.value)
+    write_bytes(file, png(figure))
+    logging.info("%s", file)
 
 
 def _command(argv: list[str]) -> str:

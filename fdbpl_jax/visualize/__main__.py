@@ -19,7 +19,7 @@ from PIL import Image
 
 from fdbpl_jax.cli import command_of, run_app
 from fdbpl_jax.errors import UserError, unknown_name
-from fdbpl_jax.files import write_bytes, write_text
+from fdbpl_jax.files import png_file, write_bytes
 from fdbpl_jax.visualize.attention import attention
 from fdbpl_jax.visualize.cases import RIGHT, Case, cases_picture, changed_cases
 from fdbpl_jax.visualize.cell import open_cell
@@ -60,12 +60,13 @@ def _cases() -> None:
 
 
 def _write(name: str, picture: Image.Image, lines: Sequence[Sequence]) -> None:
-    file = Path(_PICTURE.value or Path(_CELL.value) / f"{name}.png")
+    file = png_file(_PICTURE.value or Path(_CELL.value) / f"{name}.png")
     png, out = io.BytesIO(), io.StringIO()
     picture.save(png, format="png")
-    write_bytes(file, png.getvalue())
     csv.writer(out, lineterminator="\n").writerows(lines)
-    write_text(file.with_suffix(".csv"), out.getvalue())
+    # A file name need not be Unicode.
+    write_bytes(file.with_suffix(".csv"), out.getvalue().encode(errors="replace"))
+    write_bytes(file, png.getvalue())
     logging.info("%s", file)
 
 

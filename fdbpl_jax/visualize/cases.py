@@ -41,7 +41,7 @@ def changed_cases(cell: OpenCell, other: OpenCell, cache: Path) -> list[Case]:
     """All test images on which the cells differ in being right, largest change first.
 
     Images of classes never trained on are sorted among those alone, as base-to-new
-    tests them.
+    tests them; contexts of single classes do not serve them.
 
     Args:
       cell: such as one with the difference losses.
@@ -53,18 +53,18 @@ def changed_cases(cell: OpenCell, other: OpenCell, cache: Path) -> list[Case]:
     """
     _check_alike(cell, other)
     which = cell.facts["config"]["classes"]
-    halves = ("base", "new") if which == "base" else (which,)
+    specific = any(x.facts["config"]["prompt"]["class_specific"] for x in (cell, other))
+    halves = ("base", "new") if which == "base" and not specific else (which,)
     found = [case for half in halves for case in _cases(cell, other, half, cache)]
     return sorted(found, key=lambda case: -abs(case.gain))
 
 
 def _check_alike(cell: OpenCell, other: OpenCell) -> None:
-    for what in ("class_names", "student"):
-        if cell.facts[what] != other.facts[what]:
-            raise UserError(
-                f"'{cell.path}' and '{other.path}' differ in {what.replace('_', ' ')}",
-                "Give two cells of one data set and student.",
-            )
+    if cell.facts["student"]["sha256"] != other.facts["student"]["sha256"]:
+        raise UserError(
+            f"'{cell.path}' and '{other.path}' are of other students",
+            "Give two cells of one student.",
+        )
     for what in ("dataset", "classes"):
         ours, theirs = (one.facts["config"][what] for one in (cell, other))
         if ours != theirs:

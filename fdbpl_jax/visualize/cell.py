@@ -10,10 +10,12 @@ from jaxtyping import Array, Float
 from fdbpl_jax.checkpoint import load_prompts
 from fdbpl_jax.clip.model import Clip, load_clip
 from fdbpl_jax.config import PromptConfig
+from fdbpl_jax.data.splits import subset
 from fdbpl_jax.data.types import Dataset, prompt_name
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.open_dataset import open_dataset
 from fdbpl_jax.prompts import coop
+from fdbpl_jax.ril.spec import class_difference
 
 
 class OpenCell(NamedTuple):
@@ -36,7 +38,7 @@ def open_cell(path: Path, student: str, data_root: str) -> OpenCell:
 
     Raises:
       UserError: the cell is not finished, its prompts are of another kind, or the
-        student is another one.
+        student or the data set's classes are others.
     """
     prompts, facts = load_prompts(path / "export")
     clip = load_clip(student or facts["student"]["name"])
@@ -44,6 +46,13 @@ def open_cell(path: Path, student: str, data_root: str) -> OpenCell:
     rendered = Path(data_root or "runs/shapes")
     name = facts["config"]["dataset"]
     dataset = open_dataset(name, data_root, rendered, "--data_root")
+    trained_on = subset(dataset, facts["config"]["classes"]).class_names
+    if list(trained_on) != list(facts["class_names"]):
+        raise UserError(
+            f"data set '{name}' there has other classes than '{path}' was trained on: "
+            f"{class_difference(trained_on, tuple(facts['class_names']))}",
+            "Set --data_root to the data that the cell was trained on.",
+        )
     return OpenCell(path, prompts, facts, clip, dataset)
 
 

@@ -75,6 +75,7 @@ def write_keep(workdir, keep, epochs, **table):
     for seed, seconds in enumerate(epochs, 1):
         folder = workdir / "paper" / name / "dtd" / "coop+fdbpl" / f"seed{seed}"
         folder.mkdir(parents=True)
+        (folder / "results.jsonl").touch()
         lines = [
             json.dumps({"step": 2 * e + half, "epoch": e, "epoch_seconds": value})
             for e, value in enumerate(seconds)
@@ -111,8 +112,32 @@ def test_a_table_that_is_not_on_a_local_disk_has_no_size(tmp_path, printed):
     write_keep(tmp_path, 5, [(0.5,), (0.5,)], disk_bytes=0)
     sheet = keep_sheet(tmp_path, printed)
     assert sheet.lines[0][-1] == "–"
-    assert sheet.panels[-1].series == {"coop+fdbpl": (None,)}
     assert records(sheet)[0]["disk_bytes_a_region"] == ""
+    assert len(sheet.panels) == 4  # none of the disk
+
+
+def test_peak_memory_is_of_what_a_process_trained_first(tmp_path, printed):
+    for part, method in (("kdpl", "coop+kdpl"), ("pos", "coop+fdbpl")):
+        cells = trained(method, 2.0, 100 * MIB)
+        cells += trained(method, 2.0, 300 * MIB, dataset="eurosat")
+        write(tmp_path, f"figure10/{part}", cells)
+    sheet = component_sheet(tmp_path, printed)
+    assert [line[-2:] for line in sheet.lines] == [("100", "100")] * 2 + [
+        ("–", "–")
+    ] * 2
+    assert len(sheet.panels) == 5  # no memory of the second data set
+
+
+def test_half_a_cell_and_methods_without_a_table_do_not_count(tmp_path, printed):
+    write_keep(tmp_path, 5, [(0.01,), (0.01,)])
+    half = tmp_path / "paper/figure9/5/dtd/coop+fdbpl/seed3"
+    half.mkdir()
+    (half / "metrics.jsonl").write_text("{")
+    sheet = keep_sheet(tmp_path, printed)
+    assert [line[6] for line in sheet.lines] == ["10.0"]
+    facts = dataclasses.replace(FACTS, tables={})
+    write(tmp_path, "figure9/5", trained("coop", 1.0), facts)
+    assert keep_sheet(tmp_path, printed) is None
 
 
 def test_a_cell_without_times_of_epochs_is_refused(tmp_path, printed):
@@ -149,10 +174,12 @@ def test_without_kdpl_there_is_no_share_of_its_memory(tmp_path, printed):
 def test_what_is_missing_is_said(tmp_path, printed):
     cells = trained("coop+fdbpl", 2.0, seeds=(1,))
     planned = [("dtd", "coop+fdbpl", seed) for seed in (1, 2)]
+    planned.append(("eurosat", "coop+fdbpl", 1))
     write(tmp_path, "figure10/pos", cells, planned=planned)
     sheet = component_sheet(tmp_path, printed)
     assert sheet.lost == (
         "dtd, coop+fdbpl: 1 of 2 cells finished",
+        "eurosat, coop+fdbpl: 0 of 1 cells finished",
         "dtd coop seed 2: <lost>",
     )
 

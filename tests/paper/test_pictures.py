@@ -23,10 +23,10 @@ def _workdir(tmp_path):
     write(tmp_path, "figure10/diff2", cells, facts)
     folder = tmp_path / "paper" / "pictures"
     folder.mkdir()
-    (folder / "figure11.png").write_bytes(b"png")
-    (folder / "figure11.csv").write_text("image,class\na/1.png,a\n")
-    (folder / "figure12.png").write_bytes(b"PNG")
-    (folder / "figure12.csv").write_text(CASES)
+    (folder / "figure11-dtd.png").write_bytes(b"png")
+    (folder / "figure11-dtd.csv").write_text("image,class\na/1.png,a\n")
+    (folder / "figure12-dtd.png").write_bytes(b"PNG")
+    (folder / "figure12-dtd.csv").write_text(CASES)
     return tmp_path
 
 
@@ -48,19 +48,24 @@ def test_cases_are_counted_and_listed(workdir):
 
 def test_a_long_list_is_cut_on_the_page_but_not_in_the_file(workdir):
     line = "a/1.png,put wrong,a,a,b,-0.125\n"
-    (workdir / "paper/pictures/figure12.csv").write_text(CASES + 100 * line)
+    (workdir / "paper/pictures/figure12-dtd.csv").write_text(CASES + 100 * line)
     sheet = case_sheet(workdir)
     assert len(sheet.lines) == 40
     assert len(sheet.records) == 104
 
 
-@pytest.mark.parametrize(
-    "lost", ["pictures/figure12.csv", "figure10/diff2/report.json"]
-)
-def test_a_picture_without_what_it_shows_is_refused(workdir, lost):
-    (workdir / "paper" / lost).unlink()
-    with pytest.raises(UserError, match=r"what .*figure12\.png' shows"):
+def test_a_picture_without_what_it_shows_is_refused(workdir):
+    (workdir / "paper/pictures/figure12-dtd.csv").unlink()
+    with pytest.raises(UserError, match=r"what .*figure12-dtd\.png' shows"):
         case_sheet(workdir)
+
+
+def test_a_picture_of_another_data_set_is_not_shown(workdir):
+    facts = dataclasses.replace(FACTS, sizes={"eurosat": (10, 8100)})
+    cells = [cell("eurosat", "coop+fdbpl", 1, 60.0, 50.0, 1.0, 0.1, 8, 0)]
+    write(workdir, "figure10/diff2", cells, facts)
+    assert attention_sheet(workdir) is None
+    assert case_sheet(workdir) is None
 
 
 def test_what_was_not_drawn_is_not_there(tmp_path):

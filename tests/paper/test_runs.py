@@ -1,13 +1,17 @@
 """What each table and figure needs is run, each part once, and failures are said."""
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from cells import cell
+from paper_reports import FACTS, write
 
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.paper.runs import Asked, Run, make, needed, run_flags
+from fdbpl_jax.paper.make import make
+from fdbpl_jax.paper.runs import NAMES, Asked, PaperRun, all_runs, run_flags, runs_of
 
 CHECKOUT = Path(__file__).parents[2]
 EMBEDDED = Asked(Path("w"), "", "", "", "", (), (), ())
@@ -36,21 +40,21 @@ def _started(monkeypatch):
 def test_all_tables_and_figures_of_the_paper_can_be_asked_for():
     names = [f"table{n}" for n in range(1, 7)]
     names += [f"figure{n}" for n in (1, 8, 9, 10, 11, 12)]
-    assert list(needed(EMBEDDED)) == names
+    assert list(NAMES) == names
 
 
 def test_every_run_has_a_config_that_takes_its_part(monkeypatch):
     monkeypatch.chdir(CHECKOUT)
     for asked in (EMBEDDED, ON_DISK):
-        for run in {run for own in needed(asked).values() for run in own}:
+        for run in all_runs(NAMES, asked):
             config = __import__(f"configs.paper.{run.config}", fromlist=["x"])
-            argument = "/".join(filter(None, (run.part, asked.datasets)))
+            argument = run_flags(run, asked)[0].partition(":")[2]
             name = config.get_config(*([argument] if argument else [])).name
             assert name == "/".join(filter(None, ("paper", run.config, run.part)))
 
 
 def test_flags_of_runs_on_disk():
-    assert run_flags(Run("table2"), ON_DISK) == [
+    assert run_flags(PaperRun("table2"), ON_DISK) == [
         "--config=configs/paper/table2.py:dtd,eurosat",
         "--workdir=w",
         "--config.data.root=DATA",
@@ -59,15 +63,51 @@ def test_flags_of_runs_on_disk():
         "--config.seeds=1,2",
     ]
     embedded = ["--config=configs/paper/table4.py:ms", "--workdir=w"]
-    assert run_flags(Run("table4", "ms"), EMBEDDED) == embedded
+    assert run_flags(PaperRun("table4", "ms"), EMBEDDED) == embedded
 
 
 def test_table_5_asks_each_teacher():
-    small, large = needed(ON_DISK)["table5"]
+    small, large = runs_of("table5", ON_DISK)
     assert small.part == "small"
     assert "--config.teacher=hub/small" in run_flags(small, ON_DISK)
     assert "--config.teacher=hub/large" in run_flags(large, ON_DISK)
     assert run_flags(large, ON_DISK)[0].endswith("table5.py:large/dtd,eurosat")
+    several = dataclasses.replace(ON_DISK, teachers=("a/x", "a/y", "b/z"))
+    assert [run.part for run in runs_of("table5", several)] == ["x", "y", "z"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"student": "", "teacher": ""},
+        {"teacher": "."},
+        {"teachers": ("a/m", "b/m")},
+        {"datasets": "", "teachers": ("a/m", "b/n")},
+    ],
+)
+def test_teachers_that_cannot_be_told_apart_are_refused(change):
+    asked = dataclasses.replace(ON_DISK, **change)
+    with pytest.raises(UserError, match="teachers"):
+        runs_of("table5", asked)
+    assert runs_of("table4", asked)
+
+
+def test_a_teacher_of_the_embedded_world_is_not_table_5s():
+    asked = dataclasses.replace(EMBEDDED, teacher="other")
+    for run in runs_of("table5", asked):
+        assert not any("teacher" in flag for flag in run_flags(run, asked))
+    assert "--config.teacher=other" in run_flags(PaperRun("table1"), asked)
+
+
+@pytest.mark.parametrize("keep", ["five", "0", "-1", ""])
+def test_what_is_no_k_is_refused(keep):
+    with pytest.raises(UserError, match="no number of labels"):
+        runs_of("figure9", dataclasses.replace(EMBEDDED, keeps=(keep,)))
+
+
+def test_runs_whose_memory_is_compared_are_of_one_data_set():
+    flags = run_flags(PaperRun("figure9", "5"), ON_DISK)
+    assert flags[0] == "--config=configs/paper/figure9.py:5/dtd"
 
 
 def test_a_run_that_several_need_is_made_once(started):
@@ -89,21 +129,29 @@ def test_a_failure_is_said_and_stops_nothing(started):
     assert started[-1][1] == "--config=configs/paper/table3.py"
 
 
-def test_pictures_are_drawn_of_finished_cells(started, tmp_path):
-    asked = EMBEDDED.__class__(**{**vars(EMBEDDED), "workdir": tmp_path})
+def finish(workdir, part, seed, dataset="eurosat"):
+    facts = dataclasses.replace(FACTS, sizes={dataset: (10, 8100)})
+    cells = [cell(dataset, "coop+fdbpl", seed, 60.0, 50.0, 1.0, 0.1, 8, 0)]
+    write(workdir, f"figure10/{part}", cells, facts)
+    place = workdir / f"paper/figure10/{part}/{dataset}/coop+fdbpl/seed{seed}"
+    place.mkdir(parents=True)
+    (place / "results.jsonl").touch()
+    return place
+
+
+def test_pictures_are_drawn_of_the_first_seed_that_both_cells_have(started, tmp_path):
+    asked = dataclasses.replace(EMBEDDED, workdir=tmp_path)
     assert make(["figure11", "figure12"], asked) == ["figure11", "figure12"]
-    cells = []
-    for part in ("diff2", "neg"):
-        place = "paper/figure10/{}/shapes-negative/coop+fdbpl/seed1"
-        cells.append(tmp_path / place.format(part))
-        cells[-1].mkdir(parents=True)
-        (cells[-1] / "results.jsonl").touch()
+    finish(tmp_path, "diff2", 1)
+    finish(tmp_path, "neg", 3)
+    assert make(["figure12"], asked) == ["figure12"]
+    one, other = finish(tmp_path, "diff2", 2), finish(tmp_path, "neg", 2)
     started.clear()
     assert make(["figure11", "figure12"], asked) == []
     attention, cases = started[-2:]
-    assert attention[:3] == ["fdbpl_jax.visualize", "attention", f"--cell={cells[0]}"]
-    assert f"--other={cells[1]}" in cases
-    assert f"--picture={tmp_path}/paper/pictures/figure12.png" in cases
+    assert attention[:3] == ["fdbpl_jax.visualize", "attention", f"--cell={one}"]
+    assert f"--other={other}" in cases
+    assert f"--picture={tmp_path}/paper/pictures/figure12-eurosat.png" in cases
 
 
 def test_what_cannot_be_made_is_refused(monkeypatch, tmp_path):

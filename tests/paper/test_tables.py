@@ -136,7 +136,7 @@ def test_markdown_and_csv_say_the_same(workdir, printed):
     sheets = sheets_of(workdir, printed)
     text = markdown(sheets)
     assert "| dtd | coop+fdbpl | mr | 72.50 ± 0.71 | 50.00 ± 0.00 |" in text
-    assert "- dtd coop seed 2: <lost>" in text
+    assert r"- dtd coop seed 2: \<lost\>" in text
     (line,) = [
         line
         for line in csv.DictReader(io.StringIO(csv_text(sheets[1])))

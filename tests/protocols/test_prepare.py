@@ -2,8 +2,10 @@
 
 import pytest
 
+from fdbpl_jax import protocols
+from fdbpl_jax.errors import UserError
 from fdbpl_jax.protocols import compiling
-from fdbpl_jax.protocols.run import prepare_all, run
+from fdbpl_jax.protocols.run import prepare_all, refuse_failures, run
 from fdbpl_jax.report import read_report
 from fdbpl_jax.run_config import default_config, run_config
 
@@ -51,6 +53,17 @@ def test_tables_features_and_programs_are_there_and_no_cell(
     called.clear()
     prepare_all(config, tmp_path)
     assert called == []
+
+
+def test_what_cannot_be_prepared_is_said(tmp_path, config, monkeypatch):
+    def full(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(protocols.run, "prepare", full)
+    failures = prepare_all(config, tmp_path)
+    with pytest.raises(UserError, match=r"1 could not be run: .*negative share: no sp"):
+        refuse_failures(failures)
+    refuse_failures([])
 
 
 def test_the_report_says_what_the_table_takes(tmp_path, config):

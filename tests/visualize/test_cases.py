@@ -1,6 +1,7 @@
 """Images on which two cells differ, against the accuracies they were scored with."""
 
 import csv
+import dataclasses
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from PIL import Image
 
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.results import CellResult
+from fdbpl_jax.visualize import cell
 from fdbpl_jax.visualize.cases import (
     RIGHT,
     WRONG,
@@ -79,9 +81,34 @@ def test_cells_of_other_runs_are_refused(cells, tmp_path, where, value, words):
     facts = cells[1].facts | {"config": cells[1].facts["config"] | {where: value}}
     with pytest.raises(UserError, match=words):
         changed_cases(cells[0], cells[1]._replace(facts=facts), tmp_path)
-    facts = cells[1].facts | {"class_names": ["cat"]}
-    with pytest.raises(UserError, match="differ in class names"):
+    facts = cells[1].facts | {"student": {"sha256": "another"}}
+    with pytest.raises(UserError, match="are of other students"):
         changed_cases(cells[0], cells[1]._replace(facts=facts), tmp_path)
+
+
+def test_a_student_that_has_moved_is_the_same(workdir, cells, cases):
+    student = cells[1].facts["student"] | {"name": "elsewhere"}
+    moved = cells[1]._replace(facts=cells[1].facts | {"student": student})
+    assert changed_cases(cells[0], moved, workdir / "features") == cases
+
+
+def test_contexts_of_single_classes_serve_no_new_ones(workdir, cells, cases):
+    prompt = cells[1].facts["config"]["prompt"] | {"class_specific": True}
+    config = cells[1].facts["config"] | {"prompt": prompt}
+    specific = cells[1]._replace(facts=cells[1].facts | {"config": config})
+    trained_on = set(cells[0].facts["class_names"])
+    # The contexts are shared ones all the same; only what is asked of them differs.
+    found = changed_cases(cells[0], specific, workdir / "features")
+    assert {case.path for case in found} == {
+        case.path for case in cases if case.truth in trained_on
+    }
+
+
+def test_data_of_other_classes_are_refused(workdir, cells, tmp_path, monkeypatch):
+    few = dataclasses.replace(cells[0].dataset, class_names=tuple("abcd"), test=())
+    monkeypatch.setattr(cell, "open_dataset", lambda *_: few)
+    with pytest.raises(UserError, match=r"has other classes than .*seed1' was trained"):
+        open_cell(folder(workdir, 1), "", str(tmp_path))
 
 
 def test_the_picture_has_tiles_for_what_there_is(cells):

@@ -1,0 +1,88 @@
+"""Running what tables and figures need, and drawing figures 11 and 12.
+
+A run is a process of its own, so that its peak memory is its own; what is finished is
+not run again. One that fails does not stop the others.
+"""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import logging
+
+from fdbpl_jax.errors import UserError
+from fdbpl_jax.paper.pictures import drawn_dataset, picture_file
+from fdbpl_jax.paper.runs import (
+    CONFIGS,
+    DIFFERENCES,
+    DRAWN,
+    NAMES,
+    Asked,
+    PaperRun,
+    all_runs,
+    run_flags,
+)
+
+
+def make(names: Sequence[str], asked: Asked) -> list[str]:
+    """Runs what the named tables and figures need, and draws those that are pictures.
+
+    Args:
+      names: of `NAMES`; empty: all of them.
+      asked: what they are run with.
+
+    Returns:
+      What failed, in words.
+
+    Raises:
+      UserError: what `runs_of` refuses, or the configs are not there.
+    """
+    names = names or NAMES
+    runs = all_runs(names, asked)
+    if not CONFIGS.is_dir():
+        raise UserError(
+            f"there is no folder '{CONFIGS}' here", "Run this in a checkout's root."
+        )
+    failed = [f"{r.config} {r.part}".strip() for r in runs if not _made(r, asked)]
+    return failed + [name for name in DRAWN if name in names and not _draw(name, asked)]
+
+
+def _made(run: PaperRun, asked: Asked) -> bool:
+    command = [sys.executable, "-m", "fdbpl_jax.main", *run_flags(run, asked)]
+    logging.info("%s %s", *run)
+    return (not run.apart or _ran([*command, "--prepare"])) and _ran(command)
+
+
+def _ran(command: Sequence[str]) -> bool:
+    return subprocess.run(command, check=False).returncode == 0
+
+
+def _draw(name: str, asked: Asked) -> bool:
+    dataset = drawn_dataset(asked.workdir)
+    cells = _cells(asked.workdir, dataset) if dataset else []
+    if not cells:
+        logging.error("%s: there are no finished cells of figure 10 to draw", name)
+        return False
+    flags = [
+        f"--cell={cells[0]}",
+        f"--picture={picture_file(asked.workdir, name, dataset)}",
+        f"--data_root={asked.data_root or asked.workdir / 'shapes'}",
+    ]
+    if name == "figure12":
+        flags += [f"--other={cells[1]}", f"--features={asked.workdir / 'features'}"]
+    what = "attention" if name == "figure11" else "cases"
+    return _ran([sys.executable, "-m", "fdbpl_jax.visualize", what, *flags])
+
+
+def _cells(workdir: Path, dataset: str) -> list[Path]:
+    """With the difference losses and without, of the first seed that both have."""
+    folders = [
+        workdir / "paper" / "figure10" / part / dataset / "coop+fdbpl"
+        for part in DIFFERENCES
+    ]
+    finished = folders[0].glob("seed*/results.jsonl")
+    for seed in sorted(file.parent.name for file in finished):
+        if (folders[1] / seed / "results.jsonl").exists():
+            return [folder / seed for folder in folders]
+    return []
