@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from absl import logging
@@ -91,10 +92,13 @@ def facts_of(
 
 
 def _model_text(clip: Clip) -> str:
-    """Its name, or that it is an embedded one, and how it begins to be told apart."""
-    name = clip.name
+    """Its name, or that it is an embedded one, and how it begins to be told apart.
+
+    Of a folder the last part: a report may be shown to others.
+    """
+    name = Path(clip.name).name if Path(clip.name).is_dir() else clip.name
     for one in ("student", "teacher"):
-        if name == str(embedded(one)):
+        if clip.name == str(embedded(one)):
             name = "embedded"
     return f"{name} {clip.fingerprint[:12]}"
 

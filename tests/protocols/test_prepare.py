@@ -1,13 +1,18 @@
 """`--prepare`: what cells share is made, and nothing is trained."""
 
+import dataclasses
+import shutil
+
 import pytest
 
 from fdbpl_jax import protocols
+from fdbpl_jax.clip.model import load_clip
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.protocols import compiling
 from fdbpl_jax.protocols.run import prepare_all, refuse_failures, run
 from fdbpl_jax.report import read_report
 from fdbpl_jax.run_config import default_config, run_config
+from fdbpl_jax.shapes.pair import embedded
 
 
 @pytest.fixture(name="config")
@@ -66,9 +71,14 @@ def test_what_cannot_be_prepared_is_said(tmp_path, config, monkeypatch):
     refuse_failures([])
 
 
-def test_the_report_says_what_the_table_takes(tmp_path, config):
-    run(config, tmp_path, "the test")
+def test_the_report_says_what_the_models_are_and_the_table_takes(tmp_path, config):
+    student = tmp_path / "mine"
+    shutil.copytree(embedded("student"), student)
+    run(dataclasses.replace(config, student=str(student)), tmp_path, "the test")
     _, facts = read_report(tmp_path / "base2new")
+    # A report may be shown to others: not where they lie.
+    assert facts.student == f"mine {load_clip(str(student)).fingerprint[:12]}"
+    assert facts.teacher.startswith("embedded ")
     table = facts.tables["shapes-negative"]
     (folder,) = (tmp_path / "ril").glob("shapes-negative-*")
     files = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
