@@ -38,6 +38,9 @@ _TEACHER = flags.DEFINE_string("teacher", "", "Directory or hub id; or the embed
 _TEACHERS = flags.DEFINE_list(
     "teachers", [], "Of table 5; default: the student and the teacher."
 )
+_KEEP = flags.DEFINE_integer(
+    "keep", None, "K of table 4; default: 20, of the embedded world 5.", 1
+)
 _KEEPS = flags.DEFINE_list(
     "keeps", [], "K of figure 9, at most the base classes; default: 5,10,15,20,25."
 )
@@ -50,6 +53,7 @@ def _run(names: list[str], more: list[str]) -> None:
         data_root=_DATA_ROOT.value,
         student=_STUDENT.value,
         teacher=_TEACHER.value,
+        keep=str(_KEEP.value or ""),
         keeps=tuple(_KEEPS.value),
         teachers=tuple(_TEACHERS.value),
         flags=tuple(more),

@@ -39,7 +39,7 @@ class PaperRun(NamedTuple):
 class Asked:
     """What the runs are made with; empty: the embedded world's.
 
-    keeps: figure 9's values of K. teachers: table 5's.
+    keep: table 4's K. keeps: figure 9's. teachers: table 5's.
     """
 
     workdir: Path
@@ -47,6 +47,7 @@ class Asked:
     data_root: str
     student: str
     teacher: str
+    keep: str
     keeps: tuple[str, ...]
     teachers: tuple[str, ...]
     flags: tuple[str, ...]  # more, for every run
@@ -115,6 +116,8 @@ def run_flags(run: PaperRun, asked: Asked) -> list[str]:
     flags = [f"{config}:{argument}" if argument else config]
     flags.append(f"--workdir={asked.workdir}")
     values = {"data.root": asked.data_root, "student": asked.student}
+    if run.config == "table4" and run.part in ("ms", "mr"):
+        values["ril.keep"] = asked.keep
     values["teacher"] = asked.teacher
     if run.config == "table5":
         values["teacher"] = _teachers(asked)[run.part]

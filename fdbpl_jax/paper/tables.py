@@ -83,7 +83,8 @@ def collect(workdir: Path, published: Published) -> list[PaperTable]:
             rows, own = read_report(file.parent)
             known = _comparable(name, own, published)
             part = "" if file.parent == folder else file.parent.name
-            lines += [line_of(name, row, part, known) for row in rows]
+            own_lines = [line_of(name, row, part, known) for row in rows]
+            lines += [_with_keep(line, own) for line in own_lines]
             facts.append(own)
         if facts:
             found.append(PaperTable(name, _once(lines), tuple(facts)))
@@ -109,6 +110,14 @@ def line_of(name: str, row: Row, part: str, published: Published) -> Line:
     numbers = select(published, table=name, dataset=row.dataset, **key)
     accuracies = {number.what: number.value for number in numbers}
     return Line(row, method, varied or setting, accuracies)
+
+
+def _with_keep(line: Line, facts: RunFacts) -> Line:
+    """With the K of sparse labels, which of few classes may be all of them."""
+    table = facts.tables.get(line.row.dataset)
+    if line.varied not in ("ms", "mr") or table is None:
+        return line
+    return line._replace(varied=f"{line.varied}, K = {table.keep}")
 
 
 def _comparable(name: str, facts: RunFacts, published: Published) -> Published:

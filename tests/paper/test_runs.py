@@ -14,10 +14,10 @@ from fdbpl_jax.paper.make import make
 from fdbpl_jax.paper.runs import NAMES, Asked, PaperRun, all_runs, run_flags, runs_of
 
 CHECKOUT = Path(__file__).parents[2]
-EMBEDDED = Asked(Path("w"), "", "", "", "", (), (), ())
+EMBEDDED = Asked(Path("w"), "", "", "", "", "", (), (), ())
 ON_DISK = Asked(
     *(Path("w"), "dtd,eurosat", "DATA", "hub/small", "hub/large"),
-    *((), (), ("--config.seeds=1,2",)),
+    *("", (), (), ("--config.seeds=1,2",)),
 )
 
 
@@ -64,6 +64,15 @@ def test_flags_of_runs_on_disk():
     ]
     embedded = ["--config=configs/paper/table4.py:ms", "--workdir=w"]
     assert run_flags(PaperRun("table4", "ms"), EMBEDDED) == embedded
+
+
+def test_sparse_labels_keep_what_is_asked():
+    asked = dataclasses.replace(EMBEDDED, keep="3")
+    keeps = {
+        run.part: "--config.ril.keep=3" in run_flags(run, asked)
+        for run in runs_of("table4", asked)
+    }
+    assert keeps == {"hard": False, "full": False, "ms": True, "mr": True}
 
 
 def test_table_5_asks_each_teacher():

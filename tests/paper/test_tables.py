@@ -135,7 +135,7 @@ def test_the_page_has_ours_beside_the_printed_and_loads_nothing(workdir, printed
 def test_markdown_and_csv_say_the_same(workdir, printed):
     sheets = sheets_of(workdir, printed)
     text = markdown(sheets)
-    assert "| dtd | coop+fdbpl | mr | 72.50 ± 0.71 | 50.00 ± 0.00 |" in text
+    assert "| dtd | coop+fdbpl | mr, K = 5 | 72.50 ± 0.71 | 50.00 ± 0.00 |" in text
     assert r"- dtd coop seed 2: \<lost\>" in text
     (line,) = [
         line
