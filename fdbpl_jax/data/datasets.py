@@ -47,7 +47,8 @@ def load_dataset(name: str, root: Path) -> Dataset:
     if not root.is_dir():
         raise UserError(
             f"data root '{root}' is not a folder (looking for data set '{name}')",
-            "Set the data root to the folder that holds the data.",
+            "Set the data root (--config.data.root, or --data_root) to the folder that "
+            "holds the data.",
         )
     if name == "hf":
         return read_hf(root)
@@ -64,7 +65,8 @@ def _load(name: str, layout: Layout, root: Path) -> Dataset:
         raise UserError(
             f"data set '{name}' needs the folder '{layout.folder}' in '{root}', which "
             f"holds: {held or 'nothing'}",
-            "Fetch the data set, or set the data root to the folder above it.",
+            "Fetch the data set, or set the data root (--config.data.root, or "
+            "--data_root) to the folder above it.",
         )
     if not images.is_dir():
         raise UserError(

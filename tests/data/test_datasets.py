@@ -68,7 +68,11 @@ def test_unknown_name_and_missing_root_are_refused(root):
 
 def test_missing_data_set_names_what_was_looked_for_and_found(root):
     refused("dtd", root, f"needs the folder 'dtd' in '{root}', .* holds: caltech-101")
-    refused("caltech101", root / "caltech-101", "set --config.data.root to the folder")
+    refused(
+        "caltech101",
+        root / "caltech-101",
+        "data root .--config.data.root, or --data_root. to the folder",
+    )
 
 
 def test_missing_parts_are_refused(root):
