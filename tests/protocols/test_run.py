@@ -158,7 +158,7 @@ def test_seeds_differ_and_a_cell_is_the_same_every_time(finished, tmp_path):
     [
         ({"data.datasets": "caltech101"}, "needs --config.data.root"),
         ({"data.datasets": "dtd", "data.root": "no/such"}, "no/such"),
-        ({"data.datasets": "shapes-negativ"}, "embedded ones .*shapes-negative"),
+        ({"data.datasets": "shapes-negativ"}, r"embedded ones .*shapes-negative"),
         ({"ril.keep": 17}, "17"),
         ({"student": "no/such/dir/at/all"}, "no/such/dir/at/all"),
         ({"optim.lr": 1e30}, "loss is"),
