@@ -13,7 +13,7 @@ run: $(VENV)/.base
 	$(BIN)/python -m fdbpl_jax.main --config=configs/base2new.py
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
