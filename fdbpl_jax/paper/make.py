@@ -60,7 +60,9 @@ def _ran(command: Sequence[str]) -> bool:
 
 def _draw(name: str, asked: Asked) -> bool:
     dataset = drawn_dataset(asked.workdir)
-    cells = _cells(asked.workdir, dataset) if dataset else []
+    cells = _cells(asked.workdir, DIFFERENCES, dataset)
+    if not cells and name == "figure11":  # of figure 12's cell, or else of any
+        cells = _cells(asked.workdir, DIFFERENCES[:1], dataset)
     if not cells:
         logging.error("%s: there are no finished cells of figure 10 to draw", name)
         return False
@@ -75,14 +77,14 @@ def _draw(name: str, asked: Asked) -> bool:
     return _ran([sys.executable, "-m", "fdbpl_jax.visualize", what, *flags])
 
 
-def _cells(workdir: Path, dataset: str) -> list[Path]:
-    """With the difference losses and without, of the first seed that both have."""
+def _cells(workdir: Path, parts: Sequence[str], dataset: str) -> list[Path]:
+    """Of each part of figure 10, of the first seed that all of them have finished."""
     folders = [
-        workdir / "paper" / "figure10" / part / dataset / "coop+fdbpl"
-        for part in DIFFERENCES
+        workdir / "paper" / "figure10" / part / dataset / "coop+fdbpl" for part in parts
     ]
-    finished = folders[0].glob("seed*/results.jsonl")
-    for seed in sorted(file.parent.name for file in finished):
-        if (folders[1] / seed / "results.jsonl").exists():
-            return [folder / seed for folder in folders]
-    return []
+    finished = [
+        {file.parent.name for file in folder.glob("seed*/results.jsonl")}
+        for folder in folders
+    ]
+    seeds = sorted(set.intersection(*finished))
+    return [folder / seeds[0] for folder in folders] if seeds else []

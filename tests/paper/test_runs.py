@@ -148,6 +148,13 @@ def finish(workdir, part, seed, dataset="eurosat"):
     return place
 
 
+def test_figure_11_needs_no_cell_but_its_own(started, tmp_path):
+    asked = dataclasses.replace(EMBEDDED, workdir=tmp_path)
+    cell_folder = finish(tmp_path, "diff2", 1)
+    assert make(["figure11"], asked) == []
+    assert f"--cell={cell_folder}" in started[-1]
+
+
 def test_pictures_are_drawn_of_the_first_seed_that_both_cells_have(started, tmp_path):
     asked = dataclasses.replace(EMBEDDED, workdir=tmp_path)
     assert make(["figure11", "figure12"], asked) == ["figure11", "figure12"]
