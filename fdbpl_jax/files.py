@@ -1,6 +1,9 @@
-"""Small files, put in place whole or not at all."""
+"""Small files, put in place whole or not at all, and what is written into them."""
 
+import csv
+import io
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from fdbpl_jax.errors import UserError
@@ -15,6 +18,13 @@ def png_file(path: str | Path) -> Path:
     if Path(path).suffix != ".png":
         raise UserError(f"picture '{path}' is no PNG file", "Let it end in .png.")
     return Path(path)
+
+
+def csv_text(lines: Iterable[Iterable[object]]) -> str:
+    """The lines as CSV; None is an empty field."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(lines)
+    return out.getvalue()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,14 +1,12 @@
 """The files a protocol leaves: report.md, report.csv, cells.csv and report.html."""
 
-import csv
 import dataclasses
-import io
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.files import write_text
+from fdbpl_jax.files import csv_text, write_text
 from fdbpl_jax.report_facts import RunFacts, TableFacts
 from fdbpl_jax.report_html import page
 from fdbpl_jax.report_text import markdown, terminal_table
@@ -88,9 +86,6 @@ def _json(rows: Sequence[Row], facts: RunFacts) -> str:
 
 
 def _csv(kind: type, records: Iterable) -> str:
-    """A line a dataclass, its fields as columns; None is an empty field."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(field.name for field in dataclasses.fields(kind))
-    writer.writerows(dataclasses.astuple(record) for record in records)
-    return out.getvalue()
+    """A line a dataclass, its fields as columns."""
+    titles = [field.name for field in dataclasses.fields(kind)]
+    return csv_text([titles, *map(dataclasses.astuple, records)])

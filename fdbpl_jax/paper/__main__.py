@@ -18,13 +18,13 @@ from absl import flags, logging
 from fdbpl_jax import published
 from fdbpl_jax.cli import command_of, run_app
 from fdbpl_jax.errors import UserError, unknown_name
-from fdbpl_jax.files import write_bytes, write_text
+from fdbpl_jax.files import csv_text, write_bytes, write_text
 from fdbpl_jax.paper import page
 from fdbpl_jax.paper.draw import sheet_png
 from fdbpl_jax.paper.make import make
 from fdbpl_jax.paper.runs import Asked
 from fdbpl_jax.paper.sheets import sheets_of
-from fdbpl_jax.paper.text import csv_text, markdown
+from fdbpl_jax.paper.text import markdown
 
 _WORKDIR = flags.DEFINE_string("workdir", "runs", "Of the runs of configs/paper/.")
 _DATASETS = flags.DEFINE_string(
@@ -83,7 +83,7 @@ def _page() -> None:
         )
     for sheet in sheets:
         write_text(folder / f"{sheet.name}.md", markdown([sheet]))
-        write_text(folder / f"{sheet.name}.csv", csv_text(sheet))
+        write_text(folder / f"{sheet.name}.csv", csv_text(sheet.records))
         write_bytes(folder / f"{sheet.name}.png", sheet_png(sheet))
     write_text(folder / "paper.md", markdown(sheets))
     write_text(folder / "paper.html", page.html(sheets, printed))

@@ -4,10 +4,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from fdbpl_jax.paper.finished import claims, finished_runs, lost
+from fdbpl_jax.paper.finished import (
+    ACCURACIES,
+    accuracy_texts,
+    claims,
+    finished_runs,
+    lost,
+)
 from fdbpl_jax.paper.sheet import Panel, Sheet
 from fdbpl_jax.published import Published
-from fdbpl_jax.report_numbers import BLANK, accuracy_text, seconds_text
+from fdbpl_jax.report_numbers import BLANK, seconds_text
 from fdbpl_jax.results import Row
 
 # Part of `configs/paper/figure10.py`, which is the run's folder: what is trained on.
@@ -25,8 +31,11 @@ _ABOUT = (
     "process of this line had used, which on a CPU is mostly the program itself; "
     "tables, test features and compiled steps were made before it began. "
 )
-_SERIES = (("base", "base_mean", "base_std"), ("new", "new_mean", "new_std"))
-_SERIES = (*_SERIES, ("HM", "hm", "hm_std"))
+_SERIES = (
+    ("base", "base_mean", "base_std"),
+    ("new", "new_mean", "new_std"),
+    ("HM", "hm", "hm_std"),
+)
 
 
 class _Part(NamedTuple):
@@ -86,9 +95,7 @@ def _texts(part: _Part, parts: Sequence[_Part]) -> tuple[str, ...]:
     row, memory, share = part.row, part.memory, _of_kdpl(part, parts)
     return (
         *(row.dataset, part.name),
-        accuracy_text(row.base_mean, row.base_std),
-        accuracy_text(row.new_mean, row.new_std),
-        accuracy_text(row.hm, row.hm_std),
+        *accuracy_texts(row),
         seconds_text(row.train_seconds),
         BLANK if memory is None else f"{memory:.0f}",
         BLANK if share is None else f"{100 * share:.0f}",
@@ -105,8 +112,7 @@ def _of_kdpl(own: _Part, parts: Sequence[_Part]) -> float | None:
 
 
 def _records(parts: Sequence[_Part]) -> list[list[object]]:
-    names = [name for _, mean, std in _SERIES for name in (mean, std)]
-    names.append("train_seconds")
+    names = [*ACCURACIES, "train_seconds"]
     lines = [
         [p.row.dataset, p.name, *(getattr(p.row, name) for name in names), p.memory]
         for p in parts

@@ -7,8 +7,12 @@ from typing import NamedTuple
 from fdbpl_jax.published import Published
 from fdbpl_jax.report import read_report
 from fdbpl_jax.report_facts import RunFacts
+from fdbpl_jax.report_numbers import accuracy_text
 from fdbpl_jax.report_text import missing
 from fdbpl_jax.results import AVERAGE, Row
+
+# Of a row: in per cent, each with its spread over seeds.
+ACCURACIES = ("base_mean", "base_std", "new_mean", "new_std", "hm", "hm_std")
 
 
 class Finished(NamedTuple):
@@ -21,6 +25,11 @@ class Finished(NamedTuple):
     rows: tuple[Row, ...]
     lost: tuple[str, ...]
     facts: RunFacts
+
+    @property
+    def dataset(self) -> str:
+        """Its first data set."""
+        return next(iter(self.facts.sizes))
 
     def cells(self, row: Row) -> list[Path]:
         """The folders of the row's finished cells."""
@@ -63,3 +72,12 @@ def claims(figure: str, published: Published) -> str:
     """What the paper's text says of a figure; the values drawn there are not in it."""
     said = [f"{c.what}: {c.value}" for c in published.claims if c.figure == figure]
     return f"The paper's text: {'; '.join(said)}." if said else ""
+
+
+def accuracy_texts(row: Row) -> tuple[str, str, str]:
+    """Base, new and HM, as tables have them."""
+    return (
+        accuracy_text(row.base_mean, row.base_std),
+        accuracy_text(row.new_mean, row.new_std),
+        accuracy_text(row.hm, row.hm_std),
+    )

@@ -6,10 +6,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fdbpl_jax.metrics import epoch_seconds
-from fdbpl_jax.paper.finished import Finished, claims, finished_runs, lost
+from fdbpl_jax.paper.finished import (
+    ACCURACIES,
+    Finished,
+    accuracy_texts,
+    claims,
+    finished_runs,
+    lost,
+)
 from fdbpl_jax.paper.sheet import Panel, Sheet
 from fdbpl_jax.published import Published
-from fdbpl_jax.report_numbers import BLANK, accuracy_text
+from fdbpl_jax.report_numbers import BLANK
 from fdbpl_jax.report_text import has_new
 from fdbpl_jax.results import Row
 
@@ -20,7 +27,6 @@ _ABOUT = (
     "K had used, which on a CPU is mostly the program itself; tables, test features "
     "and compiled steps were made before it began. "
 )
-_ACCURACIES = ("base_mean", "base_std", "new_mean", "new_std", "hm", "hm_std")
 
 
 class _Kept(NamedTuple):
@@ -57,7 +63,7 @@ def keep_sheet(workdir: Path, published: Published) -> Sheet | None:
     if not found:
         return None
     found.sort(key=lambda one: (one.row.dataset, one.row.method, one.keep))
-    titles = ["dataset", "method", "keep", *_ACCURACIES, "epoch_seconds"]
+    titles = ["dataset", "method", "keep", *ACCURACIES, "epoch_seconds"]
     titles += ["read_seconds", "peak_memory_mib", "disk_bytes_a_region"]
     return Sheet(
         name="figure9",
@@ -88,9 +94,7 @@ def _texts(one: _Kept) -> tuple[str, ...]:
     row, memory = one.row, one.memory
     return (
         *(row.dataset, row.method, str(one.keep)),
-        accuracy_text(row.base_mean, row.base_std),
-        accuracy_text(row.new_mean, row.new_std),
-        accuracy_text(row.hm, row.hm_std),
+        *accuracy_texts(row),
         f"{1e3 * one.epoch:.1f}",
         f"{1e3 * one.read:.1f}",
         BLANK if memory is None else f"{memory:.0f}",
@@ -99,7 +103,7 @@ def _texts(one: _Kept) -> tuple[str, ...]:
 
 
 def _record(one: _Kept) -> list[object]:
-    accuracies = (getattr(one.row, name) for name in _ACCURACIES)
+    accuracies = (getattr(one.row, name) for name in ACCURACIES)
     costs = one.epoch, one.read, one.memory, one.disk
     return [one.row.dataset, one.row.method, one.keep, *accuracies, *costs]
 

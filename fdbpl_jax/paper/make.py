@@ -12,7 +12,7 @@ from pathlib import Path
 from absl import logging
 
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.paper.pictures import drawn_dataset, picture_file
+from fdbpl_jax.paper.pictures import drawn_run, picture_file
 from fdbpl_jax.paper.runs import (
     CONFIGS,
     DIFFERENCES,
@@ -59,16 +59,16 @@ def _ran(command: Sequence[str]) -> bool:
 
 
 def _draw(name: str, asked: Asked) -> bool:
-    dataset = drawn_dataset(asked.workdir)
-    cells = _cells(asked.workdir, DIFFERENCES, dataset)
-    if not cells and name == "figure11":  # of figure 12's cell, or else of any
-        cells = _cells(asked.workdir, DIFFERENCES[:1], dataset)
-    if not cells:
+    run = drawn_run(asked.workdir)
+    cells = _cells(asked.workdir, DIFFERENCES, run.dataset) if run else []
+    if run and not cells and name == "figure11":  # of figure 12's cell, or else of any
+        cells = _cells(asked.workdir, DIFFERENCES[:1], run.dataset)
+    if not run or not cells:
         logging.error("%s: there are no finished cells of figure 10 to draw", name)
         return False
     flags = [
         f"--cell={cells[0]}",
-        f"--picture={picture_file(asked.workdir, name, dataset)}",
+        f"--picture={picture_file(asked.workdir, name, run.dataset)}",
         f"--data_root={asked.data_root or asked.workdir / 'shapes'}",
     ]
     if name == "figure12":

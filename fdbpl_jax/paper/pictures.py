@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from typing import NamedTuple
 
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.paper.finished import Finished, finished_runs
@@ -16,6 +17,15 @@ _ATTENTION = (
 _SHOWN = 40  # lines of cases; all of them are in the CSV file
 
 
+class _Drawn(NamedTuple):
+    """A figure that was drawn: of which run, the PNG, and the list of what it shows."""
+
+    run: Finished
+    picture: bytes
+    titles: tuple[str, ...]
+    lines: list[list[str]]
+
+
 def attention_sheet(workdir: Path) -> Sheet | None:
     """Figure 11: where prompts look.
 
@@ -28,7 +38,20 @@ def attention_sheet(workdir: Path) -> Sheet | None:
     Raises:
       UserError: what was drawn, or the run it is of, is not there whole.
     """
-    return _sheet(workdir, "figure11", "Figure 11: where prompts look", _ATTENTION, 2)
+    drawn = _drawn(workdir, "figure11")
+    if drawn is None:
+        return None
+    return Sheet(
+        name="figure11",
+        title="Figure 11: where prompts look",
+        about=_ATTENTION,
+        titles=drawn.titles,
+        lines=[tuple(line) for line in drawn.lines],
+        words=2,
+        records=[drawn.titles, *drawn.lines],
+        facts=(drawn.run.facts,),
+        picture=drawn.picture,
+    )
 
 
 def case_sheet(workdir: Path) -> Sheet | None:
@@ -36,14 +59,27 @@ def case_sheet(workdir: Path) -> Sheet | None:
 
     Args, returns and errors as of `attention_sheet`.
     """
-    title = "Figure 12: what the difference losses put right and wrong"
-    return _sheet(workdir, "figure12", title, "", 5)
+    drawn = _drawn(workdir, "figure12")
+    if drawn is None:
+        return None
+    _, images = drawn.run.facts.sizes[drawn.run.dataset]
+    return Sheet(
+        name="figure12",
+        title="Figure 12: what the difference losses put right and wrong",
+        about=_counts(drawn.lines, images),
+        titles=drawn.titles,
+        lines=[(*x, f"{float(gain):+.3f}") for *x, gain in drawn.lines[:_SHOWN]],
+        words=5,
+        records=[drawn.titles, *drawn.lines],
+        facts=(drawn.run.facts,),
+        picture=drawn.picture,
+    )
 
 
-def drawn_dataset(workdir: Path) -> str:
-    """The data set of the cells that are drawn, the first of figure 10; "": none."""
-    runs = _drawn_run(workdir)
-    return next(iter(runs[0].facts.sizes)) if runs else ""
+def drawn_run(workdir: Path) -> Finished | None:
+    """The run whose cells are drawn, on its first data set; None: it was not run."""
+    runs = finished_runs([workdir / "paper" / "figure10" / "diff2"])
+    return runs[0] if runs else None
 
 
 def picture_file(workdir: Path, name: str, dataset: str) -> Path:
@@ -51,18 +87,13 @@ def picture_file(workdir: Path, name: str, dataset: str) -> Path:
     return workdir / "paper" / "pictures" / f"{name}-{dataset}.png"
 
 
-def _drawn_run(workdir: Path) -> list[Finished]:
-    return finished_runs([workdir / "paper" / "figure10" / "diff2"])
-
-
-def _sheet(
-    workdir: Path, name: str, title: str, about: str, words: int
-) -> Sheet | None:
-    dataset = drawn_dataset(workdir)
-    file = picture_file(workdir, name, dataset)
-    if not dataset or not file.exists():
+def _drawn(workdir: Path, name: str) -> _Drawn | None:
+    run = drawn_run(workdir)
+    if run is None:
         return None
-    (run,) = _drawn_run(workdir)
+    file = picture_file(workdir, name, run.dataset)
+    if not file.exists():
+        return None
     try:
         text = file.with_suffix(".csv").read_text(encoding="utf-8")
         titles, *lines = csv.reader(text.splitlines())
@@ -71,19 +102,7 @@ def _sheet(
             f"what '{file}' shows is not to be found: {error}",
             f"Run `python -m fdbpl_jax.paper run {name}` again.",
         ) from error
-    if name == "figure12":
-        about = _counts(lines, run.facts.sizes[dataset][1])
-    return Sheet(
-        name=name,
-        title=title,
-        about=about,
-        titles=tuple(titles),
-        lines=[_texts(line) for line in lines[:_SHOWN]],
-        words=words,
-        records=[titles, *lines],
-        facts=(run.facts,),
-        picture=file.read_bytes(),
-    )
+    return _Drawn(run, file.read_bytes(), tuple(titles), lines)
 
 
 def _counts(lines: list[list[str]], images: int) -> str:
@@ -94,8 +113,3 @@ def _counts(lines: list[list[str]], images: int) -> str:
         "wrong. Those whose true class changes most in probability come first. Images "
         "of new classes are sorted among those alone."
     )
-
-
-def _texts(line: list[str]) -> tuple[str, ...]:
-    *words, last = line
-    return (*words, f"{float(last):+.3f}") if len(line) > 2 else tuple(line)

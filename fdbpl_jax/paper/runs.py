@@ -17,10 +17,12 @@ NAMES = (
 )
 
 _LABELS = "hard", "full", "ms", "mr"
-_APART = (
-    "figure9",
-    "figure10",
-)  # memory is compared: the training's alone, of one data set
+# Memory is compared: that of the training alone, and of one data set.
+_APART = "figure9", "figure10"
+_CONFIG_OF = {  # where it has none of its own
+    **dict.fromkeys(("figure1", "figure8"), "table2"),
+    **dict.fromkeys(DRAWN, "figure10"),
+}
 
 
 class PaperRun(NamedTuple):
@@ -61,17 +63,22 @@ def runs_of(name: str, asked: Asked) -> tuple[PaperRun, ...]:
     """
     if name not in NAMES:
         raise unknown_name("table or figure", name, NAMES)
-    parts = {
-        "table4": lambda: _LABELS,
-        "table5": lambda: tuple(_teachers(asked)),
-        "figure9": lambda: _keeps(asked),
-        "figure10": lambda: tuple(COMPONENTS),
-        "figure11": lambda: DIFFERENCES[:1],
-        "figure12": lambda: DIFFERENCES,
-    }
-    config = {"figure1": "table2", "figure8": "table2"}.get(name, name)
-    config = "figure10" if name in DRAWN else config
-    return tuple(PaperRun(config, p) for p in parts.get(name, lambda: ("",))())
+    match name:
+        case "table4":
+            parts = _LABELS
+        case "table5":
+            parts = tuple(_teachers(asked))
+        case "figure9":
+            parts = _keeps(asked)
+        case "figure10":
+            parts = tuple(COMPONENTS)
+        case "figure11":
+            parts = DIFFERENCES[:1]
+        case "figure12":
+            parts = DIFFERENCES
+        case _:
+            parts = ("",)
+    return tuple(PaperRun(_CONFIG_OF.get(name, name), part) for part in parts)
 
 
 def _keeps(asked: Asked) -> tuple[str, ...]:

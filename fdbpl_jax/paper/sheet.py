@@ -46,7 +46,7 @@ class Sheet:
     titles: tuple[str, ...]  # of the columns
     lines: Texts
     words: int  # how many leading columns hold words
-    records: Sequence[Sequence[object]]  # titles, then lines, in full precision
+    records: Sequence[Sequence[object]]  # for CSV: titles, lines in full precision
     facts: tuple[RunFacts, ...]  # of the runs it is made of
     lost: tuple[str, ...] = ()  # what is missing, in sentences
     panels: tuple[Panel, ...] = ()  # of a figure

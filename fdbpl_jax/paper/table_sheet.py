@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from fdbpl_jax.paper.finished import ACCURACIES
 from fdbpl_jax.paper.sheet import Sheet, Texts
 from fdbpl_jax.paper.tables import TITLES, WHAT, Line, PaperTable
 from fdbpl_jax.published import Published, select
@@ -9,8 +10,8 @@ from fdbpl_jax.report_numbers import BLANK, accuracy_text, seconds_text
 from fdbpl_jax.report_text import has_new, missing
 from fdbpl_jax.results import Row
 
-NAMES = {"base": "base", "new": "new", "hm": "HM", "accuracy": "accuracy"}
-_OWN = ("base_mean", "base_std", "new_mean", "new_std", "hm", "hm_std", "seeds")
+_NAMES = {"base": "base", "new": "new", "hm": "HM", "accuracy": "accuracy"}
+_OWN = (*ACCURACIES, "seeds")
 
 
 def table_sheet(table: PaperTable, published: Published) -> Sheet:
@@ -25,8 +26,8 @@ def table_sheet(table: PaperTable, published: Published) -> Sheet:
     known = [w for w in WHAT if any(w in line.published for line in table.lines)]
     varies = any(line.varied for line in table.lines)
     titles = ["data set", "method", *(["varied"] if varies else [])]
-    titles += [NAMES[what] for what in shown] + ["training (s)"]
-    titles += [f"printed {NAMES[what]}" for what in known]
+    titles += [_NAMES[what] for what in shown] + ["training (s)"]
+    titles += [f"printed {_NAMES[what]}" for what in known]
     return Sheet(
         name=table.name,
         title=TITLES[table.name],
@@ -95,4 +96,4 @@ def printed(name: str, published: Published) -> tuple[list[str], Texts]:
         for key, own in found.items()
     ]
     titles = ["data set", "method", "varied"][:words]
-    return [*titles, *(NAMES[what] for what in known)], lines
+    return [*titles, *(_NAMES[what] for what in known)], lines

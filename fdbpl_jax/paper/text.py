@@ -1,7 +1,5 @@
-"""Sheets as Markdown and as CSV."""
+"""Sheets as Markdown."""
 
-import csv
-import io
 from collections.abc import Sequence
 
 from fdbpl_jax.paper.sheet import Sheet
@@ -19,10 +17,3 @@ def markdown(sheets: Sequence[Sheet]) -> str:
             parts.append(f"**Missing cells**\n\n{bullets(sheet.lost)}")
         parts.append(markdown_table(sheet.titles, sheet.lines, left=sheet.words))
     return "\n\n".join(parts) + "\n"
-
-
-def csv_text(sheet: Sheet) -> str:
-    """Every record in full precision; an empty field where there is no value."""
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows(sheet.records)
-    return out.getvalue()

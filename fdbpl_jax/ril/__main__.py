@@ -12,7 +12,6 @@ is the table's; an embedded one needs no --data_root.
 """
 
 import sys
-from pathlib import Path
 
 from absl import flags, logging
 
@@ -24,7 +23,7 @@ from fdbpl_jax.data.types import Dataset, Example
 from fdbpl_jax.device import tower_dtype
 from fdbpl_jax.errors import UserError, unknown_name
 from fdbpl_jax.files import png_file, write_bytes
-from fdbpl_jax.open_dataset import open_dataset
+from fdbpl_jax.open_dataset import open_by_flag
 from fdbpl_jax.ril.build import build_table, plan_spec
 from fdbpl_jax.ril.picture import draw_table, png
 from fdbpl_jax.ril.show import describe
@@ -63,7 +62,7 @@ _SHARD = flags.DEFINE_string("shard", "0/1", "index/count: every count-th block 
 
 
 def _build() -> None:
-    dataset = _dataset(_DATASET.value)
+    dataset = open_by_flag(_DATASET.value, _DATA_ROOT.value)
     examples = _examples(dataset)
     dtype = tower_dtype(_DTYPE.value)
     teacher = cast(load_clip(_TEACHER.value or str(embedded("teacher"))), dtype)
@@ -86,11 +85,6 @@ def _build() -> None:
         "RIL table '%s': %d of its %d regions made in %.1f s, %.0f regions/s",
         *(_path(), report.regions_built, report.regions, report.seconds, rate),
     )
-
-
-def _dataset(name: str) -> Dataset:
-    rendered = Path(_DATA_ROOT.value or "runs/shapes")
-    return open_dataset(name, _DATA_ROOT.value, rendered, "--data_root")
 
 
 def _examples(dataset: Dataset) -> list[Example]:
@@ -145,7 +139,8 @@ def _show() -> None:
         return
     file = png_file(_PICTURE.value)
     table = open_table(_path(), "")
-    figure = draw_table(table, _dataset(table.spec.dataset), _IMAGE.value)
+    dataset = open_by_flag(table.spec.dataset, _DATA_ROOT.value)
+    figure = draw_table(table, dataset, _IMAGE.value)
     write_bytes(file, png(figure))
     logging.info("%s", file)
 

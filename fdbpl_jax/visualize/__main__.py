@@ -8,7 +8,6 @@ images that one cell puts right and the other does not (figure 12). Each writes 
 and what is in it as a CSV file beside it.
 """
 
-import csv
 import io
 import sys
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from PIL import Image
 
 from fdbpl_jax.cli import command_of, run_app
 from fdbpl_jax.errors import UserError, unknown_name
-from fdbpl_jax.files import png_file, write_bytes
+from fdbpl_jax.files import csv_text, png_file, write_bytes
 from fdbpl_jax.visualize.attention import attention
 from fdbpl_jax.visualize.cases import RIGHT, Case, cases_picture, changed_cases
 from fdbpl_jax.visualize.cell import open_cell
@@ -61,11 +60,10 @@ def _cases() -> None:
 
 def _write(name: str, picture: Image.Image, lines: Sequence[Sequence]) -> None:
     file = png_file(_PICTURE.value or Path(_CELL.value) / f"{name}.png")
-    png, out = io.BytesIO(), io.StringIO()
+    png = io.BytesIO()
     picture.save(png, format="png")
-    csv.writer(out, lineterminator="\n").writerows(lines)
     # A file name need not be Unicode.
-    write_bytes(file.with_suffix(".csv"), out.getvalue().encode(errors="replace"))
+    write_bytes(file.with_suffix(".csv"), csv_text(lines).encode(errors="replace"))
     write_bytes(file, png.getvalue())
     logging.info("%s", file)
 

@@ -77,9 +77,8 @@ def attention_maps(
 
 def prompt_texts(cell: OpenCell) -> dict[str, Float[Array, "C D"]]:
     """Text features of the classes that the cell was trained on, by their column."""
-    names, own = cell.facts["class_names"], (cell.clip, cell.prompts, cell.facts)
-    positive = class_text(*own, "positive", names)
-    negative = class_text(*own, "negative", names)
+    names = cell.facts["class_names"]
+    positive, negative = (class_text(cell, b, names) for b in ("positive", "negative"))
     plain = [f"a photo of a {prompt_name(name)}." for name in names]
     return {
         "hand-written": text_features(cell.clip, plain),

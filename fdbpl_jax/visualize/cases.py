@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont
+from scipy.special import softmax
 
 from fdbpl_jax.clip.image import preprocess
 from fdbpl_jax.clip.model import logit_scale
@@ -95,11 +96,8 @@ def _cases(cell: OpenCell, other: OpenCell, half: str, cache: Path) -> list[Case
 def _probabilities(
     cell: OpenCell, features: Float[np.ndarray, "N D"], class_names: Sequence[str]
 ) -> Float[np.ndarray, "N C"]:
-    text = class_text(cell.clip, cell.prompts, cell.facts, "positive", class_names)
-    logits = logit_scale(cell.clip) * features @ np.asarray(text).T
-    logits -= logits.max(axis=1, keepdims=True)
-    odds = np.exp(logits)
-    return odds / odds.sum(axis=1, keepdims=True)
+    text = class_text(cell, "positive", class_names)
+    return softmax(logit_scale(cell.clip) * features @ np.asarray(text).T, axis=1)
 
 
 def cases_picture(cell: OpenCell, cases: Sequence[Case], count: int) -> Image.Image:

@@ -13,7 +13,7 @@ from fdbpl_jax.config import PromptConfig
 from fdbpl_jax.data.splits import subset
 from fdbpl_jax.data.types import Dataset, prompt_name
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.open_dataset import open_dataset
+from fdbpl_jax.open_dataset import open_by_flag
 from fdbpl_jax.prompts import coop
 from fdbpl_jax.ril.spec import class_difference
 
@@ -43,9 +43,8 @@ def open_cell(path: Path, student: str, data_root: str) -> OpenCell:
     prompts, facts = load_prompts(path / "export")
     clip = load_clip(student or facts["student"]["name"])
     check_prompts(clip, prompts, facts)
-    rendered = Path(data_root or "runs/shapes")
     name = facts["config"]["dataset"]
-    dataset = open_dataset(name, data_root, rendered, "--data_root")
+    dataset = open_by_flag(name, data_root)
     trained_on = subset(dataset, facts["config"]["classes"]).class_names
     if list(trained_on) != list(facts["class_names"]):
         raise UserError(
@@ -76,20 +75,16 @@ def check_prompts(
 
 
 def class_text(
-    clip: Clip,
-    prompts: Mapping[str, Any],
-    facts: Mapping[str, Any],
-    branch: str,
-    class_names: Sequence[str],
+    cell: OpenCell, branch: str, class_names: Sequence[str]
 ) -> Float[Array, "C D"]:
     """L2-normalised text features of classes under one of the cell's prompts.
 
     Args:
-      clip, prompts, facts: of the cell.
+      cell: whose prompts.
       branch: "positive" or "negative".
       class_names: as the data set has them; any, not only those trained on.
     """
-    prompt = PromptConfig(**facts["config"]["prompt"])
+    clip, prompt = cell.clip, PromptConfig(**cell.facts["config"]["prompt"])
     if branch == "negative":
         prompt = coop.negative_prompt(clip.tokenizer, prompt)
     names = [prompt_name(name) for name in class_names]
@@ -97,5 +92,5 @@ def class_text(
         clip.config.text,
         clip.params["text"],
         coop.class_layout(clip.tokenizer, clip.config.text, names, prompt),
-        jnp.asarray(prompts[branch]["context"]),
+        jnp.asarray(cell.prompts[branch]["context"]),
     )

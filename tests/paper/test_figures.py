@@ -11,10 +11,10 @@ from paper_reports import FACTS, write
 
 from fdbpl_jax import published
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.files import csv_text
 from fdbpl_jax.paper.components import COMPONENTS, component_sheet
 from fdbpl_jax.paper.kept_labels import keep_sheet
 from fdbpl_jax.paper.sheets import sheets_of
-from fdbpl_jax.paper.text import csv_text
 from fdbpl_jax.paper.times import time_sheet
 from fdbpl_jax.report import TableFacts
 
@@ -34,7 +34,7 @@ def trained(method, seconds, memory=0, dataset="dtd", new=50.0, seeds=(1, 2)):
 
 
 def records(sheet):
-    return list(csv.DictReader(io.StringIO(csv_text(sheet))))
+    return list(csv.DictReader(io.StringIO(csv_text(sheet.records))))
 
 
 def test_times_stand_beside_those_of_kdpl_with_the_same_learner(tmp_path, printed):

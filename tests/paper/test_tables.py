@@ -12,11 +12,12 @@ from paper_reports import FACTS, write
 from fdbpl_jax import published
 from fdbpl_jax.data.catalogue import CATALOGUE
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.files import csv_text
 from fdbpl_jax.paper import page, table_sheet
 from fdbpl_jax.paper.components import COMPONENTS
 from fdbpl_jax.paper.sheets import sheets_of
 from fdbpl_jax.paper.tables import collect, line_of
-from fdbpl_jax.paper.text import csv_text, markdown
+from fdbpl_jax.paper.text import markdown
 from fdbpl_jax.report import read_report, summarise, write_report
 from fdbpl_jax.run_config import run_config
 
@@ -139,7 +140,7 @@ def test_markdown_and_csv_say_the_same(workdir, printed):
     assert r"- dtd coop seed 2: \<lost\>" in text
     (line,) = [
         line
-        for line in csv.DictReader(io.StringIO(csv_text(sheets[1])))
+        for line in csv.DictReader(io.StringIO(csv_text(sheets[1].records)))
         if line["method"] == "coop+fdbpl"
     ]
     assert (line["base_mean"], line["printed_new"], line["printed_base"]) == (

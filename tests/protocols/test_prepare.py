@@ -4,6 +4,7 @@ import dataclasses
 import shutil
 
 import pytest
+from protocol_runs import small
 
 from fdbpl_jax import protocols
 from fdbpl_jax.clip.model import load_clip
@@ -11,24 +12,14 @@ from fdbpl_jax.errors import UserError
 from fdbpl_jax.protocols import compiling
 from fdbpl_jax.protocols.run import prepare_all, refuse_failures, run
 from fdbpl_jax.report import read_report
-from fdbpl_jax.run_config import default_config, run_config
+from fdbpl_jax.run_config import run_config
 from fdbpl_jax.shapes.pair import embedded
 
 
 @pytest.fixture(name="config")
 def _config():
-    config = default_config()
-    config.update_from_flattened_dict(
-        {
-            "data.shots": 1,
-            "methods": "coop+fdbpl",
-            "seeds": (1, 2),
-            "optim.epochs": 2,
-            "optim.batch_size": 16,
-            "optim.warmup_epochs": 0,
-        }
-    )
-    return run_config(config)
+    changes = {"data.shots": 1, "methods": "coop+fdbpl"}
+    return run_config(small("base2new", **changes))
 
 
 def test_tables_features_and_programs_are_there_and_no_cell(

@@ -106,7 +106,7 @@ def test_contexts_of_single_classes_serve_no_new_ones(workdir, cells, cases):
 
 def test_data_of_other_classes_are_refused(workdir, cells, tmp_path, monkeypatch):
     few = dataclasses.replace(cells[0].dataset, class_names=tuple("abcd"), test=())
-    monkeypatch.setattr(cell, "open_dataset", lambda *_: few)
+    monkeypatch.setattr(cell, "open_by_flag", lambda *_: few)
     with pytest.raises(UserError, match=r"has other classes than .*seed1' was trained"):
         open_cell(folder(workdir, 1), "", str(tmp_path))
 
