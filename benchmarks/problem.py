@@ -19,10 +19,10 @@ from fdbpl_jax.clip.layout import make_layout
 from fdbpl_jax.clip.text import init_text
 from fdbpl_jax.config import FdbplConfig, OptimConfig, TermConfig
 from fdbpl_jax.device import tower_dtype
+from fdbpl_jax.learners.learner import Student
 from fdbpl_jax.methods.method import METHODS
 from fdbpl_jax.methods.published import METHOD_OPTIM
-from fdbpl_jax.prompts.learner import Student
-from fdbpl_jax.state import Frozen, RegionBatch, StepSetup, hyper_parameters
+from fdbpl_jax.training.state import Frozen, RegionBatch, StepSetup, hyper_parameters
 
 CONTEXT = 4  # learnable tokens, after SOS: "a photo of a"
 KEPT = 20  # labels of a stored region, the paper's K

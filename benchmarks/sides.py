@@ -21,9 +21,9 @@ from benchmarks.torch_reference.towers import image_tower, text_tower
 from fdbpl_jax.clip.config import ClipConfig
 from fdbpl_jax.clip.image import ImageSettings
 from fdbpl_jax.device import tower_dtype
-from fdbpl_jax.prompts.learner import Student
-from fdbpl_jax.sources import Viewing, view_batch
-from fdbpl_jax.step import init_state, run_steps
+from fdbpl_jax.learners.learner import Student
+from fdbpl_jax.training.sources import Viewing, view_batch
+from fdbpl_jax.training.step import init_state, run_steps
 
 _SEED = 0
 

@@ -8,7 +8,7 @@ from benchmarks import problem as given
 from benchmarks.timing import Side
 from fdbpl_jax.config import OptimConfig
 from fdbpl_jax.methods.published import METHOD_OPTIM
-from fdbpl_jax.step import init_state, run_steps
+from fdbpl_jax.training.step import init_state, run_steps
 
 _SEED = 0
 

@@ -19,7 +19,7 @@ mostly KDPL's teacher; its numbers are in README.md.
 
 from ml_collections import ConfigDict
 
-from fdbpl_jax.run_config import default_config
+from fdbpl_jax.experiments.settings import default_config
 
 SHAPES = "shapes-negative,shapes-both,shapes-plain"
 OTHERS = (  # than ImageNet

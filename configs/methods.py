@@ -15,8 +15,8 @@ memory is the method's. The numbers are in docs/methods.md.
 
 from ml_collections import ConfigDict
 
+from fdbpl_jax.experiments.settings import default_config
 from fdbpl_jax.methods.method import METHODS
-from fdbpl_jax.run_config import default_config
 
 # Names for "+kdpl-ca" have to be given, and the released loss is FDBPL's alone.
 _LEFT_OUT = ("+kdpl-ca", "+fdbpl_release")

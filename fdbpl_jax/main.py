@@ -8,10 +8,10 @@ from ml_collections import config_flags
 
 from fdbpl_jax import device
 from fdbpl_jax.cli import run_app, share_of
-from fdbpl_jax.protocols.plan import plan, plan_text
-from fdbpl_jax.protocols.processes import run_shares
-from fdbpl_jax.protocols.run import prepare_all, refuse_failures, run
-from fdbpl_jax.run_config import run_config
+from fdbpl_jax.experiments.plan import plan, plan_text
+from fdbpl_jax.experiments.processes import run_shares
+from fdbpl_jax.experiments.run import prepare_all, refuse_failures, run
+from fdbpl_jax.experiments.settings import run_config
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Config file; any value of it: --config.data.shots=8."

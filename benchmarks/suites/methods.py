@@ -26,13 +26,13 @@ from benchmarks.timing import Side, Timing, in_turns
 from benchmarks.torch_reference.methods import make_step
 from fdbpl_jax.config import CropConfig
 from fdbpl_jax.device import tower_dtype
+from fdbpl_jax.learners.promptkd import init_running
+from fdbpl_jax.losses.batch import Batch
 from fdbpl_jax.methods.method import METHODS
 from fdbpl_jax.methods.published import METHOD_OPTIM
-from fdbpl_jax.objectives.batch import Batch
-from fdbpl_jax.prompts.promptkd import init_running
-from fdbpl_jax.sources import Viewing, view_batch, view_source
-from fdbpl_jax.step import init_state, run_steps
-from fdbpl_jax.train import Run, Trained, train
+from fdbpl_jax.training.loop import Run, Trained, train
+from fdbpl_jax.training.sources import Viewing, view_batch, view_source
+from fdbpl_jax.training.step import init_state, run_steps
 
 _SEED = 0
 _SIZE = (375, 500)  # of the pictures

@@ -28,7 +28,7 @@ from fdbpl_jax.clip.model import Clip
 from fdbpl_jax.config import RilConfig
 from fdbpl_jax.data.types import Dataset
 from fdbpl_jax.device import tower_dtype
-from fdbpl_jax.features import split_features
+from fdbpl_jax.evaluation.features import split_features
 from fdbpl_jax.methods.published import METHOD_OPTIM
 from fdbpl_jax.ril.build import build_table, plan_spec
 

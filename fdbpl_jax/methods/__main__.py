@@ -13,11 +13,11 @@ from fdbpl_jax.cli import run_app
 from fdbpl_jax.clip.config import parse_config
 from fdbpl_jax.clip.tokenizer import load_tokenizer
 from fdbpl_jax.errors import unknown_name
+from fdbpl_jax.learners.coop import negative_prompt
+from fdbpl_jax.learners.learner import init_prompt
 from fdbpl_jax.methods.method import METHODS, Method
 from fdbpl_jax.methods.published import METHOD_OPTIM, METHOD_PROMPT, SOURCE, preset_of
-from fdbpl_jax.prompts.coop import negative_prompt
-from fdbpl_jax.prompts.learner import init_prompt
-from fdbpl_jax.report_text import markdown_table
+from fdbpl_jax.reports.text import markdown_table
 from fdbpl_jax.shapes.pair import embedded
 
 _FOR = flags.DEFINE_string("for", "", "Only methods whose names begin so.")

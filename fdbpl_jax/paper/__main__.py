@@ -15,16 +15,15 @@ from pathlib import Path
 
 from absl import flags, logging
 
-from fdbpl_jax import published
 from fdbpl_jax.cli import command_of, run_app
 from fdbpl_jax.errors import UserError, unknown_name
 from fdbpl_jax.files import csv_text, write_bytes, write_text
-from fdbpl_jax.paper import page
-from fdbpl_jax.paper.draw import sheet_png
+from fdbpl_jax.paper import page, published
 from fdbpl_jax.paper.make import make
 from fdbpl_jax.paper.runs import Asked
 from fdbpl_jax.paper.sheets import sheets_of
 from fdbpl_jax.paper.text import markdown
+from fdbpl_jax.plots import sheet_png
 
 _WORKDIR = flags.DEFINE_string("workdir", "runs", "Of the runs of configs/paper/.")
 _DATASETS = flags.DEFINE_string(

@@ -11,10 +11,10 @@ from fdbpl_jax.paper.finished import (
     finished_runs,
     lost,
 )
+from fdbpl_jax.paper.published import Published
 from fdbpl_jax.paper.sheet import Panel, Sheet
-from fdbpl_jax.published import Published
-from fdbpl_jax.report_numbers import BLANK, seconds_text
-from fdbpl_jax.results import Row
+from fdbpl_jax.reports.numbers import BLANK, seconds_text
+from fdbpl_jax.reports.results import Row
 
 # Part of `configs/paper/figure10.py`, which is the run's folder: what is trained on.
 COMPONENTS: Mapping[str, str] = {

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from fdbpl_jax.published import Published
-from fdbpl_jax.report import read_report
-from fdbpl_jax.report_facts import RunFacts
-from fdbpl_jax.report_numbers import accuracy_text
-from fdbpl_jax.report_text import missing
-from fdbpl_jax.results import AVERAGE, Row
+from fdbpl_jax.paper.published import Published
+from fdbpl_jax.reports.facts import RunFacts
+from fdbpl_jax.reports.numbers import accuracy_text
+from fdbpl_jax.reports.results import AVERAGE, Row
+from fdbpl_jax.reports.text import missing
+from fdbpl_jax.reports.write import read_report
 
 # Of a row: in per cent, each with its spread over seeds.
 ACCURACIES = ("base_mean", "base_std", "new_mean", "new_std", "hm", "hm_std")

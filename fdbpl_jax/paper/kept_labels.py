@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from fdbpl_jax.metrics import epoch_seconds
 from fdbpl_jax.paper.finished import (
     ACCURACIES,
     Finished,
@@ -14,11 +13,12 @@ from fdbpl_jax.paper.finished import (
     finished_runs,
     lost,
 )
+from fdbpl_jax.paper.published import Published
 from fdbpl_jax.paper.sheet import Panel, Sheet
-from fdbpl_jax.published import Published
-from fdbpl_jax.report_numbers import BLANK
-from fdbpl_jax.report_text import has_new
-from fdbpl_jax.results import Row
+from fdbpl_jax.reports.numbers import BLANK
+from fdbpl_jax.reports.results import Row
+from fdbpl_jax.reports.text import has_new
+from fdbpl_jax.training.metrics import epoch_seconds
 
 _ABOUT = (
     "K labels of each region are kept and scaled to sum to 1 (MR). Epoch: the median "

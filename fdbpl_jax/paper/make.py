@@ -74,7 +74,7 @@ def _draw(name: str, asked: Asked) -> bool:
     if name == "figure12":
         flags += [f"--other={cells[1]}", f"--features={asked.workdir / 'features'}"]
     what = "attention" if name == "figure11" else "cases"
-    return _ran([sys.executable, "-m", "fdbpl_jax.visualize", what, *flags])
+    return _ran([sys.executable, "-m", "fdbpl_jax.paper.look", what, *flags])
 
 
 def _cells(workdir: Path, parts: Sequence[str], dataset: str) -> list[Path]:

@@ -4,11 +4,11 @@ import base64
 from collections.abc import Sequence
 from html import escape
 
-from fdbpl_jax.html_page import bullet_list, html_table, whole_page
-from fdbpl_jax.paper.draw import panel_svg
+from fdbpl_jax.paper.published import Note, Published
 from fdbpl_jax.paper.sheet import Panel, Sheet
 from fdbpl_jax.paper.table_sheet import words_of
-from fdbpl_jax.published import Note, Published
+from fdbpl_jax.plots import panel_svg
+from fdbpl_jax.reports.html_page import bullet_list, html_table, whole_page
 
 
 def html(sheets: Sequence[Sheet], published: Published) -> str:

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.paper.cases import RIGHT
 from fdbpl_jax.paper.finished import Finished, finished_runs
 from fdbpl_jax.paper.sheet import Sheet
-from fdbpl_jax.visualize.cases import RIGHT
 
 _ATTENTION = (
     "Grad-CAM of an image's own class on the student's image tower: for 'a photo of a "

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from fdbpl_jax.report_facts import RunFacts
+from fdbpl_jax.reports.facts import RunFacts
 
 Texts = Sequence[tuple[str, ...]]
 

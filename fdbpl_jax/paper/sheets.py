@@ -5,11 +5,11 @@ from pathlib import Path
 from fdbpl_jax.paper.components import component_sheet
 from fdbpl_jax.paper.kept_labels import keep_sheet
 from fdbpl_jax.paper.pictures import attention_sheet, case_sheet
+from fdbpl_jax.paper.published import Published
 from fdbpl_jax.paper.sheet import Sheet
 from fdbpl_jax.paper.table_sheet import table_sheet
 from fdbpl_jax.paper.tables import collect
 from fdbpl_jax.paper.times import time_sheet
-from fdbpl_jax.published import Published
 
 
 def sheets_of(workdir: Path, published: Published) -> list[Sheet]:

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fdbpl_jax.data.catalogue import CATALOGUE, Counts
-from fdbpl_jax.published import Published, select
-from fdbpl_jax.report import read_report
-from fdbpl_jax.report_facts import RunFacts
-from fdbpl_jax.results import AVERAGE, Row
+from fdbpl_jax.paper.published import Published, select
+from fdbpl_jax.reports.facts import RunFacts
+from fdbpl_jax.reports.results import AVERAGE, Row
+from fdbpl_jax.reports.write import read_report
 
 TITLES: Mapping[str, str] = {
     "table1": "Table 1: to other data sets",

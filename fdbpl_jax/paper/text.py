@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from fdbpl_jax.paper.sheet import Sheet
-from fdbpl_jax.report_text import bullets, markdown_table
+from fdbpl_jax.reports.text import bullets, markdown_table
 
 
 def markdown(sheets: Sequence[Sheet]) -> str:

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fdbpl_jax.paper.finished import claims, finished_runs, lost
+from fdbpl_jax.paper.published import Published
 from fdbpl_jax.paper.sheet import Panel, Sheet
-from fdbpl_jax.published import Published
-from fdbpl_jax.report_facts import RunFacts
-from fdbpl_jax.report_numbers import BLANK, seconds_text
-from fdbpl_jax.results import Row
+from fdbpl_jax.reports.facts import RunFacts
+from fdbpl_jax.reports.numbers import BLANK, seconds_text
+from fdbpl_jax.reports.results import Row
 
 _ABOUT = (
     "Seconds of a training with all its epochs, mean over seeds, with compilation and "

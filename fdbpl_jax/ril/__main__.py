@@ -18,17 +18,17 @@ from absl import flags, logging
 from fdbpl_jax.cli import command_of, run_app, share_of
 from fdbpl_jax.clip.model import cast, load_clip
 from fdbpl_jax.config import CropConfig, RilConfig
+from fdbpl_jax.data.open_dataset import open_by_flag
 from fdbpl_jax.data.splits import few_shot, subset
 from fdbpl_jax.data.types import Dataset, Example
 from fdbpl_jax.device import tower_dtype
 from fdbpl_jax.errors import UserError, unknown_name
 from fdbpl_jax.files import png_file, write_bytes
-from fdbpl_jax.open_dataset import open_by_flag
 from fdbpl_jax.ril.build import build_table, plan_spec
-from fdbpl_jax.ril.picture import draw_table, png
-from fdbpl_jax.ril.show import describe
+from fdbpl_jax.ril.inspect.picture import draw_table, png
+from fdbpl_jax.ril.inspect.show import describe
+from fdbpl_jax.ril.inspect.verify import verify_table
 from fdbpl_jax.ril.table import open_table
-from fdbpl_jax.ril.verify import verify_table
 from fdbpl_jax.shapes.pair import embedded
 
 _CROP = CropConfig()

@@ -14,15 +14,15 @@ from fdbpl_jax.clip.config import ClipConfig, TextConfig, TowerConfig, VisionCon
 from fdbpl_jax.clip.image import ImageSettings
 from fdbpl_jax.clip.vision import encode_image, init_vision
 from fdbpl_jax.config import CropConfig
+from fdbpl_jax.learners.coop import text_features
+from fdbpl_jax.losses.batch import Batch, Seen
+from fdbpl_jax.losses.cross_entropy import cross_entropy
+from fdbpl_jax.losses.fdbpl_release import fdbpl_release
+from fdbpl_jax.losses.kdpl import kdpl
 from fdbpl_jax.methods.published import METHOD_OPTIM
-from fdbpl_jax.objectives.batch import Batch, Seen
-from fdbpl_jax.objectives.cross_entropy import cross_entropy
-from fdbpl_jax.objectives.fdbpl_release import fdbpl_release
-from fdbpl_jax.objectives.kdpl import kdpl
-from fdbpl_jax.prompts.coop import text_features
 from fdbpl_jax.ril.labels import densify, entropy, information_weight
 from fdbpl_jax.ril.regions import crop_region, draw_regions
-from fdbpl_jax.step import init_state, run_steps
+from fdbpl_jax.training.step import init_state, run_steps
 
 torch = pytest.importorskip("torch")
 

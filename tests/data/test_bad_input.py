@@ -7,8 +7,8 @@ import zlib
 
 import numpy as np
 import pytest
-from data_sets import SPLIT_FILES, WNIDS, lay_out, touch
 from PIL import Image
+from support.data_sets import SPLIT_FILES, WNIDS, lay_out, touch
 
 from fdbpl_jax.data.catalogue import CATALOGUE
 from fdbpl_jax.data.check import check_dataset

@@ -1,7 +1,7 @@
 """All fifteen data sets, laid out as they are published, small."""
 
 import pytest
-from data_sets import SPLIT_FILES, WNIDS, lay_out, touch, wnids_of
+from support.data_sets import SPLIT_FILES, WNIDS, lay_out, touch, wnids_of
 
 from fdbpl_jax.data import class_names, imagenet
 from fdbpl_jax.data.catalogue import CATALOGUE

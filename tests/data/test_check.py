@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from data_sets import lay_out
+from support.data_sets import lay_out
 
 from fdbpl_jax.data.catalogue import CATALOGUE
 from fdbpl_jax.data.check import check_dataset

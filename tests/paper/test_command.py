@@ -4,8 +4,8 @@ import sys
 
 import pytest
 from absl import flags
-from cells import cell
-from paper_reports import write
+from support.cells import cell
+from support.paper_reports import write
 
 from fdbpl_jax.paper import __main__ as command
 

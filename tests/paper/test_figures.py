@@ -6,17 +6,17 @@ import io
 import json
 
 import pytest
-from cells import cell
-from paper_reports import FACTS, write
+from support.cells import cell
+from support.paper_reports import FACTS, write
 
-from fdbpl_jax import published
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.files import csv_text
+from fdbpl_jax.paper import published
 from fdbpl_jax.paper.components import COMPONENTS, component_sheet
 from fdbpl_jax.paper.kept_labels import keep_sheet
 from fdbpl_jax.paper.sheets import sheets_of
 from fdbpl_jax.paper.times import time_sheet
-from fdbpl_jax.report import TableFacts
+from fdbpl_jax.reports.write import TableFacts
 
 MIB = 2**20
 

@@ -3,8 +3,8 @@
 import dataclasses
 
 import pytest
-from cells import cell
-from paper_reports import FACTS, write
+from support.cells import cell
+from support.paper_reports import FACTS, write
 
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.paper.pictures import attention_sheet, case_sheet

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from cells import cell
-from paper_reports import FACTS, write
+from support.cells import cell
+from support.paper_reports import FACTS, write
 
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.paper.make import make
@@ -165,7 +165,7 @@ def test_pictures_are_drawn_of_the_first_seed_that_both_cells_have(started, tmp_
     started.clear()
     assert make(["figure11", "figure12"], asked) == []
     attention, cases = started[-2:]
-    assert attention[:3] == ["fdbpl_jax.visualize", "attention", f"--cell={one}"]
+    assert attention[:3] == ["fdbpl_jax.paper.look", "attention", f"--cell={one}"]
     assert f"--other={other}" in cases
     assert f"--picture={tmp_path}/paper/pictures/figure12-eurosat.png" in cases
 

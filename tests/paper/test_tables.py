@@ -6,20 +6,19 @@ import io
 import re
 
 import pytest
-from cells import cell
-from paper_reports import FACTS, write
+from support.cells import cell
+from support.paper_reports import FACTS, write
 
-from fdbpl_jax import published
 from fdbpl_jax.data.catalogue import CATALOGUE
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.experiments.settings import run_config
 from fdbpl_jax.files import csv_text
-from fdbpl_jax.paper import page, table_sheet
+from fdbpl_jax.paper import page, published, table_sheet
 from fdbpl_jax.paper.components import COMPONENTS
 from fdbpl_jax.paper.sheets import sheets_of
 from fdbpl_jax.paper.tables import collect, line_of
 from fdbpl_jax.paper.text import markdown
-from fdbpl_jax.report import read_report, summarise, write_report
-from fdbpl_jax.run_config import run_config
+from fdbpl_jax.reports.write import read_report, summarise, write_report
 
 ADDED = "neg", "diff1", "diff2"
 
@@ -206,7 +205,7 @@ def test_figure_9_varies_k_and_figure_10_the_weights():
 
 @pytest.mark.parametrize("name", ["../x", "/x", "a//b", "a/", "a/../b", "."])
 def test_a_name_stays_in_the_workdir(name):
-    from fdbpl_jax.run_config import default_config
+    from fdbpl_jax.experiments.settings import default_config
 
     config = default_config()
     config.name = name

@@ -13,7 +13,7 @@ import pytest
 from fdbpl_jax.config import RilConfig
 from fdbpl_jax.data.datasets import load_dataset
 from fdbpl_jax.ril.build import build_table, plan_spec
-from fdbpl_jax.ril.show import describe
+from fdbpl_jax.ril.inspect.show import describe
 
 
 def call(*arguments: str) -> subprocess.Popen:

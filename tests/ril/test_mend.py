@@ -10,8 +10,8 @@ from fdbpl_jax.config import CropConfig, RilConfig
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.ril import compute, ledger, manifest, store
 from fdbpl_jax.ril.build import add_features, build_table, ensure_table, plan_spec
+from fdbpl_jax.ril.inspect.verify import verify_table
 from fdbpl_jax.ril.table import open_table
-from fdbpl_jax.ril.verify import verify_table
 
 
 def test_shards_make_one_table(files, tmp_path, built, dataset, spec, teacher, student):

@@ -6,8 +6,8 @@ from fdbpl_jax.config import RilConfig
 from fdbpl_jax.data.datasets import load_dataset
 from fdbpl_jax.data.splits import few_shot, subset
 from fdbpl_jax.ril.build import ensure_table, plan_spec
-from fdbpl_jax.ril.show import describe
-from fdbpl_jax.ril.verify import verify_table
+from fdbpl_jax.ril.inspect.show import describe
+from fdbpl_jax.ril.inspect.verify import verify_table
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ import pytest
 from fdbpl_jax.config import CropConfig
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.ril import manifest, store
+from fdbpl_jax.ril.inspect.verify import verify_table
 from fdbpl_jax.ril.reader import EpochPlan, epoch_iterator
 from fdbpl_jax.ril.spec import TableSpec
 from fdbpl_jax.ril.table import array_shapes, check_table, images_per_block, open_table
-from fdbpl_jax.ril.verify import verify_table
 
 DIFFERENT = {
     "dataset": ("others", r"dataset 'pictures', not 'others'"),

@@ -1,0 +1,1 @@
+"""Evaluation: features of test images, accuracy, rejection."""

@@ -1,0 +1,45 @@
+"""The loss that FDBPL's released code trains, which differs from the paper's.
+
+Its second-order term is a sum over ordered pairs of an antisymmetric quantity and so is
+zero whatever the prompts are; it is left out.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from fdbpl_jax.losses.batch import Seen
+from fdbpl_jax.losses.divergence import class_logits, kl_from_logits, kl_to_logits
+
+_COSINE_WEIGHT = 0.001  # the release's constant
+
+
+def fdbpl_release(
+    seen: Seen, negative: Float[Array, "C D"], scale: Float[Array, ""]
+) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+    """Weighted symmetric KL, negative entropy of p̄, and cos of the logit vectors."""
+    batch, weight = seen.batch, seen.batch.weight
+    logits = class_logits(seen.image, seen.text, scale)
+    negative_logits = class_logits(seen.image, negative, scale)
+    log_negative = jax.nn.log_softmax(negative_logits)
+    negative_entropy = jnp.sum(jnp.exp(log_negative) * log_negative, axis=-1)
+    terms = {
+        "pos_forward": jnp.mean(weight * kl_to_logits(batch.teacher, logits)),
+        "pos_reverse": jnp.mean(weight * kl_from_logits(logits, batch.teacher)),
+        "neg": jnp.mean((1 - weight) * negative_entropy),
+        "cosine": jnp.mean(weight * _cosine(logits, negative_logits)),
+    }
+    loss = (
+        0.5 * terms["pos_forward"]
+        + 0.5 * terms["pos_reverse"]
+        + terms["neg"]
+        + _COSINE_WEIGHT * terms["cosine"]
+    )
+    return loss, terms
+
+
+def _cosine(
+    left: Float[Array, "B C"], right: Float[Array, "B C"]
+) -> Float[Array, " B"]:
+    lengths = jnp.linalg.norm(left, axis=-1) * jnp.linalg.norm(right, axis=-1)
+    return jnp.sum(left * right, axis=-1) / jnp.maximum(lengths, 1e-8)

@@ -1,0 +1,1 @@
+"""Reports: from results of cells to text, CSV, HTML and plots."""

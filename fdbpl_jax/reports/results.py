@@ -1,0 +1,275 @@
+"""From cells (dataset × method × seed) to the rows of the one table of a protocol.
+
+Two ways of averaging the harmonic mean are in use and their numbers differ, so a row
+has both: `hm` is the mean of HMs (KDPL and FDBPL average the HMs of the data sets),
+`hm_of_means` the HM of the mean accuracies (CoCoOp, MaPLe, PromptSRC, PromptKD).
+"""
+
+import dataclasses
+import json
+import math
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from fdbpl_jax.errors import UserError
+from fdbpl_jax.evaluation.accuracy import harmonic_mean
+
+AVERAGE = "average"  # the dataset of the rows that average over data sets
+
+CellKey = tuple[str, str, int | None]  # dataset, method, seed
+
+
+@dataclasses.dataclass(frozen=True)
+class CellResult:
+    """What one cell came to; a line of its `results.jsonl`.
+
+    Accuracies are in percent, times in seconds.
+
+    Raises:
+      UserError: an accuracy outside 0 … 100, a time or count below 0, or a number that
+        is not finite.
+    """
+
+    dataset: str
+    method: str
+    seed: int | None  # None: nothing is drawn or trained (zero-shot)
+    base: float  # of the classes trained on; of all where there are no new ones
+    new: float | None  # None: there are none, or the method cannot serve them
+    train_seconds: float
+    wait_seconds: float  # of training: the device waited for data, at most
+    test_seconds: float
+    steps: int
+    trained_values: int  # how many numbers were learned
+    peak_memory_bytes: int  # most the process had used of its device; 0: not known
+
+    def __post_init__(self) -> None:
+        for name in _FIELD_TYPES.keys() - {"dataset", "method", "seed"}:
+            value = getattr(self, name)
+            limit = 100 if name in ("base", "new") else math.inf
+            if value is None or (math.isfinite(value) and 0 <= value <= limit):
+                continue
+            raise UserError(
+                f"cell {self.dataset}, {self.method}, seed {self.seed}: "
+                f"{name} is {value}",
+                "Accuracies lie in 0 to 100, times and counts are finite, from 0 up.",
+            )
+
+    @property
+    def key(self) -> CellKey:
+        """What tells this cell from the others of its protocol."""
+        return self.dataset, self.method, self.seed
+
+    def to_json(self) -> str:
+        """The cell as a line of JSON; `from_json` gives it back exactly."""
+        return json.dumps(dataclasses.asdict(self), allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, source: str = "results.jsonl") -> "CellResult":
+        """The cell that `to_json` wrote.
+
+        Args:
+          text: the JSON text.
+          source: where it is from, for the error message.
+
+        Raises:
+          UserError: not JSON, a field missing, unknown or of the wrong type, or a
+            value that no cell can have.
+        """
+        try:
+            return cls(**_checked_fields(json.loads(text)))
+        except (ValueError, UserError) as error:
+            raise UserError(
+                f"{source} is not a whole cell result: {error}",
+                "Delete it and run the same command again: the cell is run anew.",
+            ) from error
+
+
+_FIELD_TYPES = {
+    **dict.fromkeys(("dataset", "method"), (str,)),
+    **dict.fromkeys(
+        ("base", "train_seconds", "wait_seconds", "test_seconds"), (float, int)
+    ),
+    **dict.fromkeys(("steps", "trained_values", "peak_memory_bytes"), (int,)),
+    "seed": (int, type(None)),
+    "new": (float, int, type(None)),
+}
+
+
+def _checked_fields(fields: object) -> dict:
+    if not isinstance(fields, dict) or set(fields) != set(_FIELD_TYPES):
+        raise ValueError(
+            f"expected an object with the fields {', '.join(_FIELD_TYPES)}"
+        )
+    for name, types in _FIELD_TYPES.items():
+        if not isinstance(fields[name], types) or isinstance(fields[name], bool):
+            raise ValueError(f"{name} is {fields[name]!r}")
+        if float in types and fields[name] is not None:
+            fields[name] = float(fields[name])
+    return fields
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One line of the table: a method on a data set, or averaged over data sets.
+
+    Accuracies are in percent. A value is None where there is nothing to say: no cell
+    finished, the method cannot serve new classes, or the spread of a single seed.
+    """
+
+    dataset: str
+    method: str
+    seeds: int  # finished; in an average row, of the data set that has fewest
+    expected: int  # planned
+    base_mean: float | None
+    base_std: float | None  # sample standard deviation over seeds (n - 1)
+    new_mean: float | None
+    new_std: float | None
+    hm: float | None  # mean of the HMs of the seeds; or of the data sets' `hm`
+    hm_std: float | None
+    hm_of_means: float | None  # HM of base_mean and new_mean
+    train_seconds: float | None  # mean
+    wait_seconds: float | None  # mean
+    test_seconds: float | None  # mean
+    trained_values: int | None  # largest
+    peak_memory_bytes: int | None  # largest; 0: not known
+
+
+@dataclasses.dataclass(frozen=True)
+class Rejection:
+    """How well a cell's score tells test images from what should be rejected."""
+
+    dataset: str
+    method: str
+    seed: int
+    against: str  # what should be rejected
+    score: str
+    auroc: float  # percent; 50 is chance
+    fpr: float  # percent of what should be rejected that passes with 95 % of the rest
+
+
+def summarise(
+    cells: Sequence[CellResult],
+    planned: Iterable[CellKey] = (),
+    averaged: Sequence[str] = (),
+) -> list[Row]:
+    """The rows of the table: data set by data set, then the averages.
+
+    Args:
+      cells: the cells that finished.
+      planned: every cell the protocol meant to run, so that lost ones show. Empty: each
+        data set that was seen × each method × each seed a method of its kind (seeded
+        or not) was seen with.
+      averaged: the data sets that averages are over. Empty: all.
+
+    Returns:
+      A row a (data set, method), data sets and methods in the order first met; with
+      several of these, then a row a method whose dataset is `AVERAGE`: the mean over
+      data sets of what their rows hold, without std. An average row is empty unless
+      every data set has a row of that method with a finished cell, as a mean over
+      fewer data sets is another number.
+
+    Raises:
+      ValueError: a cell comes twice or was not planned.
+    """
+    plan = tuple(planned) or _full_grid(cells)
+    finished = {cell.key: cell for cell in cells}
+    counted = Counter(cell.key for cell in cells)
+    if strange := [key for key, n in counted.items() if n > 1 or key not in plan]:
+        raise ValueError(f"cells that come twice or were not planned: {strange}")
+    datasets = _in_order(dataset for dataset, _, _ in plan)
+    methods = _in_order(method for _, method, _ in plan)
+    rows = []
+    for dataset in datasets:
+        for method in methods:
+            keys = [key for key in plan if key[:2] == (dataset, method)]
+            if keys:
+                found = [finished[key] for key in keys if key in finished]
+                rows.append(_row(dataset, method, found, len(keys)))
+    averaged = averaged or datasets
+    if len(averaged) > 1:
+        rows += [_average_row(m, averaged, rows) for m in methods]
+    return rows
+
+
+def _full_grid(cells: Sequence[CellResult]) -> tuple[CellKey, ...]:
+    seeds = sorted({cell.seed for cell in cells if cell.seed is not None})
+    unseeded = {cell.method for cell in cells if cell.seed is None}
+    return tuple(
+        (dataset, method, seed)
+        for dataset in _in_order(cell.dataset for cell in cells)
+        for method in _in_order(cell.method for cell in cells)
+        for seed in ([None] if method in unseeded else seeds)
+    )
+
+
+def _in_order(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))
+
+
+def _row(dataset: str, method: str, found: list[CellResult], expected: int) -> Row:
+    base = [cell.base for cell in found]
+    new = _all_or_none([cell.new for cell in found])
+    hms = [harmonic_mean(b, n) for b, n in zip(base, new, strict=False)]
+    base_mean, new_mean = _mean(base), _mean(new)
+    return Row(
+        dataset=dataset,
+        method=method,
+        seeds=len(found),
+        expected=expected,
+        base_mean=base_mean,
+        base_std=_std(base),
+        new_mean=new_mean,
+        new_std=_std(new),
+        hm=_mean(hms),
+        hm_std=_std(hms),
+        hm_of_means=_hm_of_means(base_mean, new_mean),
+        train_seconds=_mean([cell.train_seconds for cell in found]),
+        wait_seconds=_mean([cell.wait_seconds for cell in found]),
+        test_seconds=_mean([cell.test_seconds for cell in found]),
+        trained_values=max((cell.trained_values for cell in found), default=None),
+        peak_memory_bytes=max((c.peak_memory_bytes for c in found), default=None),
+    )
+
+
+def _average_row(method: str, datasets: Sequence[str], all_rows: list[Row]) -> Row:
+    rows = [r for r in all_rows if r.method == method and r.dataset in datasets]
+    # Empty, not shorter, where a data set is missing: see `summarise`.
+    whole = rows if len(rows) == len(datasets) and all(r.seeds for r in rows) else []
+    base_mean = _mean(_all_or_none([row.base_mean for row in whole]))
+    new_mean = _mean(_all_or_none([row.new_mean for row in whole]))
+    return Row(
+        dataset=AVERAGE,
+        method=method,
+        seeds=min(row.seeds for row in rows),
+        expected=max(row.expected for row in rows),
+        base_mean=base_mean,
+        base_std=None,
+        new_mean=new_mean,
+        new_std=None,
+        hm=_mean(_all_or_none([row.hm for row in whole])),
+        hm_std=None,
+        hm_of_means=_hm_of_means(base_mean, new_mean),
+        train_seconds=_mean([row.train_seconds for row in whole]),
+        wait_seconds=_mean([row.wait_seconds for row in whole]),
+        test_seconds=_mean([row.test_seconds for row in whole]),
+        trained_values=max((row.trained_values for row in whole), default=None),
+        peak_memory_bytes=max((r.peak_memory_bytes for r in whole), default=None),
+    )
+
+
+def _all_or_none(values: list[float | None]) -> list[float]:
+    """The values, or nothing if one of them is missing."""
+    return [] if None in values else values
+
+
+def _mean(values: list[float]) -> float | None:
+    return statistics.fmean(values) if values else None
+
+
+def _std(values: list[float]) -> float | None:
+    return statistics.stdev(values) if len(values) > 1 else None
+
+
+def _hm_of_means(base: float | None, new: float | None) -> float | None:
+    return None if base is None or new is None else harmonic_mean(base, new)

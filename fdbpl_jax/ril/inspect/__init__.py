@@ -1,0 +1,1 @@
+"""A look at finished tables: verify, show, measure."""

@@ -1,0 +1,114 @@
+"""A table in words: what it was made from, what it takes, and what is in it."""
+
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from jaxtyping import Float
+
+from fdbpl_jax.data.types import prompt_name
+from fdbpl_jax.ril import manifest
+from fdbpl_jax.ril.inspect.measure import disk_bytes
+from fdbpl_jax.ril.inspect.sample import BINS, Regions, sample_regions
+from fdbpl_jax.ril.table import Table, open_table, region_bytes
+
+_BAR = 40  # characters
+_EXAMPLES = 5
+
+
+def describe(path: str | Path) -> str:
+    """Several lines about a table: its manifest, sizes, labels and some rows.
+
+    Raises:
+      UserError: there is no finished table, or it is damaged.
+    """
+    table = open_table(path, "")
+    found = sample_regions(table)
+    parts = [
+        _made_from(table),
+        _sizes(table),
+        _weights(found.weight),
+        _agreement(table, found.label_index[..., 0]),
+        _rows(table, found),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _made_from(table: Table) -> str:
+    spec = table.spec
+    crop = spec.crop
+    return "\n".join(
+        [
+            f"RIL table   {table.path}",
+            f"data set    {spec.dataset}: {len(spec.images)} images, "
+            f"{len(spec.class_names)} classes ({', '.join(spec.class_names[:5])}, …)",
+            f"regions     {spec.regions} an image; scale {crop.scale}, ratio "
+            f"({crop.ratio[0]:.3g}, {crop.ratio[1]:.3g}), flip {crop.flip}, seed "
+            f"{spec.seed}",
+            f"labels      {spec.keep} kept of {len(spec.class_names)}",
+            f"teacher     {spec.teacher[:16]}…, '{spec.template}', logit scale "
+            f"{spec.temperature:.4g}",
+            f"made        in {spec.dtype}, regions cut on the {spec.cut}",
+            *(
+                f"features    of student {student[:16]}…, "
+                f"{manifest.read_feature_width(table.folder, student)} wide"
+                for student in manifest.students(table.folder)
+            ),
+        ]
+    )
+
+
+def _sizes(table: Table) -> str:
+    sizes = disk_bytes(table)
+    if not sizes:
+        return f"{region_bytes(table.spec)} bytes a region before compression"
+    regions = len(table.spec.images) * table.spec.regions
+    lines = ["array                 on disk   bytes a region"]
+    for name, size in (sizes | {"all": sum(sizes.values())}).items():
+        lines.append(f"{name[:18]:<18} {size / 1e6:7.2f} MB   {size / regions:9.1f}")
+    return "\n".join(lines)
+
+
+def _weights(weight: Float[np.ndarray, "n m"]) -> str:
+    counts, edges = np.histogram(weight, BINS, (0, 1))
+    lines = [f"information weight w of {weight.size} regions, mean {weight.mean():.3f}"]
+    for count, low, high in zip(counts, edges, edges[1:], strict=False):
+        bar = "█" * round(_BAR * count / max(counts))
+        lines.append(f"{low:.1f}–{high:.1f} {count / weight.size:6.1%} {bar}")
+    return "\n".join(lines)
+
+
+def _agreement(table: Table, best: np.ndarray) -> str:
+    """How often the teacher's first label is what the image's folder is called."""
+    spec = table.spec
+    words = {prompt_name(name).casefold(): c for c, name in enumerate(spec.class_names)}
+    folders = [prompt_name(PurePosixPath(i.path).parent.name) for i in spec.images]
+    label = np.array([words.get(folder.casefold(), -1) for folder in folders])
+    known = label >= 0
+    if not known.any():
+        return ""
+    agree = (best[known] == label[known, None]).mean()
+    return (
+        f"teacher's first label is the image's folder in {agree:.1%} of regions "
+        f"({known.sum()} of {known.size} images lie in a folder named as a class)"
+    )
+
+
+def _rows(table: Table, found: Regions) -> str:
+    lines = ["example regions (top, left, height, width; kept labels)"]
+    images = len(table.spec.images)
+    for row in np.linspace(0, images - 1, min(_EXAMPLES, images)).astype(int):
+        box = ", ".join(str(value) for value in found.box[row, 0])
+        mirrored = " mirrored" if found.flip[row, 0] else ""
+        labels = ", ".join(
+            f"{table.spec.class_names[index]} {prob:.2f}"
+            for index, prob in zip(
+                found.label_index[row, 0, :3],
+                found.label_prob[row, 0, :3].astype(float),
+                strict=True,
+            )
+        )
+        lines.append(
+            f"{table.spec.images[row].path} ({box}){mirrored}: {labels}; "
+            f"w {found.weight[row, 0]:.2f}"
+        )
+    return "\n".join(lines)

@@ -1,1 +1,0 @@
-"""Pictures of what prompts do: where they look, and which images they put right."""

@@ -1,0 +1,113 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fdbpl_jax.clip.model import load_clip
+from fdbpl_jax.clip.text import embed_tokens, encode_text
+from fdbpl_jax.clip.tokenizer import tokenize
+from fdbpl_jax.config import PromptConfig
+from fdbpl_jax.errors import UserError
+from fdbpl_jax.learners.coop import (
+    RANDOM_STD,
+    class_layout,
+    init_context,
+    negative_prompt,
+    text_features,
+)
+from fdbpl_jax.shapes.pair import embedded
+
+NAMES = ["red dotted circle", "blue cross", "solid green solid square"]
+KEY = jax.random.key(0)
+
+
+@pytest.fixture(scope="module", name="clip")
+def _clip():
+    return load_clip(str(embedded("student")))
+
+
+def start(clip, prompt, classes=3):
+    return init_context(KEY, clip.params["text"], clip.tokenizer, prompt, classes)
+
+
+def features(clip, prompt, context):
+    text = clip.config.text
+    layout = class_layout(clip.tokenizer, text, NAMES, prompt)
+    return text_features(text, clip.params["text"], layout, context)
+
+
+@pytest.mark.parametrize(
+    ("position", "template"),
+    [
+        ("end", "a photo of a {}."),
+        ("middle", "a photo {} of a."),
+        ("front", "{} a photo of a."),
+    ],
+)
+@pytest.mark.parametrize("class_specific", [False, True])
+def test_untrained_prompt_reads_as_its_words(clip, position, template, class_specific):
+    prompt = PromptConfig(position=position, class_specific=class_specific)
+    ids = tokenize(
+        clip.tokenizer, [template.format(n) for n in NAMES], clip.config.text
+    )
+    expected = encode_text(clip.config.text, clip.params["text"], jnp.asarray(ids))
+    expected /= jnp.linalg.norm(expected, axis=-1, keepdims=True)
+    actual = features(clip, prompt, start(clip, prompt))
+    np.testing.assert_allclose(actual, expected, atol=2e-5)
+
+
+def test_word_start_is_the_words_embeddings(clip):
+    prompt = PromptConfig(init="a photo of no")
+    ids = clip.tokenizer("a photo of no")["input_ids"][1:-1]
+    expected = embed_tokens(clip.params["text"], jnp.asarray(ids))
+    np.testing.assert_array_equal(start(clip, prompt), expected)
+
+
+def test_random_start_has_the_asked_shape_and_spread(clip):
+    width = clip.config.text.tower.width
+    prompt = PromptConfig(init="", context_length=16)
+    context = start(clip, prompt)
+    assert context.shape == (16, width)
+    assert float(jnp.std(context)) == pytest.approx(RANDOM_STD, rel=0.1)
+    prompt = PromptConfig(init="", context_length=2, class_specific=True)
+    assert start(clip, prompt, 5).shape == (5, 2, width)
+
+
+@pytest.mark.parametrize("length", [0, 2])
+def test_words_beyond_the_context_stay_as_they_are(clip, length):
+    """As MaPLe's "of a" does; with no context at all the text is fixed."""
+    prompt = PromptConfig(context_length=length)
+    found = features(clip, prompt, start(clip, prompt))
+    np.testing.assert_allclose(
+        found, features(clip, PromptConfig(), start(clip, PromptConfig())), atol=2e-5
+    )
+
+
+def test_fewer_words_are_preceded_by_zeros(clip):
+    context = start(clip, PromptConfig(context_length=6))
+    np.testing.assert_array_equal(context[:2], 0)
+    np.testing.assert_array_equal(context[2:], start(clip, PromptConfig()))
+
+
+def test_words_beyond_the_context_need_the_name_at_the_end(clip):
+    prompt = PromptConfig(context_length=2, position="front")
+    with pytest.raises(UserError, match=r"'a photo of a'.*more than the 2.*'front'"):
+        features(clip, prompt, start(clip, prompt))
+
+
+def test_the_negative_prompt_learns_all_of_its_words(clip):
+    beside = PromptConfig(context_length=16, init="", text_depth=9, image_tokens=4)
+    prompt = negative_prompt(clip.tokenizer, beside)
+    assert prompt == PromptConfig(init="a photo of no")
+
+
+def test_a_class_name_that_does_not_fit_is_refused(clip):
+    with pytest.raises(
+        UserError, match=r"red red red.*tokens; the text tower reads 77"
+    ):
+        class_layout(
+            clip.tokenizer,
+            clip.config.text,
+            ["blue", "red " * 80],
+            PromptConfig(),
+        )

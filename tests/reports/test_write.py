@@ -1,0 +1,256 @@
+"""The report's files: the right numbers, nothing hidden, nothing that can break out."""
+
+import csv
+import os
+import re
+from html.parser import HTMLParser
+
+import pytest
+from support.cells import cell
+
+from fdbpl_jax.errors import UserError
+from fdbpl_jax.reports.text import seconds_text
+from fdbpl_jax.reports.write import (
+    RunFacts,
+    TableFacts,
+    summarise,
+    terminal_table,
+    write_report,
+)
+
+TERMINAL = """
+                                                 HM of  train  test  memory
+                   base         new          HM  means      s     s     MiB   seeds
+pets
+  zero-shot  60.00       30.00       40.00       40.00      0  0.50       –       1
+  coop       85.00±7.07  80.00±0.00  82.35±3.33  82.42   13.0  0.50     300       2
+  csc        70.00           –           –           –   1234  0.50       1  1 of 2
+Missing: pets, csc: 1 of 2 cells finished
+"""
+
+HOSTILE = '<script>alert("1")</script>|*x* & `y`'
+
+
+def cells(datasets=("pets", "dtd"), methods=("coop", "coop+fdbpl")):
+    found = [
+        cell(d, m, s, 60.0 + 10 * s, 30.0 + 5 * s, 10.0 ** (i + 1), 0.5, 9, 2**20)
+        for d in datasets
+        for i, m in enumerate(methods)
+        for s in (0, 1, 2)
+    ]
+    zero = [cell(d, "zero-shot", None, 50.0, 50.0, 0.0, 0.5, 0, 0) for d in datasets]
+    return zero + found
+
+
+def facts(**change) -> RunFacts:
+    return RunFacts(
+        **{
+            "protocol": "base2new",
+            "command": "python -m fdbpl_jax.main --config=configs/base2new.py",
+            "device": "cpu",
+            "versions": {"jax": "0.10.2"},
+            "tables": {
+                "pets": TableFacts(600, 20, True, 12.0, 2_500_000, 0.0123),
+                "dtd": TableFacts(900, 5, False, 0.0, 0, 0.004),
+            },
+            "student": "tiny (0123456789ab)",
+            "teacher": "small (ba9876543210)",
+            "config": (("optim.lr", "0.1"),),
+            "started": "2025-01-01 12:00 UTC",
+            "notes": ("pets: features in 3 s",),
+        }
+        | change
+    )
+
+
+class _Page(HTMLParser):
+    """Collects tags, attributes and text; fails on tags that do not match."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.attributes, self.text = [], [], [], []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in ("meta", "wbr"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def _written(tmp_path, found=None, **change):
+    found = cells() if found is None else found
+    write_report(tmp_path, summarise(found), found, facts(**change))
+    return {path.name: path.read_text() for path in tmp_path.iterdir()}
+
+
+def test_five_files_and_nothing_else(tmp_path):
+    names = set(_written(tmp_path / "base2new"))
+    assert names == {
+        "report.md",
+        "report.csv",
+        "cells.csv",
+        "report.html",
+        "report.json",
+    }
+
+
+def test_terminal_table_in_full():
+    found = [
+        cell("pets", "zero-shot", None, 60.0, 30.0, 0.0, 0.5, 0, 0),
+        cell("pets", "coop", 0, 80.0, 80.0, 12.0, 0.5, 9, 300 * 2**20),
+        cell("pets", "coop", 1, 90.0, 80.0, 14.0, 0.5, 9, 2**20),
+        cell("pets", "csc", 0, 70.0, None, 1234.0, 0.5, 9, 2**20),
+    ]
+    assert terminal_table(summarise(found)) == TERMINAL.strip("\n")
+
+
+def test_terminal_table_keeps_to_100_columns():
+    method = "a-very-long-method-name+with-an-even-longer-objective"
+    found = [
+        cell("d" * 120, method, s, 100.0 * s, 100.0 * s, 98765.4, 1e5, 9, 2**37)
+        for s in (0, 1)
+    ]
+    lines = terminal_table(summarise(found)).splitlines()
+    assert max(map(len, lines)) <= 100
+    assert "…" in lines[-1]
+    assert "a-very" in lines[-1]
+    assert "50.00±70.71" in lines[-1]
+
+
+def test_terminal_table_tells_the_settings_of_a_sweep_apart():
+    names = [f"coop+fdbpl lr={lr} lambda_neg=0.5 alpha=2" for lr in ("0.01", "0.05")]
+    found = [
+        cell("pets", name, s, 50.0 + s, 60.0 + s, 12345.0, 0.5, 9, 2**37)
+        for name in names
+        for s in (0, 1)
+    ]
+    text = terminal_table(summarise(found))
+    assert all(name in text for name in names)
+
+
+def test_markdown_has_a_line_a_row_with_the_titles(tmp_path):
+    text = _written(tmp_path)["report.md"]
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    titles = ["dataset", "method", "base", "new", "HM"]
+    assert [t.strip() for t in lines[0].split("|")[1:6]] == titles
+    row = next(line for line in lines if line.startswith("| dtd | coop |"))
+    # HMs of the seeds: 40, 46.67, 53.33; HM of 70 and 35.
+    assert "| 70.00 ± 10.00 | 35.00 ± 5.00 | 46.67 ± 6.67 | 46.67 | 10.0 |" in row
+    assert sum(line.startswith("| average |") for line in lines) == 3
+
+
+def test_markdown_cannot_be_broken_out_of(tmp_path):
+    found = cells(methods=(HOSTILE,))
+    text = _written(tmp_path, found, command="a\n```\n# b", notes=(HOSTILE,))
+    text = text["report.md"]
+    assert "<script>" not in text.replace("\\<script\\>", "")
+    rows = [line for line in text.splitlines() if line.startswith("| pets")]
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in rows[:2]} == {13}
+    assert "\n    # b\n" in text
+
+
+def test_csv_has_every_digit(tmp_path):
+    found = cells()
+    files = _written(tmp_path, found)
+    read = list(csv.DictReader(files["cells.csv"].splitlines()))
+    assert len(read) == len(found) == 14
+    assert read[0]["seed"] == ""
+    assert float(read[3]["base"]) == 70.0
+    rows = list(csv.DictReader(files["report.csv"].splitlines()))
+    expected = summarise(found)
+    assert [row["dataset"] for row in rows] == [row.dataset for row in expected]
+    assert [float(row["hm"]) for row in rows] == [row.hm for row in expected]
+    assert rows[0]["base_std"] == ""
+
+
+def test_a_table_is_said_with_its_size_and_times(tmp_path):
+    files = _written(tmp_path)
+    built = "| pets | 600 | 20 | 2.5 | 12.3 | 12.0 | 50 | built it |"
+    found = "| dtd | 900 | 5 | – | 4.0 | – | – | used it as it was |"
+    assert built in files["report.md"]
+    assert found in files["report.md"]
+
+
+def test_page_is_whole_and_fetches_nothing(tmp_path):
+    text = _written(tmp_path)["report.html"]
+    page = _Page(text)
+    assert not {"script", "link", "img", "iframe", "image", "use"} & set(page.tags)
+    assert not {"src", "href", "srcset"} & {name for name, _ in page.attributes}
+    assert not re.search(r"https?:|url\(|@import", text)
+    assert "width=device-width" in text
+    assert "prefers-color-scheme: dark" in text
+    words = " ".join(page.text)
+    for expected in ("46.67", "built it", "optim.lr", "0123456789ab", "pets: features"):
+        assert expected in words
+
+
+def test_page_escapes_everything(tmp_path):
+    found = cells(datasets=(HOSTILE, "b"), methods=(HOSTILE,))
+    change = dict.fromkeys(
+        ("protocol", "command", "device", "student", "teacher", "started"), HOSTILE
+    )
+    text = _written(
+        tmp_path,
+        found,
+        **change,
+        versions={HOSTILE: HOSTILE},
+        tables={HOSTILE: TableFacts(1, 1, True, 1.0, 0, 1.0)},
+        config=((HOSTILE, HOSTILE),),
+        notes=(HOSTILE,),
+    )["report.html"]
+    assert "script" not in _Page(text).tags
+    assert "<script" not in text
+
+
+def test_what_is_missing_is_said_everywhere(tmp_path):
+    found = cells()
+    lost = [c for c in found if c.key != ("dtd", "coop", 1)]
+    files = _written(tmp_path, lost)
+    for name in ("report.md", "report.html"):
+        assert "dtd, coop: 2 of 3 cells finished" in files[name]
+        assert "2 of 3" in files[name].split("Accuracy</h2>")[0].split("Missing", 1)[1]
+    assert "Missing" not in "".join(_written(tmp_path / "whole", found).values())
+
+
+def test_a_method_without_new_classes_is_drawn_and_left_blank(tmp_path):
+    found = [cell("a", "csc", s, 60.0, None, 1.0, 0.5, 9, 1) for s in (0, 1)]
+    found.append(cell("a", "coop", 0, 60.0, 50.0, 1.0, 0.5, 9, 1))
+    files = _written(tmp_path, found)
+    assert "| a | csc | 60.00 ± 0.00 | – | – | – |" in files["report.md"]
+    assert "None" not in files["report.md"] + files["report.html"]
+    assert "nan" not in files["report.html"].lower().split("</style>")[1]
+
+
+def test_a_protocol_in_which_nothing_finished_still_has_a_report(tmp_path):
+    rows = summarise([], [("a", "m", 0), ("a", "m", 1)])
+    write_report(tmp_path, rows, [], facts(tables={}, config=(), notes=()))
+    assert "a, m: 0 of 2 cells finished" in (tmp_path / "report.html").read_text()
+
+
+def test_a_failed_write_leaves_the_old_report(tmp_path, monkeypatch):
+    before = _written(tmp_path)
+
+    def full(source, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(UserError, match=r"cannot write .*report\.md: No space left"):
+        write_report(tmp_path, [], [], facts())
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == before
+
+
+def test_seconds_are_short():
+    texts = [seconds_text(s) for s in (None, 0.0, 0.421, 9.996, 123.45, 12345.6)]
+    assert texts == ["–", "0", "0.42", "10.00", "123.5", "12346"]

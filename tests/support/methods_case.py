@@ -1,0 +1,156 @@
+"""A small random student and one batch, for tests of any method."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fdbpl_jax.clip.config import ClipConfig, TextConfig, TowerConfig, VisionConfig
+from fdbpl_jax.clip.image import ImageSettings, normalise
+from fdbpl_jax.clip.layout import make_layout, make_name_list
+from fdbpl_jax.clip.model import unit
+from fdbpl_jax.clip.text import init_text
+from fdbpl_jax.clip.vision import encode_image, init_vision
+from fdbpl_jax.config import FdbplConfig, OptimConfig, TermConfig
+from fdbpl_jax.learners import cocoop, maple, promptkd
+from fdbpl_jax.learners.learner import Student
+from fdbpl_jax.losses.batch import Batch
+from fdbpl_jax.methods.method import Method
+from fdbpl_jax.ril.labels import entropy, information_weight
+from fdbpl_jax.training.state import Frozen, StepSetup, hyper_parameters
+
+CLASSES, BATCH, JOINT, TEACHER, LENGTH, TOKENS = 5, 6, 32, 9, 3, 2
+TEXT = TextConfig(TowerConfig(16, 4, 2, 28, "quick_gelu", 1e-5), 40, 77, 39)
+VISION = VisionConfig(TowerConfig(24, 3, 3, 40, "quick_gelu", 1e-5), 16, 8)
+CONFIG = ClipConfig(VISION, TEXT, JOINT)
+STUDENT = Student(CONFIG, ImageSettings(16))
+SCALE = 12.0
+WEIGHTS = FdbplConfig(
+    lambda_neg=0.7, lambda_diff1=0.3, lambda_diff2=2.0, alpha=1.5, delta=0.2
+)
+TERMS = TermConfig(kgcoop=3.0, promptsrc_mean=2.0)
+
+
+def normal(seed, *shape, scale=1.0):
+    found = scale * np.random.default_rng(seed).standard_normal(shape)
+    return jnp.asarray(found, jnp.float32)
+
+
+def shaken(params, seed):
+    """Norms and biases start at exactly 1 and 0: not here."""
+    leaves, tree = jax.tree.flatten(params)
+    moved = [
+        leaf + normal([seed, place], *leaf.shape, scale=0.1)
+        for place, leaf in enumerate(leaves)
+    ]
+    return jax.tree.unflatten(tree, moved)
+
+
+def towers():
+    return {
+        "text": shaken(init_text(TEXT, JOINT, jax.random.key(0)), 1),
+        "vision": shaken(init_vision(VISION, JOINT, jax.random.key(2)), 3),
+    }
+
+
+def texts(length=LENGTH, classes=CLASSES):
+    """Ids, context slots and EOS of prompts with names of several lengths."""
+    rng = np.random.default_rng(4)
+    ids = np.zeros((classes, 77), np.int32)
+    slot = np.full_like(ids, -1)
+    own = 1 + np.arange(classes) % 4
+    ids[:, 0] = 38
+    slot[:, 1 : 1 + length] = range(length)
+    for row, words in enumerate(own):
+        name = slice(1 + length, 1 + length + words)
+        ids[row, name] = rng.integers(1, 38, words)
+        ids[row, name.stop] = 39
+    return ids, slot, 1 + length + own
+
+
+def layout(length=LENGTH, classes=CLASSES):
+    return make_layout(*texts(length, classes), class_specific=False)
+
+
+def learned(learner):
+    """What a learner learns, all of it away from zero."""
+    context = {"context": normal(5, LENGTH, 16, scale=0.1)}
+    deep = {"deep": normal(6, 2, LENGTH, 16, scale=0.1)}
+    vision = {"vision": normal(7, 3, TOKENS, 24, scale=0.3)}
+    projector = promptkd.init_projector(jax.random.key(11), JOINT, TEACHER)
+    couple = maple.init_couple(jax.random.key(9), 3, 16, 24)
+    return {
+        "coop": context,
+        "cocoop": context | cocoop.init_network(jax.random.key(8), JOINT, 16),
+        "vpt": vision,
+        "maple": context | deep | {"couple": shaken(couple, 10)},
+        "ivlp": context | deep | vision,
+        "promptkd": vision | {"projector": shaken(projector, 12)},
+    }[learner]
+
+
+def prompts_of(method: Method):
+    found = {"positive": learned(method.learner)}
+    if method.negative:
+        found["negative"] = {"context": normal(13, LENGTH + 1, 16, scale=0.1)}
+    return found
+
+
+def pixels(seed=14):
+    rng = np.random.default_rng(seed)
+    return jnp.asarray(rng.integers(256, size=(BATCH, 16, 16, 3)), jnp.uint8)
+
+
+def normalised(seen):
+    return normalise(STUDENT.image, seen)
+
+
+def batch_of(method: Method, params, seed=14) -> Batch:
+    """Pixels or frozen features, labels, and a teacher that is not too sure."""
+    seen = pixels(seed)
+    teacher = jax.nn.softmax(normal([15, seed], BATCH, CLASSES, scale=1.5))
+    label = jnp.asarray(np.random.default_rng(seed).integers(CLASSES, size=BATCH))
+    weight = information_weight(entropy(teacher), CLASSES)
+    feature = None
+    if not method.prompts_images:
+        feature = unit(encode_image(VISION, params["vision"], normalised(seen)))
+    own = seen if method.prompts_images else None
+    return Batch(feature, label.astype(jnp.int32), teacher, weight, own)
+
+
+def fixed_text(method: Method):
+    """Features of classes that are not learned, and hand-written ones."""
+    width = TEACHER if method.learner == "promptkd" else JOINT
+    return unit(normal(16, CLASSES, width)), unit(normal(17, CLASSES, width))
+
+
+def frozen_of(method: Method, params) -> Frozen:
+    classes, written = fixed_text(method)
+    return Frozen(
+        towers=params,
+        scale=jnp.float32(SCALE),
+        layout=None if method.learner in ("vpt", "promptkd") else layout(),
+        negative=layout(LENGTH + 1) if method.negative else None,
+        classes=classes if method.learner in ("vpt", "promptkd") else None,
+        written=written if method.term else None,
+        hyper=hyper_parameters(OptimConfig(lr=0.05), WEIGHTS),
+    )
+
+
+def setup_of(method: Method, **optim) -> StepSetup:
+    settings = OptimConfig(epochs=4, batch_size=BATCH, lr=0.05, warmup_epochs=0)
+    return StepSetup(
+        student=STUDENT,
+        classes=CLASSES,
+        method=method,
+        optim=dataclasses.replace(settings, **optim),
+        terms=TERMS,
+        weight_from="teacher",
+        label="mr",
+        steps_per_epoch=3,
+    )
+
+
+def name_list(names):
+    return make_name_list(layout(classes=names))

@@ -1,0 +1,66 @@
+import grain
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fdbpl_jax.errors import UserError
+from fdbpl_jax.training.checkpoint import Checkpoints, export_prompts, load_prompts
+
+NOTHING = {"seconds": 0.0, "waited": 0.0}
+
+
+def loader():
+    return iter(grain.MapDataset.range(100).shuffle(seed=3).repeat().to_iter_dataset())
+
+
+def state(value):
+    return {"context": jnp.full((2, 3), value), "step": jnp.int32(value)}
+
+
+def test_restore_gives_back_state_loader_and_time(tmp_path):
+    first = loader()
+    for _ in range(5):
+        next(first)
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(4, state(7), first, {"seconds": 1.5, "waited": 0.5})
+    second = loader()
+    with Checkpoints(tmp_path) as checkpoints:
+        restored, epoch, spent = checkpoints.restore(state(0), second)
+    assert (epoch, spent) == (4, {"seconds": 1.5, "waited": 0.5})
+    np.testing.assert_array_equal(restored["context"], state(7)["context"])
+    assert [next(second) for _ in range(9)] == [next(first) for _ in range(9)]
+
+
+def test_without_a_checkpoint_the_state_is_the_given_one(tmp_path):
+    start = state(1)
+    with Checkpoints(tmp_path) as checkpoints:
+        assert checkpoints.restore(start, loader()) == (start, 0, NOTHING)
+
+
+def test_only_the_newest_checkpoints_are_kept(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        for epoch in (1, 2, 3):
+            checkpoints.save(epoch, state(epoch), loader(), NOTHING)
+        restored, epoch, _ = checkpoints.restore(state(0), loader())
+    assert epoch == 3
+    assert int(restored["step"]) == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["2", "3"]
+
+
+def test_export_round_trip(tmp_path):
+    prompts = {"positive": {"context": jnp.arange(6.0).reshape(2, 3)}}
+    prompts["negative"] = {"context": -prompts["positive"]["context"]}
+    export_prompts(tmp_path / "export", prompts, {"class_names": ["a", "b"]})
+    loaded, facts = load_prompts(tmp_path / "export")
+    assert facts["class_names"] == ["a", "b"]
+    for branch in prompts:
+        np.testing.assert_array_equal(
+            loaded[branch]["context"], prompts[branch]["context"]
+        )
+
+
+def test_an_export_without_its_facts_is_none(tmp_path):
+    export_prompts(tmp_path / "export", {"positive": {"context": jnp.ones(2)}}, {})
+    (tmp_path / "export" / "prompts.json").unlink()
+    with pytest.raises(UserError, match="no exported prompts"):
+        load_prompts(tmp_path / "export")

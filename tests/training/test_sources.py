@@ -1,0 +1,103 @@
+"""Pixels for training: the right regions, the same after a break, on either device."""
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from fdbpl_jax.config import CropConfig
+from fdbpl_jax.data.images import read_image
+from fdbpl_jax.errors import UserError
+from fdbpl_jax.ril.reader import EpochPlan, epoch_iterator, region_batches
+from fdbpl_jax.ril.regions import crop_region
+from fdbpl_jax.training.views import Cutter
+
+pytest_plugins = ["ril.conftest"]
+ROWS = np.array([5, 30, 2, 17, 8, 39, 21])
+LABELS = np.arange(7, dtype=np.int32) * 10
+PLAN = EpochPlan(epochs=3, regions_per_epoch=2, batch_size=4, access="slab", seed=0)
+HOST = Cutter({"student": 9}, "host")
+
+
+def steps(table, dataset, cut=HOST.cut, **change):
+    return region_batches(table, dataset.root, ROWS, LABELS, PLAN, cut, **change)
+
+
+def test_each_step_is_that_of_the_epochs_with_the_regions_themselves(table, dataset):
+    found = list(steps(table, dataset))
+    epochs = list(epoch_iterator(table, ROWS, LABELS, PLAN))
+    assert len(found) == 3 * 3
+    whole = {name: array.read().result() for name, array in table.arrays.items()}
+    feature = next(value for name, value in whole.items() if "feature" in name)
+    flat = feature.reshape(-1, feature.shape[-1])
+    place = {row.tobytes(): i for i, row in enumerate(flat)}
+    for number, step in enumerate(found):
+        epoch, row = divmod(number, 3)
+        for name, expected in epochs[epoch].items():
+            np.testing.assert_array_equal(step[name], expected[row], err_msg=name)
+        for pixels, own in zip(step["pixels"]["student"], step["feature"], strict=True):
+            image, slot = divmod(place[own.tobytes()], feature.shape[1])
+            picture = read_image(dataset.root, table.spec.images[image].path)
+            box, flip = whole["box"][image, slot], bool(whole["flip"][image, slot])
+            np.testing.assert_array_equal(pixels, crop_region(picture, box, flip, 9))
+
+
+def test_an_interrupted_reading_goes_on_with_the_same_steps(table, dataset):
+    whole = list(steps(table, dataset))
+    first = steps(table, dataset)
+    for _ in range(4):
+        next(first)
+    second = steps(table, dataset)
+    second.set_state(first.get_state())
+    rest = list(second)
+    assert len(rest) == len(whole) - 4
+    for one, other in zip(rest, whole[4:], strict=True):
+        jax.tree.map(np.testing.assert_array_equal, one, other)
+
+
+def test_processes_share_every_step_out(table, dataset):
+    whole = list(steps(table, dataset))
+    parts = [list(steps(table, dataset, shard=(i, 2))) for i in range(2)]
+    for step, *own in zip(whole, *parts, strict=True):
+        label = np.concatenate([part["label"] for part in own])
+        np.testing.assert_array_equal(label, step["label"])
+
+
+def test_an_image_of_another_size_is_refused(table, dataset, tmp_path):
+    path = table.spec.images[5].path
+    (tmp_path / path).parent.mkdir()
+    Image.new("RGB", (77, 66)).save(tmp_path / path)
+    rows, labels = ROWS[:1], LABELS[:1]
+    batches = region_batches(table, tmp_path, rows, labels, PLAN, HOST.cut)
+    with pytest.raises(UserError, match="66×77 pixels"):
+        next(batches)
+
+
+def test_the_device_cuts_what_pillow_cuts(table, dataset):
+    device = Cutter({"student": 9, "teacher": 12}, "device")
+    rng = np.random.default_rng(0)
+    noise = rng.integers(256, size=(40, 52, 3), dtype=np.uint8)
+    image = Image.fromarray(noise).resize((52, 40), Image.Resampling.BICUBIC)
+    host = Cutter(device.sizes, "host")
+    for seed in range(4):
+        draws = (np.random.default_rng(seed) for _ in range(2))
+        found, expected = (
+            cutter.view(CropConfig(), image, draw)
+            for cutter, draw in zip((device, host), draws, strict=True)
+        )
+        for name, size in device.sizes.items():
+            assert isinstance(found[name], jax.Array)
+            assert found[name].shape == (size, size, 3)
+            off = np.abs(np.int32(found[name]) - np.int32(expected[name]))
+            assert off.max() <= 1
+    batches = steps(table, dataset, Cutter({"student": 9}, "device").cut)
+    pixels = next(batches)["pixels"]["student"]
+    assert isinstance(pixels, jax.Array)
+    assert pixels.shape == (4, 9, 9, 3)
+
+
+def test_sizes_that_are_equal_share_their_pixels():
+    image = Image.new("RGB", (30, 30))
+    box = np.array([1, 2, 10, 10], np.uint16)
+    made = Cutter({"student": 8, "teacher": 8}, "host").cut(image, box, False)
+    assert made["student"] is made["teacher"]

@@ -1,0 +1,1 @@
+"""What makers of the project run and users never do."""
