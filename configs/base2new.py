@@ -36,9 +36,9 @@ def get_config(datasets: str = "") -> ConfigDict:
         return config
     config.data.datasets = datasets or SHAPES
     # Chosen on validation images: docs/defaults.md.
-    config.optim_for.coop.lr = 0.02
-    config.optim_for.coop_kdpl.lr = 0.01
+    config.tuned.coop.lr = 0.02
+    config.tuned.coop_kdpl.lr = 0.01
     for name in ("coop_fdbpl", "coop_fdbpl_release"):
-        config.optim_for[name].lr = 0.02
-        config.optim_for[name].batch_size = 32
+        config.tuned[name].lr = 0.02
+        config.tuned[name].batch_size = 32
     return config

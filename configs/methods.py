@@ -16,7 +16,7 @@ memory is the method's. The numbers are in docs/methods.md.
 from ml_collections import ConfigDict
 
 from fdbpl_jax.experiments.settings import default_config
-from fdbpl_jax.methods.method import METHODS
+from fdbpl_jax.methods.table import METHODS
 
 # Names for "+kdpl-ca" have to be given, and the released loss is FDBPL's alone.
 _LEFT_OUT = ("+kdpl-ca", "+fdbpl_release")
@@ -31,12 +31,12 @@ def get_config(datasets: str = "") -> ConfigDict:
         return config
     # Chosen on validation images: docs/defaults.md.
     for name in ("coop", "coop_fdbpl", "kgcoop", "kgcoop_fdbpl", "upl"):
-        config.optim_for[name].lr = 0.02
+        config.tuned[name].lr = 0.02
     for name in ("coop_kdpl", "kgcoop_kdpl", "maple", "maple_kdpl", "maple_fdbpl"):
-        config.optim_for[name].lr = 0.01
+        config.tuned[name].lr = 0.01
     for name in ("promptkd", "promptkd_inductive"):
-        config.optim_for[name].lr = 0.0025
+        config.tuned[name].lr = 0.0025
     for name in ("coop_fdbpl", "kgcoop_fdbpl", "prograd_fdbpl"):
-        config.optim_for[name].lr = 0.02
-        config.optim_for[name].batch_size = 32
+        config.tuned[name].lr = 0.02
+        config.tuned[name].batch_size = 32
     return config

@@ -66,6 +66,7 @@ def _log_plainly() -> None:
 
 def _parse(argv: list[str], required: Sequence[str]) -> list[str]:
     try:
+        _refuse_repeated(argv)
         rest = flags.FLAGS(argv)
         for name in required:
             if flags.FLAGS[name].value is None:
@@ -78,6 +79,14 @@ def _parse(argv: list[str], required: Sequence[str]) -> list[str]:
     except (UserError, flags.Error, OSError, AttributeError, KeyError, TypeError) as e:
         _refuse(e)
     return rest
+
+
+def _refuse_repeated(argv: list[str]) -> None:
+    """Of a setting given twice one value would be lost, or a list would grow."""
+    names = [word.lstrip("-").partition("=")[0] for word in argv[1:]]
+    for name in names:
+        if name.startswith("config.") and names.count(name) > 1:
+            raise UserError(f"--{name} is given twice", "Give it once.")
 
 
 def _refuse(error: Exception) -> None:

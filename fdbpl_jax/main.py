@@ -10,7 +10,7 @@ from fdbpl_jax import device
 from fdbpl_jax.cli import run_app, share_of
 from fdbpl_jax.experiments.plan import plan, plan_text
 from fdbpl_jax.experiments.processes import run_shares
-from fdbpl_jax.experiments.run import prepare_all, refuse_failures, run
+from fdbpl_jax.experiments.run import Share, prepare_all, refuse_failures, run
 from fdbpl_jax.experiments.settings import run_config
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -36,7 +36,7 @@ _SHARD = flags.DEFINE_string(
 
 def _main() -> None:
     config = run_config(_CONFIG.value)
-    share = share_of(_SHARD.value)
+    share = Share(_ONLY.value, *share_of(_SHARD.value))
     device.require(config.platform)
     logging.info("computing on %s", device.describe())
     workdir = Path(_WORKDIR.value)
@@ -54,7 +54,7 @@ def _main() -> None:
         flags_of_each = [*sys.argv[1:], "--jobs=1"]
         run_shares(_JOBS.value, flags_of_each, workdir / config.folder / "jobs")
     command = " ".join(["python -m fdbpl_jax.main", *sys.argv[1:]])
-    run(config, workdir, command, _ONLY.value, share)
+    run(config, workdir, command, share)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from fdbpl_jax.config import CropConfig
 from fdbpl_jax.device import tower_dtype
 from fdbpl_jax.learners.promptkd import init_running
 from fdbpl_jax.losses.batch import Batch
-from fdbpl_jax.methods.method import METHODS
+from fdbpl_jax.methods.table import METHODS
 from fdbpl_jax.methods.published import METHOD_OPTIM
 from fdbpl_jax.training.loop import Run, Trained, train
 from fdbpl_jax.training.sources import Viewing, view_batch, view_source

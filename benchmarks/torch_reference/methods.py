@@ -13,7 +13,7 @@ from torch.nn import functional
 from benchmarks.torch_reference import terms
 from benchmarks.torch_reference.learners import Texts, Towers, encode_images, features
 from fdbpl_jax.config import OptimConfig, TermConfig
-from fdbpl_jax.methods.method import Method
+from fdbpl_jax.methods.table import Method
 
 _TERMS = TermConfig()
 

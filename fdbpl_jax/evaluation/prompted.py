@@ -1,65 +1,119 @@
-"""Accuracy of trained prompts on test images, whichever learner they are of."""
+"""Accuracy of trained prompts on test images, for every learner."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Int, UInt8
 
 from fdbpl_jax.config import PromptConfig
-from fdbpl_jax.evaluation import accuracy as evaluate
+from fdbpl_jax.evaluation.accuracy import accuracy, accuracy_by_image
 from fdbpl_jax.evaluation.features import encoded
-from fdbpl_jax.experiments.assemble import Stage, classes_of, student_of
-from fdbpl_jax.experiments.test_sets import HeldOut
-from fdbpl_jax.learners import cocoop
-from fdbpl_jax.learners.learner import image_features, text_features
-from fdbpl_jax.methods.method import METHODS
+from fdbpl_jax.evaluation.test_set import HeldOut
+from fdbpl_jax.learners.learner import (
+    Classes,
+    Learner,
+    Models,
+    Prompt,
+    Student,
+    Trained,
+)
+from fdbpl_jax.losses.divergence import products
 
 _TOGETHER = 16  # images whose own texts are encoded in one call
 
-_image = jax.jit(image_features, static_argnames=("learner", "student", "training"))
-_text = jax.jit(text_features, static_argnames=("learner", "student"))
-_predict = jax.jit(cocoop.predict, static_argnames="text")
 
-
-def accuracy(
-    stage: Stage,
-    method: str,
+def prompted_accuracy(
+    models: Models,
+    learner: Learner,
     prompt: PromptConfig,
-    trained: dict[str, Any],
+    trained: Trained,
     held: HeldOut,
 ) -> float:
-    """Percent of the images whose nearest class is their own.
+    """Percentage of images whose nearest class under the prompts is their own.
 
     Args:
-      stage: the models.
-      method: one of `METHODS`.
+      models: student and teacher.
+      learner: of the prompts.
       prompt: its settings.
-      trained: the positive prompt, with PromptKD's running mean and variance.
+      trained: the positive prompt.
       held: the images and their classes.
+
+    Raises:
+      UserError: as `accuracy`.
     """
-    learner, student = METHODS[method].learner, student_of(stage.student)
-    classes = classes_of(stage, method, prompt, held.dataset, held.dataset.class_names)
-    tower, features = stage.student.params["text"], held.features
-    if METHODS[method].prompts_images:
-        features = _prompted(stage, learner, trained, held)
-    if learner == "cocoop":
-        predict = functools.partial(
-            _predict, student.config.text, tower, classes.layout, trained
-        )
-        return evaluate.accuracy_by_image(features, held.labels, predict, _TOGETHER)
-    text = _text(learner, student, tower, classes, trained, None)
-    return evaluate.accuracy(features, held.labels, text)
+    names, template = held.dataset.class_names, held.dataset.template
+    classes = learner.classes(models, prompt, template, names)
+    features = held.features
+    if learner.prompts_images:
+        features = _prompted_features(models, learner, trained, held)
+    if learner.text_by_image:
+        predict = _predictor(models, learner, classes, trained.prompt)
+        return accuracy_by_image(features, held.labels, predict, _TOGETHER)
+    text = class_text(models, learner, classes, trained.prompt)
+    return accuracy(features, held.labels, text)
 
 
-def _prompted(
-    stage: Stage, learner: str, trained: dict[str, Any], held: HeldOut
-) -> np.ndarray:
-    """The image features under the prompts."""
-    student = student_of(stage.student)
-    vision, running = stage.student.params["vision"], trained.get("running", {})
+def class_text(
+    models: Models, learner: Learner, classes: Classes, prompt: Prompt
+) -> Float[Array, "C D"]:
+    """L2-normalised class features under a prompt that is the same for all images."""
+    tower = models.student.params["text"]
+    return _text(learner, models.static, tower, classes, prompt)
 
-    def encode(pixels: np.ndarray) -> jax.Array:
-        return _image(learner, student, vision, trained, running, pixels, False)[0]
 
-    return encoded(stage.student, held.dataset, held.examples, encode)
+def _predictor(
+    models: Models, learner: Learner, classes: Classes, prompt: Prompt
+) -> Callable[[Float[np.ndarray, "b D"]], Int[Array, " b"]]:
+    tower = models.student.params["text"]
+    return functools.partial(_predict, learner, models.static, tower, classes, prompt)
+
+
+def _prompted_features(
+    models: Models, learner: Learner, trained: Trained, held: HeldOut
+) -> Float[np.ndarray, "N D"]:
+    vision = models.student.params["vision"]
+
+    def encode(pixels: UInt8[np.ndarray, "B S S 3"]) -> Float[Array, "B D"]:
+        return _image(learner, models.static, vision, trained, pixels)
+
+    return encoded(models.student, held.dataset, held.examples, encode)
+
+
+@functools.partial(jax.jit, static_argnames=("learner", "student"))
+def _image(
+    learner: Learner,
+    student: Student,
+    vision: dict[str, Any],
+    trained: Trained,
+    pixels: UInt8[Array, "B S S 3"],
+) -> Float[Array, "B D"]:
+    features, _ = learner.image_features(student, vision, trained, pixels, False)
+    return features
+
+
+@functools.partial(jax.jit, static_argnames=("learner", "student"))
+def _text(
+    learner: Learner,
+    student: Student,
+    text: dict[str, Any],
+    classes: Classes,
+    prompt: Prompt,
+) -> Float[Array, "C D"]:
+    return learner.text_features(student, text, classes, prompt, None)
+
+
+@functools.partial(jax.jit, static_argnames=("learner", "student"))
+def _predict(
+    learner: Learner,
+    student: Student,
+    text: dict[str, Any],
+    classes: Classes,
+    prompt: Prompt,
+    image: Float[Array, "B D"],
+) -> Int[Array, " B"]:
+    features = learner.text_features(student, text, classes, prompt, image)
+    return jnp.argmax(products(image, features), axis=-1)

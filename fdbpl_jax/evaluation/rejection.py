@@ -1,127 +1,107 @@
-"""What the negative prompt of a trained cell is good for: telling what to reject."""
+"""How well the prompts of a trained cell separate test images from what to reject."""
 
-import dataclasses
-import json
-from typing import Any
+from collections.abc import Sequence
+from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from fdbpl_jax.clip.model import logit_scale
-from fdbpl_jax.config import RunConfig
+from fdbpl_jax.config import PromptConfig
 from fdbpl_jax.evaluation.detection import auroc, fpr_at_tpr, scores
-from fdbpl_jax.experiments.assemble import Job, Stage, classes_of, student_of
-from fdbpl_jax.files import write_text
-from fdbpl_jax.learners.coop import negative_prompt
-from fdbpl_jax.learners.learner import text_features
-from fdbpl_jax.methods.method import METHODS
-from fdbpl_jax.reports.results import Rejection
+from fdbpl_jax.evaluation.prompted import class_text
+from fdbpl_jax.evaluation.test_set import TestSet
+from fdbpl_jax.learners.coop import COOP, negative_prompt
+from fdbpl_jax.learners.learner import Models, Prompt, Prompts
 from fdbpl_jax.ril.labels import information_weight
 from fdbpl_jax.ril.manifest import feature_name
 from fdbpl_jax.ril.table import Table
 
-REJECTION = "rejection.json"
 REGIONS = "regions without information"
 NEW = "images of new classes"
 
 _LOWEST = 0.1  # share of the regions that counts as having no information
 _READ = 20_000  # regions at most that they are chosen from
 
-_text = jax.jit(text_features, static_argnames=("learner", "student"))
+
+class Separation(NamedTuple):
+    """How well a score separates test images from something to reject."""
+
+    against: str  # `REGIONS` or `NEW`
+    score: str
+    auroc: float  # percent; 50 is chance
+    fpr: float  # percent that passes where 95 % of the test images pass
 
 
-def write_rejection(
-    run: RunConfig, stage: Stage, job: Job, prompts: dict[str, Any]
-) -> None:
-    """Leaves the measures in the cell's folder, if it has what they need.
+def separations(
+    models: Models,
+    prompt: PromptConfig,
+    prompts: Prompts,
+    test_set: TestSet,
+    table: Table,
+) -> list[Separation]:
+    """AUROC and FPR95 of each score of the test images of the classes trained on.
 
-    They need a negative prompt, whose class texts and image features are the same for
-    all images.
-    """
-    method = METHODS[job.method]
-    if not method.negative or method.learner != "coop":
-        return
-    found = measured(run, stage, job, prompts)
-    lines = [dataclasses.asdict(one) for one in found]
-    write_text(job.directory / REJECTION, json.dumps(lines, indent=1) + "\n")
-
-
-def read_rejection(job: Job) -> list[Rejection]:
-    """What `write_rejection` left; nothing where it left nothing."""
-    file = job.directory / REJECTION
-    lines = json.loads(file.read_text()) if file.exists() else []
-    return [Rejection(**line) for line in lines]
-
-
-def measured(
-    run: RunConfig, stage: Stage, job: Job, prompts: dict[str, Any]
-) -> list[Rejection]:
-    """AUROC and FPR at 95 % TPR of each score, of the whole test images of the classes
-    trained on against regions of training images with the least information, and
-    against images of new classes.
+    Against regions of training images with the least information, and against images
+    of new classes.
 
     Args:
-      run, stage, job: of the cell.
-      prompts: trained, "positive" and "negative".
+      models: student and teacher.
+      prompt: settings of the positive prompt.
+      prompts: trained, positive and negative contexts.
+      test_set: of the data set that was trained on.
+      table: with the regions.
 
     Raises:
       UserError: a feature is not finite.
     """
-    exam = stage.exams[0]
-    branches = {"positive": run.prompt_of(job.method)}
-    branches["negative"] = negative_prompt(
-        stage.student.tokenizer, branches["positive"]
-    )
-    names = exam.base.dataset.class_names
-    text = {
-        branch: np.asarray(
-            _text(
-                "coop",
-                student_of(stage.student),
-                stage.student.params["text"],
-                classes_of(stage, "coop", prompt, exam.base.dataset, names),
-                prompts[branch],
-                None,
-            )
-        )
-        for branch, prompt in branches.items()
-    }
+    negative = negative_prompt(models.student.tokenizer, prompt)
+    texts = [
+        _text(models, settings, context, test_set)
+        for settings, context in zip((prompt, negative), prompts, strict=True)
+    ]
 
-    def scored(features: np.ndarray) -> dict[str, np.ndarray]:
-        scale = logit_scale(stage.student)
-        return dict(scores(features, text["positive"], text["negative"], scale))
+    def scored(
+        features: Float[np.ndarray, "N D"],
+    ) -> dict[str, Float[np.ndarray, " N"]]:
+        return dict(scores(features, *texts, logit_scale(models.student)))
 
-    kept = scored(exam.base.features)
-    against = {REGIONS: scored(_poorest(stage.table))}
-    if exam.new is not None:
-        against[NEW] = scored(exam.new.features)
+    accepted = scored(test_set.base.features)
+    rejected = {REGIONS: scored(_poorest(table))}
+    if test_set.new is not None:
+        rejected[NEW] = scored(test_set.new.features)
     return [
-        Rejection(
-            exam.name,
-            job.name,
-            job.seed,
-            what,
+        Separation(
+            against,
             score,
-            100 * auroc(kept[score], rejected[score]),
-            100 * fpr_at_tpr(kept[score], rejected[score]),
+            100 * auroc(accepted[score], by_score[score]),
+            100 * fpr_at_tpr(accepted[score], by_score[score]),
         )
-        for what, rejected in against.items()
-        for score in kept
+        for against, by_score in rejected.items()
+        for score in accepted
     ]
 
 
-def _poorest(table: Table) -> np.ndarray:
+def _text(
+    models: Models, prompt: PromptConfig, context: Prompt, test_set: TestSet
+) -> Float[np.ndarray, "C D"]:
+    dataset = test_set.base.dataset
+    names: Sequence[str] = dataset.class_names
+    classes = COOP.classes(models, prompt, dataset.template, names)
+    return np.asarray(class_text(models, COOP, classes, context))
+
+
+def _poorest(table: Table) -> Float[np.ndarray, "N D"]:
     """The student's features of the stored regions with the lowest weights w."""
     images = len(table.spec.images)
     slots = np.arange(max(1, min(table.spec.regions, _READ // images)))
     feature = feature_name(table.student)
-    found = table.read(["entropy", feature], np.arange(images), slots)
-    weight = information_weight(
-        jnp.asarray(found["entropy"]), len(table.spec.class_names)
-    )
-    weight = np.asarray(weight).reshape(-1)
-    features = found[feature].reshape(len(weight), -1)
+    rows = table.read(["entropy", feature], np.arange(images), slots)
+    classes = len(table.spec.class_names)
+    weight = np.asarray(information_weight(jnp.asarray(rows["entropy"]), classes))
+    weight = weight.reshape(-1)
+    features = rows[feature].reshape(len(weight), -1)
     count = max(1, int(_LOWEST * len(weight)))
     lowest = np.argsort(weight, kind="stable")[:count]
     return features[lowest].astype(np.float32)

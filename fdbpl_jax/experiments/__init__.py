@@ -1,1 +1,1 @@
-"""Plans of cells (data set × method × seed), run and reported."""
+"""Experiments: protocols, the cells of a run, and running them."""

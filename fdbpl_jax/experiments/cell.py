@@ -1,171 +1,208 @@
-"""One cell: a data set, a method and a seed, trained, evaluated and kept.
+"""Running cells: trained, evaluated and kept.
 
-A finished cell is read back; a killed one goes on from its last checkpoint; one that
-was made with other settings is refused.
+A finished cell is read back; a killed one goes on from its last checkpoint.
 """
 
-import dataclasses
-import functools
 import resource
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
+import msgspec
 
 from fdbpl_jax.clip.model import Clip, text_features
 from fdbpl_jax.config import RunConfig
-from fdbpl_jax.data.images import content_hash
-from fdbpl_jax.data.types import Dataset, prompt_name
+from fdbpl_jax.data.types import prompt_name
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.evaluation import accuracy as evaluate
-from fdbpl_jax.evaluation.prompted import accuracy
-from fdbpl_jax.evaluation.rejection import write_rejection
+from fdbpl_jax.evaluation.accuracy import accuracy
+from fdbpl_jax.evaluation.prompted import prompted_accuracy
+from fdbpl_jax.evaluation.rejection import separations
+from fdbpl_jax.evaluation.test_set import TestSet
 from fdbpl_jax.experiments.assemble import (
-    Job,
-    Stage,
-    first_state,
     frozen_parts,
+    hyper_of,
+    initial_state,
     source_of,
     step_setup,
 )
-from fdbpl_jax.experiments.claim import claim
-from fdbpl_jax.experiments.protocols import PROTOCOLS
-from fdbpl_jax.experiments.test_sets import Exam
+from fdbpl_jax.experiments.cells import Cell
+from fdbpl_jax.experiments.identity import cell_settings
+from fdbpl_jax.experiments.shared_inputs import SharedInputs
 from fdbpl_jax.files import write_text
-from fdbpl_jax.methods.method import METHODS
-from fdbpl_jax.reports.results import CellResult
+from fdbpl_jax.learners.learner import Prompts, Trained, tree_of
+from fdbpl_jax.reports.results import CellResult, Rejection
 from fdbpl_jax.training.checkpoint import export_prompts
-from fdbpl_jax.training.loop import Run, Trained, train
-from fdbpl_jax.training.state import StepSetup, hyper_parameters
+from fdbpl_jax.training.loop import Run, Saving, TrainingResult, train
+from fdbpl_jax.training.state import StepSetup
 
-_RESULT = "results.jsonl"  # a line a data set that the prompts were tested on
+STUDENT_TEMPLATE = "a photo of a {}."  # what the prompts start from
+_REJECTION = "rejection.json"
 
 
-def run_cells(run: RunConfig, stage: Stage, jobs: Sequence[Job]) -> list[CellResult]:
-    """Trains and evaluates cells of one method, or reads results of an earlier run.
+def run_cells(
+    config: RunConfig, shared: SharedInputs, cells: Sequence[Cell]
+) -> list[CellResult]:
+    """Train and evaluate cells of one method, or read results of an earlier run.
 
-    Up to `run.sweep.at_once` of them are trained at once, as far as they take as many
-    steps; a method that sees pixels is trained one cell at a time.
+    Up to `config.sweep.at_once` of them are trained at once, as far as they take as
+    many steps; a method that sees pixels is trained one cell at a time.
 
     Args:
-      run: the settings.
-      stage: towers, test features and table.
-      jobs: the cells.
+      config: the settings.
+      shared: towers, test features and table.
+      cells: claimed as this run's, see `identity.claim`.
 
     Raises:
-      UserError: a directory holds a cell of other settings, or training fails.
+      UserError: training fails.
     """
-    waiting: dict[StepSetup, list[Job]] = {}
-    claim_cells(run, stage, jobs)
-    for job in jobs:
-        if not is_finished(job):
-            waiting.setdefault(step_setup(run, stage, job), []).append(job)
-    for setup, alike in waiting.items():
-        at_once = run.sweep.at_once if setup.method.reads_table else 1
-        for first in range(0, len(alike), at_once):
-            _train_and_test(run, stage, setup, alike[first : first + at_once])
-    return [cell for job in jobs for cell in _read_result(job, stage)]
+    alike: dict[StepSetup, list[Cell]] = {}
+    for cell in cells:
+        if not cell.is_finished:
+            setup = step_setup(config, shared.models, cell)
+            alike.setdefault(setup, []).append(cell)
+    for setup, group in alike.items():
+        at_once = config.sweep.at_once if setup.method.reads_table else 1
+        for first in range(0, len(group), at_once):
+            _train_and_test(config, shared, setup, group[first : first + at_once])
+    return [result for cell in cells for result in read_results(shared, cell)]
 
 
-def claim_cells(run: RunConfig, stage: Stage, jobs: Sequence[Job]) -> None:
-    """Marks the cells' folders as those of these settings.
+def read_results(shared: SharedInputs, cell: Cell) -> list[CellResult]:
+    """The results of a finished cell, one per data set that it was tested on.
 
     Raises:
-      UserError: a folder holds a cell of other settings.
+      UserError: the file holds something else.
     """
-    for job in jobs:
-        claim(job.directory, _settings(run, stage, job))
-
-
-def is_finished(job: Job) -> bool:
-    """Whether the cell need not be run again."""
-    return (job.directory / _RESULT).exists()
-
-
-def _read_result(job: Job, stage: Stage) -> list[CellResult]:
-    """What a finished cell came to, on each data set that it was tested on."""
-    file = job.directory / _RESULT
+    file = cell.result_file
     lines = file.read_text().splitlines()
-    cells = [CellResult.from_json(line, f"'{file}'") for line in lines]
-    expected = [(exam.name, job.name, job.seed) for exam in stage.exams]
-    if [cell.key for cell in cells] != expected:
+    results = [CellResult.from_json(line, f"'{file}'") for line in lines]
+    expected = [(test.name, cell.name, cell.seed) for test in shared.test_sets]
+    if [result.key for result in results] != expected:
         raise UserError(
             f"'{file}' holds other cells than {expected}",
-            f"Remove '{job.directory}' and run again.",
+            f"Remove '{cell.directory}' and run again.",
         )
-    return cells
+    return results
+
+
+def read_rejection(cell: Cell) -> list[Rejection]:
+    """How well a finished cell rejects; empty if it has no negative prompt."""
+    file = cell.directory / _REJECTION
+    if not file.exists():
+        return []
+    return msgspec.json.decode(file.read_bytes(), type=list[Rejection])
 
 
 def _train_and_test(
-    run: RunConfig, stage: Stage, setup: StepSetup, jobs: Sequence[Job]
+    config: RunConfig, shared: SharedInputs, setup: StepSetup, cells: Sequence[Cell]
 ) -> None:
     runs = [
         Run(
-            first_state(run, stage, setup, job),
-            hyper_parameters(job.setting.optim, job.setting.fdbpl),
-            source_of(run, stage, job),
-            job.directory,
+            initial_state(shared.models, setup, cell),
+            hyper_of(config, cell),
+            source_of(config, shared, cell),
+            cell.directory,
         )
-        for job in jobs
+        for cell in cells
     ]
-    frozen = frozen_parts(run, stage, jobs[0])
-    found = train(setup, runs, frozen, run.checkpoint_epochs, run.tensorboard)
-    for job, trained in zip(jobs, found, strict=True):
-        _finish(run, stage, job, trained)
+    frozen = frozen_parts(shared.models, cells[0])
+    saving = Saving(config.checkpoint_epochs, config.tensorboard)
+    for cell, result in zip(cells, train(setup, runs, frozen, saving), strict=True):
+        _finish(config, shared, cell, result)
 
 
-def _finish(run: RunConfig, stage: Stage, job: Job, trained: Trained) -> None:
-    """Tests the prompts and writes the cell's result, last."""
-    cells = [_test(run, stage, job, trained, exam) for exam in stage.exams]
-    facts = _export_facts(stage, job.dataset, _settings(run, stage, job))
-    write_rejection(run, stage, job, trained.prompts)
-    export_prompts(job.directory / "export", trained.prompts, facts)
-    write_text(job.directory / _RESULT, "".join(cell.to_json() for cell in cells))
+def _finish(
+    config: RunConfig, shared: SharedInputs, cell: Cell, result: TrainingResult
+) -> None:
+    """Test the prompts and write the cell's results, last."""
+    results = [_test(shared, cell, result, test_set) for test_set in shared.test_sets]
+    if cell.method.measures_rejection:
+        _write_rejection(shared, cell, result.prompts)
+    stored = tree_of(result.prompts)
+    if result.running is not None:
+        stored["running"] = tree_of(result.running)
+    facts = _export_facts(shared, cell, cell_settings(config, shared, cell))
+    export_prompts(cell.directory / "export", stored, facts)
+    write_text(cell.result_file, "".join(line.to_json() for line in results))
 
 
 def _test(
-    run: RunConfig, stage: Stage, job: Job, trained: Trained, exam: Exam
+    shared: SharedInputs, cell: Cell, result: TrainingResult, test_set: TestSet
 ) -> CellResult:
     start = time.perf_counter()
-    prompt, positive = run.prompt_of(job.method), trained.prompts["positive"]
-    score = functools.partial(accuracy, stage, job.method, prompt, positive)
-    serves_new = exam.new is not None and not prompt.class_specific
+    trained = Trained(result.prompts.positive, result.running)
+    # Contexts of single classes do not serve classes never trained on.
+    new = None if cell.prompt.class_specific else test_set.new
+    base_accuracy, new_accuracy = (
+        held
+        and prompted_accuracy(
+            shared.models, cell.method.learner, cell.prompt, trained, held
+        )
+        for held in (test_set.base, new)
+    )
     return CellResult(
-        dataset=exam.name,
-        method=job.name,
-        seed=job.seed,
-        base=score(exam.base),
-        new=score(exam.new) if serves_new else None,
-        train_seconds=trained.seconds,
-        wait_seconds=trained.waited,
+        dataset=test_set.name,
+        method=cell.name,
+        seed=cell.seed,
+        base=base_accuracy,
+        new=new_accuracy,
+        train_seconds=result.seconds,
+        wait_seconds=result.waited,
         test_seconds=time.perf_counter() - start,
-        steps=trained.steps,
-        trained_values=trained_values(trained.prompts),
+        steps=result.steps,
+        trained_values=sum(leaf.size for leaf in jax.tree.leaves(result.prompts)),
         peak_memory_bytes=peak_memory_bytes(),
     )
 
 
-def zero_shot(name: str, clip: Clip, template: str, exam: Exam) -> CellResult:
-    """Accuracy of hand-written text, on the same images as the trained cells."""
+def _write_rejection(shared: SharedInputs, cell: Cell, prompts: Prompts) -> None:
+    test_set = shared.test_sets[0]
+    measured = separations(shared.models, cell.prompt, prompts, test_set, shared.table)
+    key = test_set.name, cell.name, cell.seed
+    lines = [Rejection(*key, *separation) for separation in measured]
+    text = msgspec.json.format(msgspec.json.encode(lines), indent=1)
+    write_text(cell.directory / _REJECTION, text.decode() + "\n")
+
+
+def untrained_results(shared: SharedInputs) -> list[CellResult]:
+    """Accuracy of hand-written text on the images that the cells are tested on.
+
+    The student with `STUDENT_TEMPLATE` and with each data set's own template, and the
+    teacher with the latter.
+    """
+    student, teacher = shared.models
+    results = []
+    for by_student, by_teacher in zip(
+        shared.test_sets, shared.teacher_sets, strict=True
+    ):
+        template = by_student.base.dataset.template
+        results += [
+            _zero_shot("zero-shot", student, STUDENT_TEMPLATE, by_student),
+            _zero_shot("zero-shot, own template", student, template, by_student),
+            _zero_shot("teacher", teacher, template, by_teacher),
+        ]
+    return results
+
+
+def _zero_shot(name: str, clip: Clip, template: str, test_set: TestSet) -> CellResult:
     start = time.perf_counter()
-    scores = [
+    base, new = (
         held
-        and evaluate.accuracy(
+        and accuracy(
             held.features,
             held.labels,
-            _clip_text(clip, template, held.dataset.class_names),
+            _written_features(clip, template, held.dataset.class_names),
         )
-        for held in (exam.base, exam.new)
-    ]
+        for held in test_set.parts
+    )
     return CellResult(
-        dataset=exam.name,
+        dataset=test_set.name,
         method=name,
         seed=None,
-        base=scores[0],
-        new=scores[1],
+        base=base,
+        new=new,
         train_seconds=0.0,
         wait_seconds=0.0,
         test_seconds=time.perf_counter() - start,
@@ -173,15 +210,6 @@ def zero_shot(name: str, clip: Clip, template: str, exam: Exam) -> CellResult:
         trained_values=0,
         peak_memory_bytes=peak_memory_bytes(),
     )
-
-
-def trained_values(prompts: dict[str, Any]) -> int:
-    """How many numbers are learned; PromptKD's running mean and variance are not."""
-    learned = {
-        branch: {name: part for name, part in prompt.items() if name != "running"}
-        for branch, prompt in prompts.items()
-    }
-    return sum(leaf.size for leaf in jax.tree.leaves(learned))
 
 
 def peak_memory_bytes() -> int:
@@ -193,54 +221,18 @@ def peak_memory_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def _clip_text(clip: Clip, template: str, names: tuple[str, ...]):
-    return text_features(clip, [template.format(prompt_name(n)) for n in names])
-
-
-def _settings(run: RunConfig, stage: Stage, job: Job) -> dict[str, Any]:
-    """All that decides the cell's numbers, as JSON values."""
-    method = METHODS[job.method]
-    settings = {
-        "dataset": job.dataset.name,
-        "method": job.method,
-        "seed": job.seed,
-        "class_names": job.dataset.class_names,
-        "student": stage.student.fingerprint,
-        "dtype": stage.student.dtype,
-        "classes": PROTOCOLS[run.protocol].classes[0],
-        "shots": job.setting.shots,
-        "tested": [exam.name for exam in stage.exams],
-        "eval_split": run.eval_split,
-        "prompt": dataclasses.asdict(run.prompt_of(job.method)),
-        "optim": dataclasses.asdict(job.setting.optim),
-    }
-    if method.online:
-        settings["teacher"] = stage.teacher.fingerprint
-    if method.term or method.loss == "promptkd":
-        settings["terms"] = dataclasses.asdict(run.terms)
-    if method.names == "list":
-        names = content_hash(Path(), run.names.file)
-        settings["names"] = {"sha256": names, "keep": run.names.keep}
-    if not method.reads_table:
-        settings["crop"] = dataclasses.asdict(run.ril.crop)
-    else:
-        spec = stage.table.spec
-        settings["table"] = spec.fingerprint()
-        settings["table_made"] = {"dtype": spec.dtype, "cut": spec.cut}
-        reading = ("label", "access", "regions_per_epoch")
-        settings["ril"] = {key: getattr(run.ril, key) for key in reading}
-    if method.loss == "fdbpl":
-        settings["fdbpl"] = dataclasses.asdict(job.setting.fdbpl)
-    return settings
+def _written_features(clip: Clip, template: str, names: Sequence[str]) -> jax.Array:
+    return text_features(clip, [template.format(prompt_name(name)) for name in names])
 
 
 def _export_facts(
-    stage: Stage, dataset: Dataset, settings: dict[str, Any]
+    shared: SharedInputs, cell: Cell, settings: dict[str, Any]
 ) -> dict[str, Any]:
+    student, teacher = shared.models
     return {
-        "class_names": list(dataset.class_names),
-        "template": dataset.template,
-        "student": {"name": stage.student.name, "sha256": stage.student.fingerprint},
-        "teacher": {"name": stage.teacher.name, "sha256": stage.teacher.fingerprint},
+        "class_names": list(cell.dataset.class_names),
+        "template": cell.dataset.template,
+        "student": {"name": student.name, "sha256": student.fingerprint},
+        "teacher": {"name": teacher.name, "sha256": teacher.fingerprint},
         "config": settings,
     }

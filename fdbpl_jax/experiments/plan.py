@@ -6,23 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from fdbpl_jax.clip.model import Clip
 from fdbpl_jax.config import RunConfig
 from fdbpl_jax.data.types import Dataset
 from fdbpl_jax.evaluation.features import are_kept
-from fdbpl_jax.experiments.assemble import Job
-from fdbpl_jax.experiments.cell import is_finished
+from fdbpl_jax.experiments.cells import Cell, RunInputs, load_inputs, plan_cells
 from fdbpl_jax.experiments.probe import Rates, probe, steps_of
 from fdbpl_jax.experiments.ril_table import (
     regions_stored,
-    table_part,
+    table_images,
     table_path,
     table_spec,
 )
-from fdbpl_jax.experiments.run import jobs_of
-from fdbpl_jax.experiments.shared_inputs import dataset_of, draw, load_pair
-from fdbpl_jax.experiments.test_sets import tested
-from fdbpl_jax.experiments.training_sets import TrainedOn
+from fdbpl_jax.experiments.run import open_datasets
+from fdbpl_jax.experiments.shared_inputs import tested_parts
+from fdbpl_jax.learners.learner import Models
 from fdbpl_jax.ril.ledger import is_there
 from fdbpl_jax.ril.table import region_bytes
 
@@ -30,32 +27,25 @@ _THERE = "there already"
 
 
 class TablePlan(NamedTuple):
-    """What the table of a data set holds: regions of each of so many images.
-
-    size: in bytes, before compression. there: whole, so that it need only be opened.
-    """
+    """The RIL table of a data set."""
 
     images: int
-    regions: int
-    size: int
-    there: bool
+    regions: int  # of each image
+    size: int  # bytes before compression
+    there: bool  # whole: it need only be opened
 
 
 class DatasetPlan(NamedTuple):
-    """What is to be done for one data set.
-
-    cells, missing: planned, and of them not finished. files, absent: of test features,
-    and of them not there. table: None where no method reads one. seconds: of the test
-    features, the table and the cells that are not there.
-    """
+    """What is to be done for one data set."""
 
     name: str
     classes: int
     cells: int
-    missing: int
-    files: int
-    absent: int
-    table: TablePlan | None
+    missing: int  # of the cells: not finished
+    files: int  # of test features
+    absent: int  # of the files: not there
+    table: TablePlan | None  # None: no method reads one
+    # Of the test features, the table and the cells that are not there.
     seconds: tuple[float, float, float]
 
 
@@ -70,38 +60,37 @@ def plan(config: RunConfig, workdir: Path) -> list[DatasetPlan]:
     Raises:
       UserError: what the run itself would raise.
     """
-    pair = load_pair(config)
-    sources = [dataset_of(config, name, workdir) for name in config.data.datasets]
-    targets = [dataset_of(config, name, workdir) for name in config.data.targets]
-    return [_plan_one(config, one, targets, pair, workdir) for one in sources]
+    inputs = load_inputs(config)
+    sources, targets = open_datasets(config, workdir)
+    return [_plan_one(config, data, targets, inputs, workdir) for data in sources]
 
 
 def _plan_one(
     config: RunConfig,
     dataset: Dataset,
     targets: Sequence[Dataset],
-    pair: tuple[Clip, Clip],
+    inputs: RunInputs,
     workdir: Path,
 ) -> DatasetPlan:
-    cache = workdir / "features"
-    trained_on = draw(config, dataset, pair[0], cache)
-    jobs = jobs_of(config, dataset.name, trained_on, workdir)
-    missing = [job for job in jobs if not is_finished(job)]
-    files = _feature_files(config, dataset, targets, pair, cache)
+    models = inputs.models
+    cells = plan_cells(config, dataset, inputs, workdir)
+    missing = [cell for cell in cells if not cell.is_finished]
+    parts = tested_parts(config, dataset, targets)
+    files = _feature_files(config, parts, models, workdir / "features")
     absent = [images for images, kept in files if not kept]
-    table = _table(config, trained_on, pair, workdir)
+    table = _table(config, cells, models, workdir)
     regions = table.images * table.regions if table and not table.there else 0
     seconds = (0.0, 0.0, 0.0)
     if missing or absent or regions:
-        rates = probe(config, dataset, *pair)
+        rates = probe(config, dataset, inputs)
         # The rate of images is of both towers.
-        features = sum(absent) * rates.image / len(pair)
+        features = sum(absent) * rates.image / len(models)
         training = _training(config, rates, missing)
         seconds = features, regions * rates.region, training
     return DatasetPlan(
         name=dataset.name,
         classes=len(dataset.class_names),
-        cells=len(jobs),
+        cells=len(cells),
         missing=len(missing),
         files=len(files),
         absent=len(absent),
@@ -111,37 +100,33 @@ def _plan_one(
 
 
 def _feature_files(
-    config: RunConfig,
-    dataset: Dataset,
-    targets: Sequence[Dataset],
-    pair: tuple[Clip, Clip],
-    cache: Path,
+    config: RunConfig, parts: Sequence[Dataset], models: Models, cache: Path
 ) -> list[tuple[int, bool]]:
     """Of each file of test features, how many images it is of and whether it is there.
 
     There is one for each tower and part that is tested on.
     """
-    found = []
-    for part in tested(config, dataset, targets):
+    files = []
+    for part in parts:
         examples = getattr(part, config.eval_split)
-        for clip in pair:
-            found.append((len(examples), are_kept(clip, part, examples, cache)))
-    return found
+        for clip in models:
+            files.append((len(examples), are_kept(clip, part, examples, cache)))
+    return files
 
 
 def _table(
-    config: RunConfig, trained_on: TrainedOn, pair: tuple[Clip, Clip], workdir: Path
+    config: RunConfig, cells: Sequence[Cell], models: Models, workdir: Path
 ) -> TablePlan | None:
-    part, regions = table_part(trained_on), regions_stored(config)
-    if part is None:
+    data, regions = table_images(cells), regions_stored(config)
+    if data is None:
         return None
-    images = len(part.train)
-    one = dataclasses.replace(part, train=part.train[:1])
-    size = images * regions * region_bytes(table_spec(config, one, *pair))
+    images = len(data.train)
+    first = dataclasses.replace(data, train=data.train[:1])
+    size = images * regions * region_bytes(table_spec(config, first, models))
     # All images are read to know the table's name: not where none can be.
-    if not config.ril.path and not any((workdir / "ril").glob(f"{part.name}-*")):
+    if not config.ril.path and not any((workdir / "ril").glob(f"{data.name}-*")):
         return TablePlan(images, regions, size, there=False)
-    spec = table_spec(config, part, *pair)
+    spec = table_spec(config, data, models)
     there = is_there(table_path(config, spec, workdir), spec)
     return TablePlan(images, regions, size, there)
 
@@ -179,11 +164,10 @@ def time_text(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
-def _training(config: RunConfig, rates: Rates, missing: Sequence[Job]) -> float:
+def _training(config: RunConfig, rates: Rates, missing: Sequence[Cell]) -> float:
     updates = math.fsum(
-        steps_of(config, job.method, len(job.dataset.train)) * rates.step[job.method]
-        for job in missing
+        steps_of(config, cell) * rates.step[cell.method.name] for cell in missing
     )
-    # A program is compiled for a method and a number of steps an epoch.
-    programs = {(job.method, len(job.dataset.train)) for job in missing}
+    # A program is compiled for a method and a number of steps per epoch.
+    programs = {(cell.method.name, len(cell.dataset.train)) for cell in missing}
     return updates + sum(rates.compile[method] for method, _ in programs)

@@ -1,58 +1,71 @@
 """A protocol from its settings to its report, cell by cell.
 
-For each data set: test features → RIL table → cells; then one report. A cell that fails
-does not stop the others.
+For each data set: what its cells share, then the cells; then one report. A cell that
+fails does not stop the others.
 """
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 from absl import logging
 
 from fdbpl_jax.config import RunConfig
-from fdbpl_jax.data.types import first_few
+from fdbpl_jax.data.types import Dataset, first_few
 from fdbpl_jax.errors import UserError, unknown_name
-from fdbpl_jax.evaluation.rejection import read_rejection
-from fdbpl_jax.experiments.assemble import Job
-from fdbpl_jax.experiments.cell import claim_cells, is_finished, run_cells
-from fdbpl_jax.experiments.compiling import compile_steps
-from fdbpl_jax.experiments.shared_inputs import (
-    Prepared,
-    dataset_of,
-    load_pair,
-    prepare,
+from fdbpl_jax.experiments.assemble import compile_steps
+from fdbpl_jax.experiments.cell import read_rejection, run_cells, untrained_results
+from fdbpl_jax.experiments.cells import Cell, RunInputs, load_inputs
+from fdbpl_jax.experiments.identity import cell_settings, claim
+from fdbpl_jax.experiments.shared_inputs import SharedInputs, dataset_of, prepare
+from fdbpl_jax.experiments.summary import (
+    DatasetResults,
+    Failure,
+    RunResults,
+    facts_of,
+    rows_of,
 )
-from fdbpl_jax.experiments.summary import Failure, Found, facts_of, rows_of
-from fdbpl_jax.experiments.sweep import settings_of
-from fdbpl_jax.experiments.training_sets import TrainedOn
-from fdbpl_jax.reports import results
 from fdbpl_jax.reports import write as report
-from fdbpl_jax.reports.results import CellResult
+from fdbpl_jax.reports.results import CellResult, Row
 
-# What the world does to a cell; anything else is a mistake of ours and stops the run.
+# Errors from outside; anything else is a bug and stops the run.
 _FAILURES = (UserError, OSError, MemoryError, jax.errors.JaxRuntimeError)
 
 
+class Share(NamedTuple):
+    """Which unfinished cells this process trains."""
+
+    only: Sequence[str] = ()  # methods; empty: all of them
+    index: int = 0  # every `count`-th cell from this one on
+    count: int = 1
+
+    def of(self, cells: Sequence[Cell]) -> list[Cell]:
+        """The cells to train, and all finished ones, which are only read."""
+        mine = {cell.directory for cell in cells[self.index :: self.count]}
+        return [
+            cell
+            for cell in cells
+            if cell.is_finished
+            or (
+                cell.directory in mine
+                and (not self.only or cell.method.name in self.only)
+            )
+        ]
+
+
 def run(
-    config: RunConfig,
-    workdir: Path,
-    command: str,
-    only: Sequence[str] = (),
-    shard: tuple[int, int] = (0, 1),
-) -> Sequence[results.Row]:
-    """Runs every cell of the plan that is not finished, and writes the report.
+    config: RunConfig, workdir: Path, command: str, share: Share | None = None
+) -> Sequence[Row]:
+    """Run every cell of the plan that is not finished, and write the report.
 
     Args:
       config: the checked settings.
       workdir: gets `<name>/<dataset>/<method>/seed<k>/`, `<name>/report.*`, and
         what runs share: tables in `ril/`, test features in `features/`.
       command: how the program was called, for the report.
-      only: methods to train; of the others only what is finished is reported. Empty:
-        all of them.
-      shard: (index, count): train every count-th cell only, when several processes
-        share the plan.
+      share: of the cells, when several processes share the plan; None: all.
 
     Returns:
       The rows of the report.
@@ -61,141 +74,129 @@ def run(
       UserError: bad input of any kind; finished cells and tables are kept. Cells that
         failed are named after the report is written.
     """
-    for method in only:
+    share = share or Share()
+    for method in share.only:
         if method not in config.methods:
             raise unknown_name("method in --only:", method, config.methods)
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    student, teacher = load_pair(config)
-    # Every data set is looked at before any of them costs compute.
-    sources = [dataset_of(config, name, workdir) for name in config.data.datasets]
-    targets = [dataset_of(config, name, workdir) for name in config.data.targets]
-    found = Found([*sources, *targets])
-    for dataset in sources:
-        try:
-            prepared = prepare(config, dataset, targets, student, teacher, workdir)
-        except _FAILURES as error:
-            found.fails(f"all cells of {dataset.name}", error)
-        else:
-            _run_dataset(config, prepared, workdir, only, shard, found)
-    if not found.prepared:
-        raise found.failures[0].error
-    rows = rows_of(config, found)
-    facts = facts_of(config, found, (student, teacher), command, started)
+    inputs = load_inputs(config)
+    sources, targets = open_datasets(config, workdir)
+    results = RunResults(
+        [*sources, *targets],
+        [
+            _run_dataset(config, source, targets, inputs, workdir, share)
+            for source in sources
+        ],
+    )
+    if not results.shared:
+        raise results.failures[0].error
+    rows = rows_of(config, results)
+    facts = facts_of(config, results, command, started)
     directory = workdir / config.folder
-    report.write_report(directory, rows, found.cells, facts)
+    report.write_report(directory, rows, results.cells, facts)
     print(report.terminal_table(rows), flush=True)
     logging.info("report: %s", directory / "report.html")
-    refuse_failures(found.failures)
+    refuse_failures(results.failures)
     return rows
+
+
+def open_datasets(
+    config: RunConfig, workdir: Path
+) -> tuple[list[Dataset], list[Dataset]]:
+    """Data sets trained on and targets, all looked at before any costs compute."""
+    names = config.data.datasets, config.data.targets
+    sources, targets = (
+        [dataset_of(config, name, workdir) for name in group] for group in names
+    )
+    return sources, targets
 
 
 def _run_dataset(
     config: RunConfig,
-    prepared: Prepared,
+    dataset: Dataset,
+    targets: Sequence[Dataset],
+    inputs: RunInputs,
     workdir: Path,
-    only: Sequence[str],
-    shard: tuple[int, int],
-    found: Found,
-) -> None:
-    """Runs this process's share of the cells, and reads those that are finished."""
-    jobs = jobs_of(config, prepared.dataset.name, prepared.trained_on, workdir)
-    share = {job.directory for job in jobs[shard[0] :: shard[1]]}
-    mine = [
-        job
-        for job in jobs
-        if is_finished(job)
-        or (job.directory in share and (not only or job.method in only))
-    ]
-    claim_cells(config, prepared.stage, mine)
-    found.prepared.append(prepared)
-    found.planned += [(job.name, job.seed) for job in jobs]
-    found.cells += prepared.untrained
+    share: Share,
+) -> DatasetResults:
+    """Run this process's share of the cells, and read those that are finished."""
+    try:
+        shared = prepare(config, dataset, targets, inputs, workdir)
+    except _FAILURES as error:
+        failure = _failed(f"all cells of {dataset.name}", error)
+        return DatasetResults(None, [], [], [failure])
+    cells = share.of(shared.cells)
+    for cell in cells:
+        claim(cell.directory, cell_settings(config, shared, cell))
+    results, failures = untrained_results(shared), []
     for method in config.methods:
-        _run_jobs(config, prepared, [j for j in mine if j.method == method], found)
-    finished = [job for job in mine if is_finished(job)]
-    found.rejection += [one for job in finished for one in read_rejection(job)]
+        of_method = [cell for cell in cells if cell.method.name == method]
+        # A few at a time, so that what is done is also logged.
+        at_once = config.sweep.at_once
+        for first in range(0, len(of_method), at_once):
+            group = of_method[first : first + at_once]
+            group_results, group_failures = _attempt(config, shared, group)
+            results += group_results
+            failures += group_failures
+    finished = [cell for cell in cells if cell.is_finished]
+    rejection = [line for cell in finished for line in read_rejection(cell)]
+    return DatasetResults(shared, results, rejection, failures)
+
+
+def _attempt(
+    config: RunConfig, shared: SharedInputs, cells: Sequence[Cell]
+) -> tuple[list[CellResult], list[Failure]]:
+    try:
+        results = run_cells(config, shared, cells)
+    except _FAILURES as error:
+        if len(cells) == 1:
+            name = f"{shared.dataset.name} {cells[0].name} seed {cells[0].seed}"
+            return [], [_failed(name, error)]
+        # One of them spoiled it for all: each by itself, then.
+        singles = [_attempt(config, shared, [cell]) for cell in cells]
+        return [x for y, _ in singles for x in y], [x for _, y in singles for x in y]
+    for result in results:
+        _log_result(result)
+    return results, []
 
 
 def prepare_all(config: RunConfig, workdir: Path) -> Sequence[Failure]:
-    """Makes what cells share, and compiles, before several processes start on them.
+    """Make what cells share, and compile, before several processes start on them.
 
     Returns:
       The data sets that could not be prepared, and why.
     """
-    found = Found()
-    student, teacher = load_pair(config)
-    targets = [dataset_of(config, name, workdir) for name in config.data.targets]
-    for name in config.data.datasets:
-        dataset = dataset_of(config, name, workdir)
+    inputs, failures = load_inputs(config), []
+    sources, targets = open_datasets(config, workdir)
+    for dataset in sources:
         try:
-            one = prepare(config, dataset, targets, student, teacher, workdir)
-            jobs = jobs_of(config, name, one.trained_on, workdir)
-            unfinished = [job for job in jobs if not is_finished(job)]
-            compile_steps(config, one.stage, unfinished)
+            shared = prepare(config, dataset, targets, inputs, workdir)
+            unfinished = [cell for cell in shared.cells if not cell.is_finished]
+            compile_steps(config, shared, unfinished)
         except _FAILURES as error:
-            found.fails(f"what cells of {name} share", error)
-    return found.failures
-
-
-def jobs_of(
-    config: RunConfig, dataset: str, trained_on: TrainedOn, workdir: Path
-) -> list[Job]:
-    """The cells of a data set, in the order of the report."""
-    folder = workdir / config.folder / dataset
-    return [
-        Job(
-            method,
-            setting,
-            seed,
-            trained_on[method, seed, setting.shots],
-            folder / name / f"seed{seed}",
-        )
-        for method in config.methods
-        for setting in settings_of(config, method)
-        for name in [",".join([method, *setting.name.split()])]
-        for seed in config.seeds
-    ]
-
-
-def _run_jobs(
-    config: RunConfig, prepared: Prepared, jobs: Sequence[Job], found: Found
-) -> None:
-    # A few at a time, so that what is done is also logged.
-    for first in range(0, len(jobs), config.sweep.at_once):
-        _attempt(config, prepared, jobs[first : first + config.sweep.at_once], found)
-
-
-def _attempt(
-    config: RunConfig, prepared: Prepared, jobs: Sequence[Job], found: Found
-) -> None:
-    try:
-        cells = run_cells(config, prepared.stage, jobs)
-    except _FAILURES as error:
-        if len(jobs) == 1:
-            job = jobs[0]
-            found.fails(f"{prepared.dataset.name} {job.name} seed {job.seed}", error)
-            return
-        # One of them spoiled it for all: each by itself, then.
-        for job in jobs:
-            _attempt(config, prepared, [job], found)
-        return
-    found.cells += cells
-    for cell in cells:
-        _log_cell(cell)
-
-
-def _log_cell(cell: CellResult) -> None:
-    new = "" if cell.new is None else f", new {cell.new:.1f}"
-    name = f"{cell.dataset} {cell.method} seed {cell.seed}"
-    spent = f"trained in {cell.train_seconds:.1f} s"
-    logging.info("%s: %.1f%s, %s", name, cell.base, new, spent)
+            what = f"what cells of {dataset.name} share"
+            failures.append(_failed(what, error))
+    return failures
 
 
 def refuse_failures(failures: Sequence[Failure]) -> None:
-    """Raises a `UserError` that names them, if there are any."""
+    """Raise a `UserError` that names them, if there are any."""
     if failures:
         raise UserError(
             f"{len(failures)} could not be run: {first_few(failures)}",
             "What is finished is kept and in the report. Mend the cause and run the "
             "same command again: only what is missing is run.",
         )
+
+
+def _failed(what: str, error: Exception) -> Failure:
+    failure = Failure(what, error)
+    logging.error("failed: %s", failure)
+    return failure
+
+
+def _log_result(result: CellResult) -> None:
+    new = "" if result.new is None else f", new {result.new:.1f}"
+    name = f"{result.dataset} {result.method} seed {result.seed}"
+    spent = f"trained in {result.train_seconds:.1f} s"
+    logging.info("%s: %.1f%s, %s", name, result.base, new, spent)

@@ -1,57 +1,41 @@
-"""What a data set's cells share: test features, shots, table; made once, or found."""
+"""What the cells of a data set share: test features, training images, RIL table."""
 
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from fdbpl_jax import device
-from fdbpl_jax.clip.model import Clip, cast, load_clip
+import numpy as np
+
+from fdbpl_jax.clip.model import Clip
 from fdbpl_jax.config import RunConfig
 from fdbpl_jax.data.images import check_images
 from fdbpl_jax.data.open_dataset import open_dataset
+from fdbpl_jax.data.splits import subset
 from fdbpl_jax.data.types import Dataset
-from fdbpl_jax.experiments.assemble import Stage
-from fdbpl_jax.experiments.cell import zero_shot
+from fdbpl_jax.errors import UserError
+from fdbpl_jax.evaluation.features import split_features
+from fdbpl_jax.evaluation.test_set import HeldOut, TestSet
+from fdbpl_jax.experiments.cells import Cell, NamesFile, RunInputs, plan_cells
 from fdbpl_jax.experiments.protocols import PROTOCOLS
 from fdbpl_jax.experiments.ril_table import training_table
-from fdbpl_jax.experiments.sweep import settings_of
-from fdbpl_jax.experiments.test_sets import Exam, exams_of
-from fdbpl_jax.experiments.training_sets import TrainedOn, training_data
-from fdbpl_jax.methods.method import METHODS
+from fdbpl_jax.learners.learner import Models
 from fdbpl_jax.reports.facts import TableFacts
-from fdbpl_jax.reports.results import CellResult
-from fdbpl_jax.shapes.pair import embedded
-
-STUDENT_TEMPLATE = "a photo of a {}."  # what the prompts start from
+from fdbpl_jax.ril.table import Table
 
 
-class Prepared(NamedTuple):
-    """A data set with all that its cells share.
+class SharedInputs(NamedTuple):
+    """A data set with all that its cells share."""
 
-    dataset: all classes. trained_on: by method, seed and shots, the classes and images
-    that are trained on. stage: towers, test features, table. untrained: the zero-shot
-    cells. table_facts: of the table, None where no method reads one. feature_seconds:
-    that the test features of both towers took.
-    """
-
-    dataset: Dataset
-    trained_on: TrainedOn
-    stage: Stage
-    untrained: list[CellResult]
+    dataset: Dataset  # all classes
+    models: Models
+    names: NamesFile | None
+    test_sets: tuple[TestSet, ...]  # with the student's features; first the data set's
+    teacher_sets: tuple[TestSet, ...]  # the same with the teacher's
+    cells: tuple[Cell, ...]
+    table: Table | None  # None: no method reads one
     table_facts: TableFacts | None
-    feature_seconds: float
-
-
-def load_pair(config: RunConfig) -> tuple[Clip, Clip]:
-    """Student and teacher, or the embedded ones, in the dtype they are to run in."""
-    dtype = device.tower_dtype(config.dtype)
-    sources = {"student": config.student, "teacher": config.teacher}
-    student, teacher = (
-        cast(load_clip(source or str(embedded(name))), dtype)
-        for name, source in sources.items()
-    )
-    return student, teacher
+    feature_seconds: float  # that the test features of both towers took
 
 
 def dataset_of(config: RunConfig, name: str, workdir: Path) -> Dataset:
@@ -64,61 +48,86 @@ def prepare(
     config: RunConfig,
     dataset: Dataset,
     targets: Sequence[Dataset],
-    student: Clip,
-    teacher: Clip,
+    inputs: RunInputs,
     workdir: Path,
-) -> Prepared:
-    """Draws the shots, encodes the test images, and builds or opens the table.
+) -> SharedInputs:
+    """Encode the test images, draw the shots, and build or open the table.
 
     Args:
       config: of the run.
       dataset: trained on.
       targets: other data sets that the prompts are tested on.
-      student, teacher: the models.
-      workdir: of tables and features.
+      inputs: models and names.
+      workdir: of tables, features and cells.
 
     Raises:
-      UserError: the images, the table or the settings do not serve.
+      UserError: unreadable images, an incompatible table or invalid settings.
     """
-    start = time.perf_counter()
-    cache = workdir / "features"
-    seen, by_teacher = (
-        exams_of(config, clip, dataset, targets, cache) for clip in (student, teacher)
+    start, models = time.perf_counter(), inputs.models
+    parts = tested_parts(config, dataset, targets)
+    student_sets, teacher_sets = (
+        encode_test_sets(config, clip, parts, workdir / "features") for clip in models
     )
     feature_seconds = time.perf_counter() - start
-    trained_on = draw(config, dataset, student, cache)
-    used = {example.path for one in trained_on.values() for example in one.train}
+    cells = plan_cells(config, dataset, inputs, workdir)
+    used = {example.path for cell in cells for example in cell.dataset.train}
     check_images(dataset.root, sorted(used))
-    table, facts = training_table(config, trained_on, student, teacher, workdir)
-    stage = Stage(student, teacher, seen, table)
-    untrained = _untrained(student, teacher, seen, by_teacher)
-    return Prepared(dataset, trained_on, stage, untrained, facts, feature_seconds)
+    table, facts = training_table(config, cells, models, workdir)
+    return SharedInputs(
+        dataset=dataset,
+        models=models,
+        names=inputs.names,
+        test_sets=student_sets,
+        teacher_sets=teacher_sets,
+        cells=cells,
+        table=table,
+        table_facts=facts,
+        feature_seconds=feature_seconds,
+    )
 
 
-def draw(
-    config: RunConfig, dataset: Dataset, student: Clip, cache: Path
-) -> dict[tuple[str, int, int], Dataset]:
-    """The classes and training images of every method, seed and number of shots."""
-    which = PROTOCOLS[config.protocol].classes[0]
-    return {
-        (method, seed, setting.shots): training_data(
-            METHODS[method], dataset, which, setting.shots, seed, student, cache
-        )
-        for method in config.methods
-        for setting in settings_of(config, method)
-        for seed in config.seeds
-    }
+def tested_parts(
+    config: RunConfig, source: Dataset, targets: Sequence[Dataset]
+) -> list[Dataset]:
+    """The parts of data sets that are tested, each by itself: first the source's.
+
+    Raises:
+      UserError: one has no image of the split that is tested on.
+    """
+    parts = [
+        (subset(source, which), which) for which in PROTOCOLS[config.protocol].classes
+    ]
+    parts += [(target, "all") for target in targets]
+    for dataset, which in parts:
+        if not getattr(dataset, config.eval_split):
+            raise UserError(
+                f"data set '{dataset.name}' has no {config.eval_split} image of its "
+                f"{which} classes",
+                "Set --config.eval_split to a split that has some.",
+            )
+    return [dataset for dataset, _ in parts]
 
 
-def _untrained(
-    student: Clip, teacher: Clip, seen: Sequence[Exam], by_teacher: Sequence[Exam]
-) -> list[CellResult]:
-    found = []
-    for exam, of_teacher in zip(seen, by_teacher, strict=True):
-        own = exam.base.dataset.template
-        found += [
-            zero_shot("zero-shot", student, STUDENT_TEMPLATE, exam),
-            zero_shot("zero-shot, own template", student, own, exam),
-            zero_shot("teacher", teacher, own, of_teacher),
-        ]
-    return found
+def encode_test_sets(
+    config: RunConfig, clip: Clip, parts: Sequence[Dataset], cache: Path
+) -> tuple[TestSet, ...]:
+    """The tested parts with one tower's features: a set per data set.
+
+    Args:
+      config: its protocol and split.
+      clip: whose features.
+      parts: of `tested_parts`.
+      cache: folder of kept features.
+    """
+    held = [_held_out(config, clip, part, cache) for part in parts]
+    classes = len(PROTOCOLS[config.protocol].classes)
+    first = TestSet(held[0].dataset.name, held[0], held[1] if classes > 1 else None)
+    others = [TestSet(part.dataset.name, part, None) for part in held[classes:]]
+    return first, *others
+
+
+def _held_out(config: RunConfig, clip: Clip, dataset: Dataset, cache: Path) -> HeldOut:
+    examples = getattr(dataset, config.eval_split)
+    features = split_features(clip, dataset, examples, cache)
+    labels = np.array([example.label for example in examples], np.int32)
+    return HeldOut(dataset, examples, features, labels)

@@ -1,22 +1,26 @@
-"""What a run has come to, as the rows and facts of its report."""
+"""The results of a run, and from them the rows and facts of its report."""
 
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from absl import logging
-
 from fdbpl_jax import device
 from fdbpl_jax.clip.model import Clip
 from fdbpl_jax.config import RunConfig
 from fdbpl_jax.data.types import Dataset
+from fdbpl_jax.experiments.cell import STUDENT_TEMPLATE
 from fdbpl_jax.experiments.protocols import PROTOCOLS
-from fdbpl_jax.experiments.shared_inputs import STUDENT_TEMPLATE, Prepared
-from fdbpl_jax.reports import results
-from fdbpl_jax.reports import write as report
+from fdbpl_jax.experiments.shared_inputs import SharedInputs
+from fdbpl_jax.reports.facts import RunFacts
 from fdbpl_jax.reports.rejection_text import rejection_texts
-from fdbpl_jax.reports.results import CellKey, CellResult, Rejection
+from fdbpl_jax.reports.results import (
+    CellKey,
+    CellResult,
+    Rejection,
+    Row,
+    summarise,
+)
 from fdbpl_jax.shapes.pair import embedded
 
 
@@ -31,76 +35,89 @@ class Failure(NamedTuple):
         return f"{self.what}: {' '.join(str(self.error).split())}"
 
 
-@dataclasses.dataclass
-class Found:
-    """What a run has come to so far."""
+class DatasetResults(NamedTuple):
+    """The results of one data set."""
 
-    datasets: list[Dataset] = dataclasses.field(default_factory=list)
-    prepared: list[Prepared] = dataclasses.field(default_factory=list)
-    # Name and seed of every trained cell of a data set, in the report's order.
-    planned: list[tuple[str, int]] = dataclasses.field(default_factory=list)
-    cells: list[CellResult] = dataclasses.field(default_factory=list)
-    failures: list[Failure] = dataclasses.field(default_factory=list)
-    rejection: list[Rejection] = dataclasses.field(default_factory=list)
-
-    def fails(self, what: str, error: Exception) -> None:
-        """Notes a failure; the run goes on."""
-        self.failures.append(Failure(what, error))
-        logging.error("failed: %s", self.failures[-1])
+    shared: SharedInputs | None  # None: it could not be prepared
+    cells: list[CellResult]
+    rejection: list[Rejection]
+    failures: list[Failure]
 
 
-def rows_of(config: RunConfig, found: Found) -> Sequence[results.Row]:
-    """The rows of all planned cells; of a data set that was not prepared, too."""
-    trained = dict.fromkeys(found.planned)
-    untrained = {(cell.method, None): None for cell in found.prepared[0].untrained}
+class RunResults(NamedTuple):
+    """The results of a run."""
+
+    datasets: Sequence[Dataset]  # trained on or tested on
+    parts: Sequence[DatasetResults]  # one per data set that is trained on
+
+    @property
+    def shared(self) -> list[SharedInputs]:
+        """Of the data sets that could be prepared."""
+        return [part.shared for part in self.parts if part.shared is not None]
+
+    @property
+    def cells(self) -> list[CellResult]:
+        """Of all data sets."""
+        return [cell for part in self.parts for cell in part.cells]
+
+    @property
+    def failures(self) -> list[Failure]:
+        """Of all data sets."""
+        return [failure for part in self.parts for failure in part.failures]
+
+
+def rows_of(config: RunConfig, results: RunResults) -> Sequence[Row]:
+    """The rows of all planned cells; also of a data set that was not prepared."""
+    cells = [cell for shared in results.shared for cell in shared.cells]
+    trained = dict.fromkeys((cell.name, cell.seed) for cell in cells)
+    untrained = {
+        (cell.method, None): None for cell in results.cells if cell.seed is None
+    }
     tested = [*config.data.datasets, *config.data.targets]
     plan: list[CellKey] = [
         (name, *key) for name in tested for key in (*untrained, *trained)
     ]
-    return results.summarise(found.cells, plan, config.data.targets or tested)
+    return summarise(results.cells, plan, config.data.targets or tested)
 
 
 def facts_of(
-    config: RunConfig,
-    found: Found,
-    pair: tuple[Clip, Clip],
-    command: str,
-    started: str,
-) -> report.RunFacts:
-    """What a reader of the report needs to judge it."""
-    student, teacher = pair
-    return report.RunFacts(
+    config: RunConfig, results: RunResults, command: str, started: str
+) -> RunFacts:
+    """What a reader needs to judge the report."""
+    student, teacher = results.shared[0].models
+    rejection = [line for part in results.parts for line in part.rejection]
+    return RunFacts(
         protocol=config.protocol,
         command=command,
         device=device.describe(),
         versions=device.versions(),
         tables={
-            prepared.dataset.name: prepared.table_facts
-            for prepared in found.prepared
-            if prepared.table_facts
+            shared.dataset.name: shared.table_facts
+            for shared in results.shared
+            if shared.table_facts
         },
         student=_model_text(student),
         teacher=_model_text(teacher),
         config=_settings(config),
         started=started,
-        notes=_notes(config, found.prepared),
-        failures=tuple(str(failure) for failure in found.failures),
+        notes=_notes(config, results.shared),
+        failures=tuple(str(failure) for failure in results.failures),
         sizes={
-            data.name: (len(data.class_names), len(data.test))
-            for data in found.datasets
+            dataset.name: (len(dataset.class_names), len(dataset.test))
+            for dataset in results.datasets
         },
-        rejection=rejection_texts(found.rejection),
+        rejection=rejection_texts(rejection),
     )
 
 
 def _model_text(clip: Clip) -> str:
     """Its name, or that it is an embedded one, and how it begins to be told apart.
 
-    Of a folder the last part: a report may be shown to others.
+    Of a folder only the last part: a report may be shown to others.
     """
     name = Path(clip.name).name if Path(clip.name).is_dir() else clip.name
-    for one in ("student", "teacher"):
-        if clip.name == str(embedded(one)):
+    for role in ("student", "teacher"):
+        if clip.name == str(embedded(role)):
             name = "embedded"
     return f"{name} {clip.fingerprint[:12]}"
 
@@ -116,9 +133,10 @@ def _settings(config: RunConfig) -> tuple[tuple[str, str], ...]:
     return (*((name, str(value)) for name, value in fields.items()), *lines)
 
 
-def _notes(config: RunConfig, found: Sequence[Prepared]) -> tuple[str, ...]:
+def _notes(config: RunConfig, shared_inputs: Sequence[SharedInputs]) -> tuple[str, ...]:
     spent = ", ".join(
-        f"{one.dataset.name} {one.feature_seconds:.1f} s" for one in found
+        f"{shared.dataset.name} {shared.feature_seconds:.1f} s"
+        for shared in shared_inputs
     )
     protocol = PROTOCOLS[config.protocol]
     how = "all classes of a data set together"

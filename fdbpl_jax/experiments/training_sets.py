@@ -1,8 +1,8 @@
-"""Which images, with which labels, a method is trained on."""
+"""Which images, with which labels, a method trains on."""
 
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,46 +10,45 @@ from fdbpl_jax.clip.model import Clip, logit_scale, text_features
 from fdbpl_jax.data.splits import few_shot, subset
 from fdbpl_jax.data.types import Dataset, Example, prompt_name
 from fdbpl_jax.evaluation.features import split_features
-from fdbpl_jax.methods.method import Method
-
-# By method, seed and shots: the classes and images that are trained on.
-TrainedOn = Mapping[tuple[str, int, int], Dataset]
+from fdbpl_jax.methods.table import Images
 
 
-def training_data(
-    method: Method,
-    dataset: Dataset,
-    which: str,
-    shots: int,
-    seed: int,
-    student: Clip,
-    cache: Path,
+class Selection(NamedTuple):
+    """What determines the training images."""
+
+    images: Images
+    classes: str  # a `subset` of the data set's
+    shots: int  # labelled or chosen images per class
+    seed: int  # of the draw of labelled ones
+
+
+def training_set(
+    dataset: Dataset, selection: Selection, student: Clip, cache: Path
 ) -> Dataset:
-    """The classes and the training images of a method.
+    """The classes and training images of a selection.
 
     Args:
-      method: what decides; see `Method.labels` and `Method.names`.
       dataset: all classes.
-      which: a `subset` of them: the classes that are trained on.
-      shots: labelled or chosen images a class.
-      seed: of the draw of labelled ones.
+      selection: which of them.
       student: makes UPL's choice.
-      cache: folder of the features that the choice is made by.
+      cache: folder of the features that the choice is based on.
 
     Returns:
       `dataset` with these classes and training images alone.
     """
-    if method.labels == "none":
-        return dataset if method.names == "all" else subset(dataset, which)
-    if method.labels == "pseudo":
-        return _pseudo_labelled(student, subset(dataset, which), shots, cache)
-    return subset(few_shot(dataset, shots, seed), which)
+    if selection.images is Images.UNLABELLED:
+        return subset(dataset, selection.classes)
+    if selection.images is Images.PSEUDO:
+        part = subset(dataset, selection.classes)
+        return _pseudo_labelled(student, part, selection.shots, cache)
+    drawn = few_shot(dataset, selection.shots, selection.seed)
+    return subset(drawn, selection.classes)
 
 
 def _pseudo_labelled(
     student: Clip, dataset: Dataset, shots: int, cache: Path
 ) -> Dataset:
-    """Of all training images the `shots` that the student is surest of, for each class.
+    """Of all training images the `shots` that the student is surest of, per class.
 
     UPL's choice (Huang et al., 2022): by the zero-shot probability of the class, with
     the data set's own template. An image can be taken for several classes.

@@ -1,11 +1,12 @@
 """CoOp: learnable context tokens around the class name (Zhou et al., 2022).
 
 The text of a class is SOS, context and name in one of three orders, ".", EOS. What is
-learned is the "context"; where it goes is a `PromptLayout`, so the same context serves
+learned is the context; where it goes is a `PromptLayout`, so the same context serves
 any class list.
 """
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,49 +17,60 @@ from fdbpl_jax.clip.config import TextConfig
 from fdbpl_jax.clip.layout import PromptLayout, make_layout
 from fdbpl_jax.clip.model import unit
 from fdbpl_jax.clip.text import embed_tokens, encode_prompts
-from fdbpl_jax.clip.tokenizer import word_ids
+from fdbpl_jax.clip.tokenizer import Tokenizer, word_ids
 from fdbpl_jax.config import PromptConfig
+from fdbpl_jax.data.types import prompt_name
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.learners.learner import (
+    RANDOM_STD,
+    Classes,
+    Keys,
+    Learner,
+    Models,
+    Start,
+    Student,
+)
 
-RANDOM_STD = 0.02  # CoOp's, of a randomly initialised context
+
+class ContextPrompt(NamedTuple):
+    """What CoOp learns."""
+
+    context: jax.Array  # [L W]; [C L W] if class-specific
 
 
-def init_context(
-    key: Array,
-    params: dict,
-    tokenizer,
-    prompt: PromptConfig,
-    classes: int,
-) -> Float[Array, "*C L W"]:
-    """The context to start from: the embeddings of words, or random without words.
+def init_context(keys: Keys, start: Start) -> Float[Array, "*C L W"]:
+    """Initial context: the embeddings of words, or random without words.
 
     Of more words than L tokens the first L are learned and the others stay as they are
     (MaPLe learns "a photo" of "a photo of a"); fewer are preceded by zeros (ProGrad).
 
-    Args:
-      key: PRNG key of a random start.
-      params: the text tower's.
-      tokenizer: the student's.
-      prompt: its words, context length and whether each class has one of its own.
-      classes: C, for class-specific contexts.
-
     Returns:
       [L W], or [C L W] if class-specific, float32.
     """
-    length, width = prompt.context_length, params["token_embedding"].shape[-1]
+    params, prompt, length = (
+        start.params["text"],
+        start.prompt,
+        start.prompt.context_length,
+    )
+    width = params["token_embedding"].shape[-1]
     if prompt.init:
-        ids = word_ids(tokenizer, prompt.init)[:length]
+        ids = word_ids(start.tokenizer, prompt.init)[:length]
         words = embed_tokens(params, jnp.asarray(ids, jnp.int32)).astype(jnp.float32)
         context = jnp.zeros((length, width)).at[length - len(ids) :].set(words)
         if prompt.class_specific:
-            context = jnp.tile(context[None], (classes, 1, 1))
+            context = jnp.tile(context[None], (start.classes, 1, 1))
         return context
-    shape = (classes, length, width) if prompt.class_specific else (length, width)
-    return RANDOM_STD * jax.random.normal(key, shape, jnp.float32)
+    specific = (start.classes,) if prompt.class_specific else ()
+    shape = (*specific, length, width)
+    return RANDOM_STD * jax.random.normal(keys.context, shape, jnp.float32)
 
 
-def negative_prompt(tokenizer, prompt: PromptConfig) -> PromptConfig:
-    """The negative prompt beside `prompt`: a text context, all of its words learned."""
+def negative_prompt(tokenizer: Tokenizer, prompt: PromptConfig) -> PromptConfig:
+    """Settings of the negative prompt beside `prompt`: a context, all words learned.
+
+    Raises:
+      UserError: class-specific contexts of two lengths.
+    """
     length = len(word_ids(tokenizer, prompt.negative_init)) or prompt.context_length
     if prompt.class_specific and length != prompt.context_length:
         raise UserError(
@@ -75,7 +87,10 @@ def negative_prompt(tokenizer, prompt: PromptConfig) -> PromptConfig:
 
 
 def class_layout(
-    tokenizer, text: TextConfig, class_names: Sequence[str], prompt: PromptConfig
+    tokenizer: Tokenizer,
+    text: TextConfig,
+    class_names: Sequence[str],
+    prompt: PromptConfig,
 ) -> PromptLayout:
     """Where the context and each class's own words stand.
 
@@ -102,7 +117,7 @@ def class_layout(
 
 
 def class_row(
-    tokenizer,
+    tokenizer: Tokenizer,
     text: TextConfig,
     name: str,
     prompt: PromptConfig,
@@ -140,9 +155,22 @@ def class_row(
     return ids, slot
 
 
-def text_features(
+def prompted_classes(
+    models: Models, prompt: PromptConfig, template: str, names: Sequence[str]
+) -> Classes:
+    """Where the learned context stands in the prompt of each class.
+
+    Raises:
+      UserError: as `class_layout`.
+    """
+    words, student = [prompt_name(name) for name in names], models.student
+    layout = class_layout(student.tokenizer, student.config.text, words, prompt)
+    return Classes(layout, None)
+
+
+def encode_context(
     text: TextConfig,
-    params: dict,
+    params: dict[str, Any],
     layout: PromptLayout,
     context: Float[Array, "*C L W"],
     deep: Float[Array, "J L W"] | None = None,
@@ -157,3 +185,27 @@ def text_features(
       deep: what stands in its place in the layers after the first, if anything.
     """
     return unit(encode_prompts(text, params, layout, context, deep))
+
+
+def _init(keys: Keys, start: Start) -> ContextPrompt:
+    return ContextPrompt(init_context(keys, start))
+
+
+def _text_features(
+    student: Student,
+    text: dict[str, Any],
+    classes: Classes,
+    prompt: ContextPrompt,
+    image: Float[Array, "B D"] | None,
+) -> Float[Array, "C D"]:
+    return encode_context(student.config.text, text, classes.layout, prompt.context)
+
+
+COOP = Learner(
+    name="coop",
+    prompt=ContextPrompt,
+    settings=frozenset({"context_length", "class_specific"}),
+    init=_init,
+    classes=prompted_classes,
+    text_features=_text_features,
+)

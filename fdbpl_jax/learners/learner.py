@@ -1,4 +1,4 @@
-"""Learners side by side: what each learns, and how it enters the two frozen towers.
+"""The record that describes a learner, and what all learners are made of.
 
 | learner  | text tower          | image tower             | also                     |
 |----------|---------------------|-------------------------|--------------------------|
@@ -11,18 +11,26 @@
 """
 
 import dataclasses
+import typing
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 
 from fdbpl_jax.clip.config import ClipConfig
 from fdbpl_jax.clip.image import ImageSettings, normalise
 from fdbpl_jax.clip.layout import PromptLayout
-from fdbpl_jax.clip.model import unit
+from fdbpl_jax.clip.model import Clip, unit
+from fdbpl_jax.clip.tokenizer import Tokenizer
 from fdbpl_jax.clip.vision import encode_image
 from fdbpl_jax.config import PromptConfig
-from fdbpl_jax.learners import cocoop, coop, maple, promptkd
+
+RANDOM_STD = 0.02  # CoOp's, of randomly initialised prompts
+
+# What a learner learns: a NamedTuple of its own, whose leaves are all learned.
+Prompt = Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,135 +41,198 @@ class Student:
     image: ImageSettings
 
 
+class Models(NamedTuple):
+    """The frozen models of a run."""
+
+    student: Clip
+    teacher: Clip
+
+    @property
+    def static(self) -> Student:
+        """What programs on the student are compiled for."""
+        return Student(self.student.config, self.student.image)
+
+
 class Classes(NamedTuple):
-    """The classes that a learner tells apart.
+    """The classes that a learner distinguishes."""
 
-    layout: of their prompts. text [C D]: their features, where they are not learned.
-    """
-
-    layout: PromptLayout | None
-    text: Array | None
+    layout: PromptLayout | None  # of their prompts; None: no text is learned
+    text: jax.Array | None  # [C D], their features, where they are not learned
 
 
-def depths(config: ClipConfig, learner: str, prompt: PromptConfig) -> tuple[int, int]:
-    """Prompted layers of the text and of the image tower: no more than they have."""
-    text = min(prompt.text_depth, config.text.tower.layers)
-    image = min(prompt.image_depth, config.vision.tower.layers)
-    if learner == "maple":
-        text = image = min(text, config.vision.tower.layers)
-    return text, image
+class Prompts(NamedTuple):
+    """The learned prompts of a method."""
+
+    positive: Prompt
+    negative: Prompt | None = None  # of losses that learn one
 
 
-def init_prompt(
-    key: Array,
-    learner: str,
-    config: ClipConfig,
-    params: dict[str, Any],
-    tokenizer: Any,
-    prompt: PromptConfig,
-    classes: int,
-    teacher: int,
-) -> dict[str, Any]:
-    """What a learner starts from, float32.
+class Trained(NamedTuple):
+    """A positive prompt as it is evaluated."""
 
-    Args:
-      key: PRNG key; words that are given, no other start is taken from it.
-      learner: its name.
-      config, params, tokenizer: the student's.
-      prompt: its settings.
-      classes: C, for class-specific contexts.
-      teacher: the teacher's joint width, for PromptKD.
+    prompt: Prompt
+    running: Any = None  # running statistics of learners that have them
 
-    Returns:
-      A tree of named arrays, all of which are learned.
-    """
-    own, deep, image_key, more = jax.random.split(key, 4)
-    text, image = config.text.tower.width, config.vision.tower.width
-    text_depth, image_depth = depths(config, learner, prompt)
-    made: dict[str, Any] = {}
-    if learner not in ("vpt", "promptkd"):
-        made["context"] = coop.init_context(
-            own, params["text"], tokenizer, prompt, classes
-        )
-    if learner in ("maple", "ivlp") and text_depth > 1:
-        shape = (text_depth - 1, prompt.context_length, text)
-        made["deep"] = coop.RANDOM_STD * jax.random.normal(deep, shape)
-    if learner in ("vpt", "ivlp", "promptkd"):
-        shape = (image_depth, prompt.image_tokens, image)
-        made["vision"] = coop.RANDOM_STD * jax.random.normal(image_key, shape)
-    if learner == "cocoop":
-        made |= cocoop.init_network(more, config.projection, text)
-    if learner == "maple":
-        made["couple"] = maple.init_couple(more, text_depth, text, image)
-    if learner == "promptkd":
-        made["projector"] = promptkd.init_projector(more, config.projection, teacher)
-    return made
+
+class Start(NamedTuple):
+    """What initial prompts depend on."""
+
+    config: ClipConfig  # the student's
+    params: Mapping[str, Any]  # the student's
+    tokenizer: Tokenizer  # the student's
+    prompt: PromptConfig
+    classes: int  # C, for class-specific contexts
+    teacher_width: int  # the teacher's joint width, for PromptKD
+
+    @property
+    def text_depth(self) -> int:
+        """Prompted layers of the text tower: no more than it has."""
+        return min(self.prompt.text_depth, self.config.text.tower.layers)
+
+    @property
+    def image_depth(self) -> int:
+        """Prompted layers of the image tower: no more than it has."""
+        return min(self.prompt.image_depth, self.config.vision.tower.layers)
+
+
+class Keys(NamedTuple):
+    """PRNG keys of the parts of a prompt."""
+
+    context: Array
+    deep: Array
+    vision: Array
+    other: Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Learner:
+    """How learnable tensors enter the two frozen towers."""
+
+    name: str
+    prompt: type  # the NamedTuple that is learned
+    settings: frozenset[str]  # fields of `PromptConfig` that shape it
+    init: Callable[[Keys, Start], Prompt]
+    # Models, settings, the data set's template and class names to `Classes`.
+    classes: Callable[[Models, PromptConfig, str, Sequence[str]], Classes]
+    # Student, its text tower, classes, prompt and image features [B D] (or None) to
+    # L2-normalised class features: [C D], or [B C D] where `text_by_image`.
+    text_features: Callable[..., Array]
+    text_by_image: bool = False
+    # Student, its image tower, trained prompt, pixels and whether it is training to
+    # image features and running statistics; None: the image tower has no prompts.
+    image_features: Callable[..., tuple[Array, Any]] | None = None
+    # Running statistics before the first batch, by the teacher's joint width.
+    init_running: Callable[[int], Any] | None = None
+
+    @property
+    def prompts_images(self) -> bool:
+        """Prompts enter the image tower, which therefore runs at every step."""
+        return self.image_features is not None
+
+    @property
+    def context_only(self) -> bool:
+        """A text context, the same for all images, is all that is learned."""
+        depends = self.prompts_images or self.text_by_image
+        return not depends and "context_length" in self.settings
+
+
+def init_prompt(key: Array, learner: Learner, start: Start) -> Prompt:
+    """Initial prompt of a learner, float32."""
+    return learner.init(Keys(*jax.random.split(key, 4)), start)
+
+
+def init_vision(keys: Keys, start: Start) -> Float[Array, "J V w"]:
+    """Random tokens for each prompted layer of the image tower."""
+    width = start.config.vision.tower.width
+    shape = (start.image_depth, start.prompt.image_tokens, width)
+    return RANDOM_STD * jax.random.normal(keys.vision, shape)
+
+
+def init_deep(keys: Keys, start: Start, depth: int) -> Float[Array, "J L W"] | None:
+    """Random contexts of the prompted text layers after the first, if there are any."""
+    if depth == 1:
+        return None
+    width = start.config.text.tower.width
+    shape = (depth - 1, start.prompt.context_length, width)
+    return RANDOM_STD * jax.random.normal(keys.deep, shape)
 
 
 def frozen_features(
     student: Student, vision: dict[str, Any], pixels: UInt8[Array, "B S S 3"]
 ) -> Float[Array, "B D"]:
-    """L2-normalised features of images, pixels from 0 to 255, without prompts."""
-    seen = normalise(student.image, pixels)
-    return unit(encode_image(student.config.vision, vision, seen))
+    """L2-normalised features of images without prompts, pixels from 0 to 255."""
+    normalised = normalise(student.image, pixels)
+    return unit(encode_image(student.config.vision, vision, normalised))
 
 
-def image_features(
-    learner: str,
+def prompted_features(
     student: Student,
     vision: dict[str, Any],
-    prompt: dict[str, Any],
-    running: dict[str, Any],
+    tokens: Float[Array, "J V w"],
     pixels: UInt8[Array, "B S S 3"],
-    training: bool,
-) -> tuple[Float[Array, "B D"], dict[str, Any]]:
-    """L2-normalised features of images under a learner's prompts.
-
-    Args:
-      learner: one that prompts the image tower.
-      student: the towers.
-      vision: the frozen image tower.
-      prompt: what is learned.
-      running: PromptKD's running mean and variance; empty for the others.
-      pixels: as they are in the image, 0 to 255.
-      training: whether PromptKD's batch norm goes by the batch.
-
-    Returns:
-      The features, and `running` after this batch.
-    """
-    tokens = maple.image_tokens(prompt) if learner == "maple" else prompt["vision"]
-    seen = normalise(student.image, pixels)
-    found = encode_image(student.config.vision, vision, seen, tokens)
-    if learner == "promptkd" and training:
-        found, running = promptkd.project_batch(prompt["projector"], running, found)
-    elif learner == "promptkd":
-        found = promptkd.project(prompt["projector"], running, found)
-    return unit(found), running
+) -> Float[Array, "B D"]:
+    """Features of images under tokens for each prompted layer, not normalised."""
+    normalised = normalise(student.image, pixels)
+    return encode_image(student.config.vision, vision, normalised, tokens)
 
 
-def text_features(
-    learner: str,
+def fixed_text(
     student: Student,
     text: dict[str, Any],
     classes: Classes,
-    prompt: dict[str, Any],
+    prompt: Prompt,
     image: Float[Array, "B D"] | None,
-) -> Float[Array, "C D"] | Float[Array, "B C D"]:
-    """L2-normalised features of the classes under a learner's prompts.
+) -> Float[Array, "C D"]:
+    """The class features of learners that learn no text."""
+    return classes.text
+
+
+def tree_of(prompt: Any) -> Any:
+    """A prompt as nested dicts of arrays, the form in which it is stored."""
+    if not hasattr(prompt, "_asdict"):
+        return prompt
+    parts = prompt._asdict().items()
+    return {name: tree_of(part) for name, part in parts if part is not None}
+
+
+def from_tree(kind: type, tree: Mapping[str, Any]) -> Any:
+    """The record that `tree_of` stored.
 
     Args:
-      learner: its name.
-      student: the towers.
-      text: the frozen text tower.
-      classes: what they are.
-      prompt: what is learned.
-      image: features of images; only CoCoOp, whose text depends on them, looks at them.
+      kind: the NamedTuple, such as `Learner.prompt`.
+      tree: nested dicts of arrays; optional parts may be missing.
+
+    Raises:
+      KeyError: a part is missing that is not optional, or one is not known.
     """
-    if classes.text is not None:
-        return classes.text
-    tower = student.config.text
-    if learner == "cocoop":
-        return cocoop.text_features(tower, text, classes.layout, prompt, image)
-    return coop.text_features(
-        tower, text, classes.layout, prompt["context"], prompt.get("deep")
+    hints = typing.get_type_hints(kind)
+    if unknown := tree.keys() - hints.keys():
+        raise KeyError(f"unknown part {sorted(unknown)[0]!r}")
+    optional = getattr(kind, "_field_defaults", {})
+    parts = {}
+    for name, hint in hints.items():
+        if name in tree or name not in optional:
+            part = tree[name]
+            parts[name] = from_tree(hint, part) if isinstance(part, dict) else part
+    return kind(**parts)
+
+
+class Linear(NamedTuple):
+    """A dense layer."""
+
+    kernel: jax.Array  # [in out]
+    bias: jax.Array  # [out]
+
+    def __call__(self, x: Float[Array, "B in"]) -> Float[Array, "B out"]:
+        """`x @ kernel + bias`."""
+        return x @ self.kernel + self.bias[None]
+
+
+def init_linear(key: Array, wide: int, out: int) -> Linear:
+    """Float32 weights as `torch.nn.Linear` starts: uniform within ±1/√wide."""
+    bound = wide**-0.5
+    kernel, bias = jax.random.split(key)
+    return Linear(
+        jax.random.uniform(kernel, (wide, out), jnp.float32, -bound, bound),
+        jax.random.uniform(bias, (out,), jnp.float32, -bound, bound),
     )

@@ -1,28 +1,90 @@
-"""MaPLe: image prompts made of the text prompts, layer by layer (Khattak et al., 2023).
+"""MaPLe: image prompts made of the text prompts, by layer (Khattak et al., 2023)."""
 
-What is learned: the "context" of the first layer, "deep" prompts of the layers after
-it, and the linear "couple" that makes each layer's image tokens of its text tokens.
-"""
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, UInt8
 
-from fdbpl_jax.learners.linear import init_linear
+from fdbpl_jax.clip.model import unit
+from fdbpl_jax.learners.coop import encode_context, init_context, prompted_classes
+from fdbpl_jax.learners.learner import (
+    Classes,
+    Keys,
+    Learner,
+    Linear,
+    Start,
+    Student,
+    Trained,
+    init_deep,
+    init_linear,
+    prompted_features,
+)
 
 
-def init_couple(key: Array, depth: int, text: int, image: int) -> dict[str, Array]:
-    """{"kernel": [J W w], "bias": [J w]}: all layers but the first start alike."""
+class MaplePrompt(NamedTuple):
+    """Contexts by layer, and what makes each layer's image tokens of them."""
+
+    context: jax.Array  # [L W], of the first layer
+    couple: Linear  # kernel [J W w], bias [J w]
+    deep: jax.Array | None = None  # [J-1 L W], of the layers after the first
+
+
+def _init(keys: Keys, start: Start) -> MaplePrompt:
+    depth = min(start.text_depth, start.config.vision.tower.layers)
+    widths = start.config.text.tower.width, start.config.vision.tower.width
+    return MaplePrompt(
+        init_context(keys, start),
+        init_couple(keys.other, depth, *widths),
+        init_deep(keys, start, depth),
+    )
+
+
+def init_couple(key: Array, depth: int, text: int, image: int) -> Linear:
+    """A dense layer for each prompted layer; all but the first start alike."""
     first, other = (init_linear(k, text, image) for k in jax.random.split(key))
     layers = [first, *[other] * (depth - 1)]
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *layers)
 
 
-def image_tokens(prompt: dict) -> Float[Array, "J L w"]:
+def image_tokens(prompt: MaplePrompt) -> Float[Array, "J L w"]:
     """The image tower's tokens for each prompted layer."""
-    texts = prompt["context"][None]
-    if "deep" in prompt:
-        texts = jnp.concatenate([texts, prompt["deep"]])
-    couple = prompt["couple"]
+    texts = prompt.context[None]
+    if prompt.deep is not None:
+        texts = jnp.concatenate([texts, prompt.deep])
+    kernel, bias = prompt.couple
     # Broadcasting a sum over layers and tokens: the layer's own kernel and bias.
-    return jnp.einsum("jlw,jwv->jlv", texts, couple["kernel"]) + couple["bias"][:, None]
+    return jnp.einsum("jlw,jwv->jlv", texts, kernel) + bias[:, None]
+
+
+def _image_features(
+    student: Student,
+    vision: dict[str, Any],
+    trained: Trained,
+    pixels: UInt8[Array, "B S S 3"],
+    training: bool,
+) -> tuple[Float[Array, "B D"], None]:
+    tokens = image_tokens(trained.prompt)
+    return unit(prompted_features(student, vision, tokens, pixels)), None
+
+
+def _text_features(
+    student: Student,
+    text: dict[str, Any],
+    classes: Classes,
+    prompt: MaplePrompt,
+    image: Float[Array, "B D"] | None,
+) -> Float[Array, "C D"]:
+    tower, layout = student.config.text, classes.layout
+    return encode_context(tower, text, layout, prompt.context, prompt.deep)
+
+
+MAPLE = Learner(
+    name="maple",
+    prompt=MaplePrompt,
+    settings=frozenset({"context_length", "text_depth"}),
+    init=_init,
+    classes=prompted_classes,
+    text_features=_text_features,
+    image_features=_image_features,
+)

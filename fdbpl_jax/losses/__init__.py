@@ -1,1 +1,1 @@
-"""What a learner is trained on."""
+"""Training losses, and the regularizers beside them."""

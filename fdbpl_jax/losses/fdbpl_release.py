@@ -8,19 +8,23 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fdbpl_jax.losses.batch import Seen
 from fdbpl_jax.losses.divergence import class_logits, kl_from_logits, kl_to_logits
+from fdbpl_jax.losses.fdbpl import PAPER_OPTIM
+from fdbpl_jax.losses.loss import Loss, LossWeights, ModelOutputs, Scalar, Terms
 
 _COSINE_WEIGHT = 0.001  # the release's constant
 
 
 def fdbpl_release(
-    seen: Seen, negative: Float[Array, "C D"], scale: Float[Array, ""]
-) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    """Weighted symmetric KL, negative entropy of p̄, and cos of the logit vectors."""
-    batch, weight = seen.batch, seen.batch.weight
-    logits = class_logits(seen.image, seen.text, scale)
-    negative_logits = class_logits(seen.image, negative, scale)
+    outputs: ModelOutputs, weights: LossWeights | None = None
+) -> tuple[Scalar, Terms]:
+    """Weighted symmetric KL, negative entropy of p̄, and cos of the logit vectors.
+
+    Its weights are constants of the released code.
+    """
+    batch, weight = outputs.batch, outputs.batch.weight
+    logits = class_logits(outputs.image, outputs.text, outputs.scale)
+    negative_logits = class_logits(outputs.image, outputs.negative, outputs.scale)
     log_negative = jax.nn.log_softmax(negative_logits)
     negative_entropy = jnp.sum(jnp.exp(log_negative) * log_negative, axis=-1)
     terms = {
@@ -43,3 +47,8 @@ def _cosine(
 ) -> Float[Array, " B"]:
     lengths = jnp.linalg.norm(left, axis=-1) * jnp.linalg.norm(right, axis=-1)
     return jnp.sum(left * right, axis=-1) / jnp.maximum(lengths, 1e-8)
+
+
+FDBPL_RELEASE = Loss(
+    "fdbpl_release", fdbpl_release, negative=True, sparse_weight=True, optim=PAPER_OPTIM
+)

@@ -1,1 +1,1 @@
-"""Methods by their published names: what each is made of, and its settings."""
+"""Methods: combinations of a learner, a loss and a regularizer, with their settings."""

@@ -3,84 +3,85 @@
 `--for=maple` or any other beginning of a name shortens it.
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
 from absl import flags
+from tabulate import tabulate
 
 from fdbpl_jax.cli import run_app
 from fdbpl_jax.clip.config import parse_config
 from fdbpl_jax.clip.tokenizer import load_tokenizer
 from fdbpl_jax.errors import unknown_name
-from fdbpl_jax.learners.coop import negative_prompt
-from fdbpl_jax.learners.learner import init_prompt
-from fdbpl_jax.methods.method import METHODS, Method
-from fdbpl_jax.methods.published import METHOD_OPTIM, METHOD_PROMPT, SOURCE, preset_of
-from fdbpl_jax.reports.text import markdown_table
+from fdbpl_jax.learners.coop import COOP, negative_prompt
+from fdbpl_jax.learners.learner import Start, init_prompt
+from fdbpl_jax.methods.table import METHODS, Images, Method, Names
 from fdbpl_jax.shapes.pair import embedded
 
 _FOR = flags.DEFINE_string("for", "", "Only methods whose names begin so.")
 _COLUMNS = (
-    *("method", "learner", "objective", "data", "trained values"),
+    *("method", "learner", "loss", "data", "trained values"),
     *("epochs", "batch", "learning rate", "settings from"),
 )
 _STUDENT = parse_config({})  # ViT-B/32; what prompts see of ViT-B/16 is no different
-_TEACHER = 768  # joint width of ViT-L/14
+_TEACHER_WIDTH = 768  # joint width of ViT-L/14
+_NAMES = {
+    Names.TRAINING: "",
+    Names.ALL: ", all classes",
+    Names.LIST: ", a list of names",
+}
 
 
 def trained_values(name: str) -> int:
     """Numbers that a method learns with a ViT-B student and a ViT-L/14 teacher."""
     tokenizer = load_tokenizer(embedded("student"))  # any that spells the words
-    method, prompt = METHODS[name], METHOD_PROMPT[name]
-    parts = [(method.learner, prompt)]
-    if method.negative:
-        parts.append(("coop", negative_prompt(tokenizer, prompt)))
+    method = METHODS[name]
+    parts = [(method.learner, method.prompt)]
+    if method.loss.negative:
+        parts.append((COOP, negative_prompt(tokenizer, method.prompt)))
     text = _STUDENT.text
-    table = jax.ShapeDtypeStruct((text.vocab_size, text.tower.width), jnp.float32)
+    embedding = jax.ShapeDtypeStruct((text.vocab_size, text.tower.width), jnp.float32)
     count = 0
-    for learner, own in parts:
-        make = functools.partial(
-            init_prompt,
-            learner=learner,
-            config=_STUDENT,
-            tokenizer=tokenizer,
-            prompt=own,
-            classes=1,
-            teacher=_TEACHER,
-        )
-        params = {"text": {"token_embedding": table}}
-        shapes = jax.eval_shape(make, jax.random.key(0), params=params)
+    for learner, prompt in parts:
+
+        def make(key, params, learner=learner, prompt=prompt):
+            start = Start(_STUDENT, params, tokenizer, prompt, 1, _TEACHER_WIDTH)
+            return init_prompt(key, learner, start)
+
+        params = {"text": {"token_embedding": embedding}}
+        shapes = jax.eval_shape(make, jax.random.key(0), params)
         count += sum(leaf.size for leaf in jax.tree.leaves(shapes))
     return count
 
 
 def _data(method: Method) -> str:
     """What training reads, in words."""
-    seen = "views" if method.prompts_images or method.online else "stored features"
-    if method.reads_table and method.prompts_images:
-        seen = "stored regions"
-    whose = {
-        "data": "labels" if method.loss == "cross_entropy" else "no labels",
-        "pseudo": "own labels",
-        "none": "no labels, all images",
-    }[method.labels]
-    more = {"base": "", "all": ", all classes", "list": ", a list of names"}
-    return f"{seen}, {whose}{more[method.names]}"
+    sees_pixels = method.learner.prompts_images or method.loss.online
+    source = "views" if sees_pixels else "stored features"
+    if method.reads_table and method.learner.prompts_images:
+        source = "stored regions"
+    labels = {
+        Images.LABELLED: "labels" if method.loss.labels else "no labels",
+        Images.PSEUDO: "own labels",
+        Images.UNLABELLED: "no labels, all images",
+    }[method.images]
+    return f"{source}, {labels}{_NAMES[method.names]}"
 
 
 def _row(name: str) -> tuple[str, ...]:
-    method, optim = METHODS[name], METHOD_OPTIM[name]
+    method = METHODS[name]
+    loss = [method.loss.name]
+    if method.regularizer:
+        loss.append(method.regularizer.name)
     return (
         name,
-        method.learner,
-        " + ".join(part for part in (method.loss, method.term) if part),
+        method.learner.name,
+        " + ".join(loss),
         _data(method),
         f"{trained_values(name):,}",
-        str(optim.epochs),
-        str(optim.batch_size),
-        f"{optim.lr:g}",
-        "FDBPL" if optim.warmup_epochs == 0 else SOURCE[preset_of(name)],
+        str(method.optim.epochs),
+        str(method.optim.batch_size),
+        f"{method.optim.lr:g}",
+        method.source,
     )
 
 
@@ -88,7 +89,9 @@ def _main() -> None:
     names = [name for name in METHODS if name.startswith(_FOR.value)]
     if not names:
         raise unknown_name("method", _FOR.value, METHODS)
-    print(markdown_table(_COLUMNS, [_row(name) for name in names], left=4))
+    align = (*["left"] * 4, *["right"] * 4, "left")
+    rows = [_row(name) for name in names]
+    print(tabulate(rows, _COLUMNS, "pipe", colalign=align, disable_numparse=True))
 
 
 if __name__ == "__main__":

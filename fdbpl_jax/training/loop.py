@@ -13,49 +13,47 @@ from absl import logging
 
 from fdbpl_jax import STARTED
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.losses.batch import Batch
+from fdbpl_jax.learners.learner import Prompts
+from fdbpl_jax.losses.loss import Batch
 from fdbpl_jax.training.checkpoint import Checkpoints
 from fdbpl_jax.training.metrics import MetricsWriter
 from fdbpl_jax.training.state import Frozen, Hyper, RegionBatch, StepSetup, TrainState
-from fdbpl_jax.training.step import final_prompts, run_steps, run_together
+from fdbpl_jax.training.step import Metrics, run_steps, run_together
 
 
 class Source(NamedTuple):
-    """Where training data come from.
+    """Where training data come from."""
 
-    loader: a checkpointable Grain iterator. calls_per_epoch: its elements an epoch.
-    prepare: one element as device batches with a leading axis of steps.
-    """
-
-    loader: Iterator[Any]
-    calls_per_epoch: int
+    loader: Iterator[Any]  # a checkpointable Grain iterator
+    calls_per_epoch: int  # elements of the loader per epoch
+    # One element as device batches with a leading axis of steps.
     prepare: Callable[[Any], Batch | RegionBatch]
 
 
-class Trained(NamedTuple):
-    """What training ends with: {"positive": …, "negative": …}, steps, wall seconds.
-
-    waited: seconds that the device had nothing to do but to wait for data, at most.
-    """
-
-    prompts: dict
-    steps: int
-    seconds: float
-    waited: float
-
-
 class Run(NamedTuple):
-    """One of the runs that are trained at once.
+    """One training of prompts."""
 
-    state: where to start without a checkpoint; it is donated. hyper: its rate and loss
-    weights. source: its data, at their start. directory: of the cell; gets
-    `checkpoints/` and `metrics.jsonl`.
-    """
-
-    state: TrainState
+    state: TrainState  # where to start without a checkpoint; donated
     hyper: Hyper
-    source: Source
-    directory: Path
+    source: Source  # at its start
+    directory: Path  # of the cell; gets `checkpoints/` and `metrics.jsonl`
+
+
+class Saving(NamedTuple):
+    """What is written during training."""
+
+    checkpoint_epochs: int  # between checkpoints; the last epoch is always saved
+    tensorboard: bool = False  # also write TensorBoard events
+
+
+class TrainingResult(NamedTuple):
+    """What training ends with."""
+
+    prompts: Prompts
+    running: Any  # running statistics of learners that have them
+    steps: int
+    seconds: float  # wall time
+    waited: float  # of them at most so many in which the device waited for data
 
 
 @dataclasses.dataclass
@@ -70,15 +68,15 @@ class _Progress:
     checkpoints: Checkpoints
     writer: MetricsWriter
 
+    def save(self) -> None:
+        spent = {"seconds": self.seconds, "waited": self.waited}
+        self.checkpoints.save(self.epoch, self.state, self.run.source.loader, spent)
+
 
 def train(
-    setup: StepSetup,
-    runs: Sequence[Run],
-    frozen: Frozen,
-    checkpoint_epochs: int,
-    tensorboard: bool = False,
-) -> list[Trained]:
-    """Trains runs to the last epoch, each from the newest checkpoint it has, if any.
+    setup: StepSetup, runs: Sequence[Run], frozen: Frozen, saving: Saving
+) -> list[TrainingResult]:
+    """Train runs to the last epoch, each from the newest checkpoint it has, if any.
 
     Runs that have come equally far share every compiled call. A run that was killed
     goes on to the same prompts as one that was not.
@@ -86,22 +84,25 @@ def train(
     Args:
       setup: what the step is compiled for.
       runs: what is trained; their wall seconds are shared out equally.
-      frozen: the text tower, the scale and the layout; its `hyper` is not looked at.
-      checkpoint_epochs: epochs between checkpoints; the last one is always saved.
-      tensorboard: also write TensorBoard events.
+      frozen: the towers, the scale and the layout.
+      saving: checkpoints and events.
 
     Raises:
       UserError: a loss that is not finite, naming the run; the last checkpoints stay.
     """
     with contextlib.ExitStack() as stack:
-        started = [_start(stack, setup, run, tensorboard) for run in runs]
+        started = [_start(stack, setup, run, saving.tensorboard) for run in runs]
         for epoch in sorted({progress.epoch for progress in started}):
             together = [p for p in started if p.epoch == epoch]
-            _train_together(setup, together, frozen, checkpoint_epochs)
-    steps = setup.optim.epochs * setup.steps_per_epoch
-    return [
-        Trained(final_prompts(p.state), steps, p.seconds, p.waited) for p in started
-    ]
+            _train_together(setup, together, frozen, saving.checkpoint_epochs)
+    return [_result(setup, progress) for progress in started]
+
+
+def _result(setup: StepSetup, progress: _Progress) -> TrainingResult:
+    state = progress.state
+    prompts = state.prompts if state.average is None else state.average
+    spent = progress.seconds, progress.waited
+    return TrainingResult(prompts, state.running, setup.schedule.steps, *spent)
 
 
 def _start(
@@ -109,7 +110,7 @@ def _start(
 ) -> _Progress:
     checkpoints = stack.enter_context(Checkpoints(run.directory / "checkpoints"))
     state, epoch, spent = checkpoints.restore(run.state, run.source.loader)
-    step = epoch * setup.steps_per_epoch
+    step = epoch * setup.schedule.steps_per_epoch
     writer = MetricsWriter(run.directory, tensorboard, resume_step=step)
     stack.enter_context(writer)
     seconds, waited = spent["seconds"], spent["waited"]
@@ -123,44 +124,57 @@ def _train_together(
     checkpoint_epochs: int,
 ) -> None:
     """To the last epoch, from the one that all of `runs` have come to."""
-    steps = setup.steps_per_epoch
-    for epoch in range(runs[0].epoch, setup.optim.epochs):
+    last = setup.schedule.epochs
+    for epoch in range(runs[0].epoch, last):
         start = time.perf_counter()
-        found = _run_epoch(setup, runs, frozen)
-        for progress, metrics in zip(runs, found, strict=True):
-            _refuse_not_finite(metrics["loss"], epoch, steps, progress.run.directory)
-        spent = (time.perf_counter() - start) / len(runs)
-        rate = steps * setup.optim.batch_size / spent
-        times = {"examples_per_second": rate, "epoch_seconds": spent}
-        since = time.monotonic() - STARTED
-        logging.log_first_n(
-            logging.INFO, "first epoch done %.1f s after the program began", 1, since
-        )
-        for progress, metrics in zip(runs, found, strict=True):
-            progress.epoch, progress.seconds = epoch + 1, progress.seconds + spent
-            values = {"epoch": epoch, **metrics, **times}
-            progress.writer.write_many(epoch * steps, values)
-        if (epoch + 1) % checkpoint_epochs == 0 or epoch + 1 == setup.optim.epochs:
-            for p in runs:
-                spent = {"seconds": p.seconds, "waited": p.waited}
-                p.checkpoints.save(p.epoch, p.state, p.run.source.loader, spent)
+        metrics = _run_epoch(setup, runs, frozen)
+        seconds = (time.perf_counter() - start) / len(runs)
+        _log_first_epoch()
+        for progress, of_run in zip(runs, metrics, strict=True):
+            _refuse_not_finite(setup, progress, of_run["loss"])
+        for progress, of_run in zip(runs, metrics, strict=True):
+            _record_epoch(setup, progress, of_run, seconds)
+        if (epoch + 1) % checkpoint_epochs == 0 or epoch + 1 == last:
+            for progress in runs:
+                progress.save()
+
+
+def _record_epoch(
+    setup: StepSetup,
+    progress: _Progress,
+    metrics: dict[str, np.ndarray],
+    seconds: float,
+) -> None:
+    """Count the epoch as done and write its metrics."""
+    steps = setup.schedule.steps_per_epoch
+    rate = steps * setup.batch_size / seconds
+    times = {"examples_per_second": rate, "epoch_seconds": seconds}
+    values = {"epoch": progress.epoch, **metrics, **times}
+    progress.writer.write_many(progress.epoch * steps, values)
+    progress.epoch, progress.seconds = progress.epoch + 1, progress.seconds + seconds
+
+
+def _log_first_epoch() -> None:
+    since = time.monotonic() - STARTED
+    message = "first epoch done %.1f s after the program began"
+    logging.log_first_n(logging.INFO, message, 1, since)
 
 
 def _run_epoch(
     setup: StepSetup, runs: Sequence[_Progress], frozen: Frozen
 ) -> list[dict[str, np.ndarray]]:
-    """Moves every run on by an epoch; the metrics of its steps, on the host."""
-    parts = []
+    """Advance every run by an epoch; the metrics of its steps, on the host."""
+    calls = []
     for _ in range(runs[0].run.source.calls_per_epoch):
         batches = [progress.run.source.prepare(_next(progress)) for progress in runs]
-        found = _run_call(setup, runs, frozen, batches)
-        for progress, (state, _) in zip(runs, found, strict=True):
+        results = _run_call(setup, runs, frozen, batches)
+        for progress, (state, _) in zip(runs, results, strict=True):
             progress.state = state
-        parts.append([metrics for _, metrics in found])
-    host = jax.device_get(parts)  # the epoch's only transfer back
+        calls.append([metrics for _, metrics in results])
+    host = jax.device_get(calls)  # the epoch's only transfer back
     return [
-        {name: np.concatenate([part[name] for part in calls]) for name in calls[0]}
-        for calls in zip(*host, strict=True)
+        {name: np.concatenate([call[name] for call in of_run]) for name in of_run[0]}
+        for of_run in zip(*host, strict=True)
     ]
 
 
@@ -178,23 +192,21 @@ def _run_call(
     runs: Sequence[_Progress],
     frozen: Frozen,
     batches: Sequence[Batch | RegionBatch],
-) -> Sequence[tuple[TrainState, dict[str, jax.Array]]]:
-    if len(runs) == 1:
-        own = frozen._replace(hyper=runs[0].run.hyper)
-        return [run_steps(setup, runs[0].state, own, batches[0])]
+) -> Sequence[tuple[TrainState, Metrics]]:
     states = tuple(progress.state for progress in runs)
     hypers = tuple(progress.run.hyper for progress in runs)
+    if len(runs) == 1:
+        return [run_steps(setup, states[0], hypers[0], frozen, batches[0])]
     return run_together(setup, states, hypers, frozen, tuple(batches))
 
 
-def _refuse_not_finite(
-    loss: np.ndarray, epoch: int, steps: int, directory: Path
-) -> None:
+def _refuse_not_finite(setup: StepSetup, progress: _Progress, loss: np.ndarray) -> None:
     bad = np.flatnonzero(~np.isfinite(loss))
     if bad.size:
+        step = progress.epoch * setup.schedule.steps_per_epoch + bad[0]
         raise UserError(
-            f"the loss is {loss[bad[0]]} at step {epoch * steps + bad[0]} "
-            f"(epoch {epoch}) of '{directory}'",
+            f"the loss is {loss[bad[0]]} at step {step} (epoch {progress.epoch}) of "
+            f"'{progress.run.directory}'",
             "Lower the learning rate (--config.optim.lr) or look at the images; "
             "the last checkpoint is kept.",
         )

@@ -1,38 +1,66 @@
 """The optimiser of the field's recipes: torch's SGD and a cosine stepped by epochs."""
 
-import jax
+import dataclasses
+
+import jax.numpy as jnp
 import optax
-from jaxtyping import Float
+from jaxtyping import Array, Float, Int
 
 from fdbpl_jax.config import OptimConfig
 
-Rate = float | Float[jax.Array, ""]
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """All of the optimiser but its peak rate, which is given to each step."""
+
+    epochs: int
+    steps_per_epoch: int
+    momentum: float
+    weight_decay: float
+    warmup_epochs: int
+    warmup_lr: float
+
+    @property
+    def steps(self) -> int:
+        """Updates of a whole training."""
+        return self.epochs * self.steps_per_epoch
 
 
-def learning_rate(optim: OptimConfig, steps_per_epoch: int, lr: Rate) -> optax.Schedule:
-    """Learning rate by step: constant warm-up epochs, then `½ lr (1 + cos π(e − W)/E)`.
+def schedule_of(optim: OptimConfig, steps_per_epoch: int) -> Schedule:
+    """The schedule of a config, for so many steps per epoch."""
+    return Schedule(
+        optim.epochs,
+        steps_per_epoch,
+        optim.momentum,
+        optim.weight_decay,
+        optim.warmup_epochs,
+        optim.warmup_lr,
+    )
 
-    `lr` may be traced, and `optim.lr` is not looked at: other rates compile nothing.
 
-    The rate changes once an epoch and the cosine spans E epochs counted from the end of
-    the W warm-up ones, as in Dassl's scheduler, which CoOp and KDPL train with.
+def learning_rate(
+    schedule: Schedule,
+    peak: float | Float[Array, ""],
+    step: int | Int[Array, ""],
+) -> Float[Array, ""]:
+    """Rate of a step: constant warm-up epochs, then `½ peak (1 + cos π(e − W)/E)`.
+
+    The rate changes once per epoch and the cosine spans E epochs counted from the end
+    of the W warm-up ones, as in Dassl's scheduler, which CoOp and KDPL train with.
     """
     by_epoch = optax.join_schedules(
         [
-            optax.constant_schedule(optim.warmup_lr),
-            optax.cosine_decay_schedule(lr, optim.epochs),
+            optax.constant_schedule(schedule.warmup_lr),
+            optax.cosine_decay_schedule(peak, schedule.epochs),
         ],
-        [optim.warmup_epochs],
+        [schedule.warmup_epochs],
     )
-    return lambda step: by_epoch(step // steps_per_epoch)
+    return jnp.asarray(by_epoch(step // schedule.steps_per_epoch))
 
 
-def optimiser(
-    optim: OptimConfig, steps_per_epoch: int, lr: Rate
-) -> optax.GradientTransformation:
-    """SGD with momentum and coupled weight decay, equal to `torch.optim.SGD`."""
+def sgd(schedule: Schedule) -> optax.GradientTransformation:
+    """Momentum and coupled weight decay of `torch.optim.SGD`, before the rate."""
     return optax.chain(
-        optax.add_decayed_weights(optim.weight_decay),
-        optax.trace(decay=optim.momentum),
-        optax.scale_by_learning_rate(learning_rate(optim, steps_per_epoch, lr)),
+        optax.add_decayed_weights(schedule.weight_decay),
+        optax.trace(decay=schedule.momentum),
     )

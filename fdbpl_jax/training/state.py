@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import optax
 
 from fdbpl_jax.clip.layout import NameList, PromptLayout
-from fdbpl_jax.config import FdbplConfig, OptimConfig, TermConfig
-from fdbpl_jax.learners.learner import Student
-from fdbpl_jax.losses.fdbpl import FdbplWeights, loss_weights
-from fdbpl_jax.methods.method import Method
+from fdbpl_jax.config import FdbplConfig, TermConfig
+from fdbpl_jax.learners.learner import Prompts, Student
+from fdbpl_jax.losses.loss import LossWeights, loss_weights
+from fdbpl_jax.methods.table import Method
+from fdbpl_jax.training.schedule import Schedule, sgd
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,74 +20,67 @@ class StepSetup:
     """All that a training step is compiled for."""
 
     student: Student
-    classes: int
+    classes: int  # C
     method: Method
-    optim: OptimConfig  # but for its lr, see `Hyper`
-    terms: TermConfig
-    weight_from: str  # FdbplConfig.weight_from
+    schedule: Schedule
+    batch_size: int
+    averaging: tuple[float, float] | None  # mean and std of PromptSRC's average, epochs
+    sparse_weight: bool  # w from the stored label instead of the stored entropy
     label: str  # RilConfig.label
-    steps_per_epoch: int
 
 
 class TrainState(NamedTuple):
-    """What training changes.
+    """What training changes."""
 
-    step: i32. prompts: {"positive": …, "negative": …}, see `prompts.learner`.
-    optimiser: Optax's. average: of prompts over epochs, PromptSRC's; else empty.
-    running: PromptKD's running mean and variance; else empty.
-    """
-
-    step: jax.Array
-    prompts: dict
-    optimiser: optax.OptState
-    average: dict
-    running: dict
+    step: jax.Array  # i32
+    prompts: Prompts
+    momentum: optax.OptState
+    average: Prompts | None  # PromptSRC's, over epochs
+    running: Any  # running statistics of learners that have them
 
 
 class Hyper(NamedTuple):
-    """What differs between runs of one compiled step: peak rate and FDBPL's weights.
+    """What differs between runs of one compiled step; float32 scalars."""
 
-    All float32 scalars on the device.
-    """
-
-    lr: jax.Array
-    weights: FdbplWeights
+    lr: jax.Array  # peak rate
+    weights: LossWeights
 
 
 class Frozen(NamedTuple):
-    """What training reads.
+    """What training reads and never changes."""
 
-    towers: {"text": …, "vision": …}, as far as the step runs them. scale:
-    exp(logit_scale). layout: of the positive prompt. negative: of the negative prompt;
-    None: both have the same. classes [C D]: text features that are not learned, where
-    they are not. written [C D]: of hand-written text, where a term holds on to them.
-    hyper: this run's.
-    """
-
-    towers: dict[str, Any]
-    scale: jax.Array
-    layout: PromptLayout | NameList | None
-    negative: PromptLayout | NameList | None
-    classes: jax.Array | None
-    written: jax.Array | None
-    hyper: Hyper
+    towers: dict[str, Any]  # {"text": …, "vision": …}, as far as the step runs them
+    scale: jax.Array  # exp(logit_scale)
+    layout: PromptLayout | NameList | None  # of the positive prompt
+    negative: PromptLayout | NameList | None  # of the negative one; None: the same
+    classes: jax.Array | None  # [C D], text features where they are not learned
+    written: jax.Array | None  # [C D], of hand-written text, for regularizers
 
 
 class RegionBatch(NamedTuple):
-    """Rows of a RIL table.
+    """Rows of a RIL table."""
 
-    feature [B D] float16, label [B], label_index [B K], label_prob [B K], entropy [B],
-    and the regions themselves, pixels [B S S 3], where the image tower is prompted.
+    feature: jax.Array  # [B D] float16
+    label: jax.Array  # [B]
+    label_index: jax.Array  # [B K]
+    label_prob: jax.Array  # [B K]
+    entropy: jax.Array  # [B]
+    pixels: jax.Array | None = None  # [B S S 3], for prompted image towers
+
+
+def hyper_parameters(lr: float, fdbpl: FdbplConfig, terms: TermConfig) -> Hyper:
+    """Rate and weights of a config, on the device."""
+    return Hyper(jnp.float32(lr), loss_weights(fdbpl, terms))
+
+
+def init_state(setup: StepSetup, prompts: Prompts, running: Any = None) -> TrainState:
+    """The state before the first step.
+
+    Args:
+      setup: what the step is compiled for.
+      prompts: where they start.
+      running: initial running statistics of learners that have them.
     """
-
-    feature: jax.Array
-    label: jax.Array
-    label_index: jax.Array
-    label_prob: jax.Array
-    entropy: jax.Array
-    pixels: jax.Array | None = None
-
-
-def hyper_parameters(optim: OptimConfig, settings: FdbplConfig) -> Hyper:
-    """Those of a config, on the device."""
-    return Hyper(jnp.float32(optim.lr), loss_weights(settings))
+    average = jax.tree.map(jnp.zeros_like, prompts) if setup.averaging else None
+    momentum = sgd(setup.schedule).init(prompts)
+    return TrainState(jnp.zeros((), jnp.int32), prompts, momentum, average, running)

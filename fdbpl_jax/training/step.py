@@ -11,52 +11,32 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from fdbpl_jax.losses.batch import Batch
-from fdbpl_jax.losses.regularizers import epoch_weights, prograd
+from fdbpl_jax.learners.learner import Prompts
+from fdbpl_jax.losses.loss import Batch, Scalar, Terms
+from fdbpl_jax.losses.regularizers import epoch_weights
 from fdbpl_jax.ril.labels import densify, entropy, information_weight
 from fdbpl_jax.training.loss import losses
-from fdbpl_jax.training.schedule import learning_rate, optimiser
+from fdbpl_jax.training.schedule import learning_rate, sgd
 from fdbpl_jax.training.state import Frozen, Hyper, RegionBatch, StepSetup, TrainState
 
-
-def init_state(
-    setup: StepSetup, prompts: dict, running: dict | None = None
-) -> TrainState:
-    """The state before the first step.
-
-    Args:
-      setup: what the step is compiled for.
-      prompts: where they start.
-      running: PromptKD's running mean and variance.
-    """
-    transformation = optimiser(setup.optim, setup.steps_per_epoch, 0.0)
-    averaged = setup.method.term == "promptsrc"
-    average = jax.tree.map(jnp.zeros_like, prompts) if averaged else {}
-    step = jnp.zeros((), jnp.int32)
-    momentum = transformation.init(prompts)
-    return TrainState(step, prompts, momentum, average, running or {})
-
-
-def final_prompts(state: TrainState) -> dict:
-    """The prompts that training ends with, PromptKD's with its mean and variance."""
-    prompts = state.average or state.prompts
-    if not state.running:
-        return prompts
-    return {"positive": prompts["positive"] | {"running": state.running}}
+Metrics = dict[str, Float[Array, "*steps"]]
 
 
 @functools.partial(jax.jit, static_argnames="setup", donate_argnames="state")
 def run_steps(
-    setup: StepSetup, state: TrainState, frozen: Frozen, batches: Batch | RegionBatch
-) -> tuple[TrainState, dict[str, Float[Array, " steps"]]]:
-    """One update for each leading entry of `batches`, without leaving the device.
+    setup: StepSetup,
+    state: TrainState,
+    hyper: Hyper,
+    frozen: Frozen,
+    batches: Batch | RegionBatch,
+) -> tuple[TrainState, Metrics]:
+    """Run one update for each leading entry of `batches` without leaving the device.
 
     Returns:
       The new state, and by name the loss, its terms, statistics of w and the learning
       rate of every step.
     """
-
-    return _scan(setup, state, frozen, batches)
+    return _scan(setup, state, hyper, frozen, batches)
 
 
 @functools.partial(jax.jit, static_argnames="setup", donate_argnames="states")
@@ -66,107 +46,94 @@ def run_together(
     hypers: tuple[Hyper, ...],
     frozen: Frozen,
     batches: tuple[Batch | RegionBatch, ...],
-) -> tuple[tuple[TrainState, dict[str, Float[Array, " steps"]]], ...]:
-    """`run_steps` of several runs at once, each with its own batches.
+) -> tuple[tuple[TrainState, Metrics], ...]:
+    """Run `run_steps` for several runs at once, each with its own batches.
 
     The frozen tower is shared: products of all runs' prompts with it become one. The
-    results equal those of one run at a time to float32 rounding.
-
-    Args:
-      setup: of all of them.
-      states: of each; donated.
-      hypers: of each, in place of `frozen.hyper`.
-      frozen: the tower, shared.
-      batches: of each.
+    results equal those of one run at a time to float32 rounding. `states` are donated.
     """
-
-    def one(state: TrainState, hyper: Hyper, own: Batch | RegionBatch):
-        return _scan(setup, state, frozen._replace(hyper=hyper), own)
-
     stacked = [
         jax.tree.map(lambda *leaves: jnp.stack(leaves), *runs)
         for runs in (states, hypers, batches)
     ]
-    found = jax.vmap(one)(*stacked)
-    return tuple(jax.tree.map(lambda x, i=i: x[i], found) for i in range(len(states)))
+    scan = functools.partial(_scan, setup)
+    results = jax.vmap(scan, in_axes=(0, 0, None, 0))(*stacked[:2], frozen, stacked[2])
+    runs = range(len(states))
+    return tuple(jax.tree.map(lambda x, i=i: x[i], results) for i in runs)
 
 
 def _scan(
-    setup: StepSetup, state: TrainState, frozen: Frozen, batches: Batch | RegionBatch
-) -> tuple[TrainState, dict[str, Array]]:
+    setup: StepSetup,
+    state: TrainState,
+    hyper: Hyper,
+    frozen: Frozen,
+    batches: Batch | RegionBatch,
+) -> tuple[TrainState, Metrics]:
     def body(state: TrainState, batch: Batch | RegionBatch):
-        return _step(setup, state, frozen, batch)
+        dense = _from_regions(setup, batch) if isinstance(batch, RegionBatch) else batch
+        return _step(setup, state, hyper, frozen, dense)
 
     return jax.lax.scan(body, state, batches)
 
 
 def _step(
-    setup: StepSetup, state: TrainState, frozen: Frozen, batch: Batch | RegionBatch
-) -> tuple[TrainState, dict[str, Array]]:
-    dense = _from_regions(setup, batch) if isinstance(batch, RegionBatch) else batch
-    loss, terms, running, gradient = _gradient(setup, state, frozen, dense)
-    lr = frozen.hyper.lr
-    transformation = optimiser(setup.optim, setup.steps_per_epoch, lr)
-    updates, optimiser_state = transformation.update(
-        gradient, state.optimiser, state.prompts
+    setup: StepSetup, state: TrainState, hyper: Hyper, frozen: Frozen, batch: Batch
+) -> tuple[TrainState, Metrics]:
+    loss, terms, running, gradient = _gradient(setup, state, hyper, frozen, batch)
+    rate = learning_rate(setup.schedule, hyper.lr, state.step)
+    descent, momentum = sgd(setup.schedule).update(
+        gradient, state.momentum, state.prompts
     )
+    updates = jax.tree.map(lambda direction: -rate * direction, descent)
     prompts = optax.apply_updates(state.prompts, updates)
-    rate = learning_rate(setup.optim, setup.steps_per_epoch, lr)(state.step)
-    metrics = {"loss": loss, **terms, **_weights(dense), "lr": rate}
+    metrics = {"loss": loss, **terms, **_weight_statistics(batch), "lr": rate}
     average = _averaged(setup, state, prompts)
-    return TrainState(
-        state.step + 1, prompts, optimiser_state, average, running
-    ), metrics
+    return TrainState(state.step + 1, prompts, momentum, average, running), metrics
 
 
 def _gradient(
-    setup: StepSetup, state: TrainState, frozen: Frozen, batch: Batch
-) -> tuple[Float[Array, ""], dict, dict, dict]:
-    """Loss, terms, running statistics, and the gradient that the update goes by."""
+    setup: StepSetup, state: TrainState, hyper: Hyper, frozen: Frozen, batch: Batch
+) -> tuple[Scalar, Terms, Prompts | None, Prompts]:
+    """Loss, terms, running statistics, and the gradient that the update descends."""
 
-    def of_prompts(prompts: dict):
-        return losses(setup, prompts, state.running, frozen, batch)
+    def of_prompts(prompts: Prompts):
+        return losses(setup, prompts, state.running, hyper.weights, frozen, batch)
 
-    found, back, (terms, running) = jax.vjp(of_prompts, state.prompts, has_aux=True)
-    one, none = jnp.ones(()), jnp.zeros(())
-    (gradient,) = back(type(found)(one, none))
-    if setup.method.term == "prograd":
-        (general,) = back(type(found)(none, one))
-        share = setup.terms.prograd
-        gradient = jax.tree.map(lambda a, b: prograd(a, b, share), gradient, general)
-    return found.loss, terms, running, gradient
-
-
-def _averaged(setup: StepSetup, state: TrainState, prompts: dict) -> dict:
-    """PromptSRC's average of prompts, taken on after the last step of an epoch."""
-    if not state.average:
-        return state.average
-    terms, steps = setup.terms, setup.steps_per_epoch
-    weights = epoch_weights(
-        setup.optim.epochs, terms.promptsrc_mean, terms.promptsrc_std
+    values, backward, (terms, running) = jax.vjp(
+        of_prompts, state.prompts, has_aux=True
     )
+    selected, other = jnp.ones(()), jnp.zeros(())
+    (gradient,) = backward(type(values)(selected, other))
+    regularizer = setup.method.regularizer
+    if regularizer and regularizer.combine:
+        (general,) = backward(type(values)(other, selected))
+        gradient = regularizer.combine(gradient, general, hyper.weights)
+    return values.loss, terms, running, gradient
+
+
+def _averaged(setup: StepSetup, state: TrainState, prompts: Prompts) -> Prompts | None:
+    """PromptSRC's average of prompts, taken on after the last step of an epoch."""
+    if state.average is None:
+        return None
+    steps = setup.schedule.steps_per_epoch
+    weights = epoch_weights(setup.schedule.epochs, *setup.averaging)
     ends = (state.step + 1) % steps == 0
     weight = jnp.where(ends, weights[state.step // steps], 0.0)
     return jax.tree.map(lambda a, p: a + weight * p, state.average, prompts)
 
 
-def _weights(batch: Batch) -> dict[str, Float[Array, ""]]:
+def _weight_statistics(batch: Batch) -> Terms:
     """Statistics of the information weight, for methods that have one."""
     if batch.weight is None:
         return {}
-    of = {"mean": jnp.mean, "std": jnp.std, "min": jnp.min, "max": jnp.max}
-    return {f"w_{name}": found(batch.weight) for name, found in of.items()}
+    statistics = {"mean": jnp.mean, "std": jnp.std, "min": jnp.min, "max": jnp.max}
+    return {f"w_{name}": of(batch.weight) for name, of in statistics.items()}
 
 
 def _from_regions(setup: StepSetup, rows: RegionBatch) -> Batch:
     """Whole labels and information weights of stored rows (equations 4–6)."""
     teacher = densify(rows.label_index, rows.label_prob, setup.classes, setup.label)
-    sparse = (
-        setup.method.loss == "fdbpl_release"  # as the released code does
-        or setup.weight_from == "sparse"
-    )
-    weight = information_weight(
-        entropy(teacher) if sparse else rows.entropy, setup.classes
-    )
+    uncertainty = entropy(teacher) if setup.sparse_weight else rows.entropy
+    weight = information_weight(uncertainty, setup.classes)
     feature = rows.feature.astype(jnp.float32)
     return Batch(feature, rows.label, teacher, weight, rows.pixels)

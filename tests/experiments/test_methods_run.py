@@ -17,7 +17,7 @@ from fdbpl_jax.experiments import run as protocol
 from fdbpl_jax.experiments import shared_inputs as prepare
 from fdbpl_jax.experiments.settings import default_config, run_config
 from fdbpl_jax.experiments.training_sets import training_data
-from fdbpl_jax.methods.method import METHODS
+from fdbpl_jax.methods.table import METHODS
 from fdbpl_jax.shapes.world import COLOURS, SHAPES, TEXTURES
 from fdbpl_jax.training.checkpoint import load_prompts
 

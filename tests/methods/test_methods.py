@@ -8,7 +8,7 @@ import pytest
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.experiments.settings import default_config, run_config
 from fdbpl_jax.methods.__main__ import trained_values
-from fdbpl_jax.methods.method import METHODS, method_named
+from fdbpl_jax.methods.table import METHODS, method_named
 from fdbpl_jax.methods.published import METHOD_OPTIM, METHOD_PROMPT
 
 

@@ -22,7 +22,7 @@ from fdbpl_jax.experiments.assemble import (
 from fdbpl_jax.experiments.settings import default_config, run_config
 from fdbpl_jax.experiments.sweep import settings_of
 from fdbpl_jax.learners.coop import class_row, negative_prompt
-from fdbpl_jax.methods.method import METHODS
+from fdbpl_jax.methods.table import METHODS
 from fdbpl_jax.training.state import RegionBatch
 from fdbpl_jax.training.step import _from_regions, run_steps
 

@@ -13,7 +13,7 @@ from support import methods_case as case
 
 from fdbpl_jax.learners.promptkd import init_running
 from fdbpl_jax.losses.kdpl import class_agnostic
-from fdbpl_jax.methods.method import METHODS, Method
+from fdbpl_jax.methods.table import METHODS, Method
 from fdbpl_jax.training.loss import losses
 from fdbpl_jax.training.step import _gradient, init_state, run_steps
 

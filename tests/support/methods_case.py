@@ -16,7 +16,7 @@ from fdbpl_jax.config import FdbplConfig, OptimConfig, TermConfig
 from fdbpl_jax.learners import cocoop, maple, promptkd
 from fdbpl_jax.learners.learner import Student
 from fdbpl_jax.losses.batch import Batch
-from fdbpl_jax.methods.method import Method
+from fdbpl_jax.methods.table import Method
 from fdbpl_jax.ril.labels import entropy, information_weight
 from fdbpl_jax.training.state import Frozen, StepSetup, hyper_parameters
 

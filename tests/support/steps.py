@@ -12,7 +12,7 @@ from fdbpl_jax.clip.layout import make_layout
 from fdbpl_jax.clip.text import init_text
 from fdbpl_jax.config import FdbplConfig, OptimConfig, TermConfig
 from fdbpl_jax.learners.learner import Student
-from fdbpl_jax.methods.method import METHODS
+from fdbpl_jax.methods.table import METHODS
 from fdbpl_jax.training.state import (
     Frozen,
     Hyper,

@@ -9,7 +9,7 @@ import torch
 from benchmarks.torch_reference import learners, terms
 from fdbpl_jax.config import FdbplConfig, TermConfig
 from fdbpl_jax.losses.batch import Batch
-from fdbpl_jax.methods.method import Method
+from fdbpl_jax.methods.table import Method
 
 
 class Rival(NamedTuple):

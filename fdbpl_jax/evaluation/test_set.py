@@ -1,0 +1,32 @@
+"""Images that prompts are tested on, with a frozen tower's features of them."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from fdbpl_jax.data.types import Dataset, Example
+
+
+class HeldOut(NamedTuple):
+    """Images that are not trained on."""
+
+    dataset: Dataset  # of their classes alone
+    examples: Sequence[Example]
+    features: np.ndarray  # [N D], of a frozen tower
+    labels: np.ndarray  # [N]
+
+
+class TestSet(NamedTuple):
+    """The test images of one data set."""
+
+    __test__ = False  # for pytest: not a class of tests
+
+    name: str  # of the data set
+    base: HeldOut  # of the classes trained on; of all where there are no new ones
+    new: HeldOut | None  # of classes never trained on
+
+    @property
+    def parts(self) -> tuple[HeldOut | None, HeldOut | None]:
+        """Base and new."""
+        return self.base, self.new

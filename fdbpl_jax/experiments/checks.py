@@ -1,0 +1,134 @@
+"""Checks of a run's settings, before anything is computed."""
+
+import math
+import re
+from typing import Any
+
+from fdbpl_jax.config import OptimConfig, PromptConfig, RilConfig, RunConfig
+from fdbpl_jax.errors import UserError, unknown_name
+from fdbpl_jax.experiments.protocols import PROTOCOLS
+from fdbpl_jax.methods.table import METHODS, Names
+
+
+def check_config(config: RunConfig) -> None:
+    """Refuse values that no run could use, before anything is computed.
+
+    Raises:
+      UserError: the first of them.
+    """
+    _require(len(config.methods) > 0, "methods", config.methods, "name one at least")
+    _require(len(config.seeds) > 0, "seeds", config.seeds, "give one at least")
+    once = len(set(config.seeds)) == len(config.seeds)
+    _require(once, "seeds", config.seeds, "give each seed once")
+    _require(len(config.data.datasets) > 0, "data.datasets", "", "name one at least")
+    for name, shots in (("data", (config.data.shots,)), ("sweep", config.sweep.shots)):
+        _require(all(n >= 1 for n in shots), f"{name}.shots", shots, "at least 1")
+    _check_protocol(config)
+    _one_of("fdbpl.weight_from", config.fdbpl.weight_from, ("teacher", "sparse"))
+    _one_of("eval_split", config.eval_split, ("test", "val"))
+    _one_of("platform", config.platform, ("", "cpu", "gpu", "tpu"))
+    _one_of("dtype", config.dtype, ("", "float32", "bfloat16"))
+    _require(
+        config.checkpoint_epochs >= 1,
+        "checkpoint_epochs",
+        config.checkpoint_epochs,
+        "at least 1",
+    )
+    _check_ril(config.ril)
+    at_once, rates = config.sweep.at_once, config.sweep.lr
+    _require(at_once >= 1, "sweep.at_once", at_once, "at least 1")
+    _require(all(rate >= 0 for rate in rates), "sweep.lr", rates, "0 or more")
+    for method, optim in config.optim:
+        _check_optim(f"optim of {method}", optim)
+    for method, prompt in config.prompt:
+        _check_prompt(method, prompt)
+    for method in config.methods:
+        if METHODS[method].names is Names.LIST and not config.names.file:
+            raise UserError(
+                f"method '{method}' trains on a list of names, and names.file is empty",
+                "Set --config.names.file to a text file with one name a line.",
+            )
+    _require(config.names.keep >= 2, "names.keep", config.names.keep, "at least 2")
+
+
+def _check_protocol(config: RunConfig) -> None:
+    _one_of("protocol", config.protocol, tuple(PROTOCOLS))
+    plain = re.fullmatch(r"([A-Za-z0-9][\w.+-]*(/(?!$)|$))*", config.name)
+    _require(bool(plain), "name", config.name, "letters and digits, parts between '/'")
+    data, targets = config.data.datasets, config.data.targets
+    _require(len(set(data)) == len(data), "data.datasets", data, "each one once")
+    if not PROTOCOLS[config.protocol].transfers:
+        _require(not targets, "data.targets", targets, f"none in {config.protocol}")
+        return
+    _require(len(data) == 1, "data.datasets", data, "the one that is trained on")
+    _require(len(targets) > 0, "data.targets", targets, "one or more to test on")
+    alone = len({*targets, *data}) == len(targets) + 1
+    _require(alone, "data.targets", targets, "each one once, without the trained one")
+    for method, prompt in config.prompt:
+        _require(
+            not prompt.class_specific,
+            f"prompt of {method}: class_specific",
+            True,
+            f"False in {config.protocol}: other classes are tested",
+        )
+
+
+def _check_ril(ril: RilConfig) -> None:
+    _one_of("ril.label", ril.label, ("mr", "ms", "full"))
+    _one_of("ril.access", ril.access, ("slab", "random"))
+    for name in ("regions", "keep"):
+        value = getattr(ril, name)
+        _require(value >= 0, f"ril.{name}", value, "0 or more")
+    _require(
+        ril.regions_per_epoch >= 1,
+        "ril.regions_per_epoch",
+        ril.regions_per_epoch,
+        "at least 1",
+    )
+    low, high = ril.crop.scale
+    _require(
+        0 < low <= high <= 1, "ril.crop.scale", (low, high), "0 < low <= high <= 1"
+    )
+    low, high = ril.crop.ratio
+    _require(0 < low <= high, "ril.crop.ratio", (low, high), "0 < low <= high")
+    _require(0 <= ril.crop.flip <= 1, "ril.crop.flip", ril.crop.flip, "0 to 1")
+
+
+def _check_optim(where: str, optim: OptimConfig) -> None:
+    for name in ("epochs", "batch_size"):
+        value = getattr(optim, name)
+        _require(value >= 1, f"{where}: {name}", value, "at least 1")
+    for name in ("lr", "momentum", "weight_decay", "warmup_lr", "warmup_epochs"):
+        value = getattr(optim, name)
+        _require(
+            value >= 0 and math.isfinite(value), f"{where}: {name}", value, "0 or more"
+        )
+
+
+def _require(holds: bool, name: str, value: Any, allowed: str) -> None:
+    if not holds:
+        raise UserError(f"config {name} is {value!r}", f"Allowed: {allowed}.")
+
+
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise unknown_name(
+            f"value of config {name}:", value, [k or "''" for k in known]
+        )
+
+
+def _check_prompt(method: str, prompt: PromptConfig) -> None:
+    where, learner = f"prompt of {method}:", METHODS[method].learner
+    _one_of(f"{where} position", prompt.position, ("end", "middle", "front"))
+    for name in ("context_length", "image_tokens", "text_depth", "image_depth"):
+        value, unused = getattr(prompt, name), 1 if "depth" in name else 0
+        used = name in learner.settings
+        allowed = "at least 1" if used else f"{unused}: {learner.name} learns none"
+        holds = value >= 1 if used else value == unused
+        _require(holds, f"{where} {name}", value, allowed)
+    _require(
+        "class_specific" in learner.settings or not prompt.class_specific,
+        f"{where} class_specific",
+        prompt.class_specific,
+        "only with the learner of CoOp",
+    )

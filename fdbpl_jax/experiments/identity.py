@@ -1,0 +1,105 @@
+"""All that decides a cell's numbers, kept in its folder to tell it from others."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from fdbpl_jax.config import RunConfig
+from fdbpl_jax.errors import UserError
+from fdbpl_jax.experiments.cells import Cell
+from fdbpl_jax.experiments.protocols import PROTOCOLS
+from fdbpl_jax.experiments.shared_inputs import SharedInputs
+from fdbpl_jax.files import write_text
+from fdbpl_jax.methods.table import Names
+
+# Recorded since version 0.2; a cell without them was made with what is fixed there.
+_ADDED = frozenset({"template"})
+
+
+def cell_settings(
+    config: RunConfig, shared: SharedInputs, cell: Cell
+) -> dict[str, Any]:
+    """All that decides the cell's numbers, as JSON values."""
+    method, student = cell.method, shared.models.student
+    settings = {
+        "dataset": cell.dataset.name,
+        "method": method.name,
+        "seed": cell.seed,
+        "class_names": cell.dataset.class_names,
+        "student": student.fingerprint,
+        "dtype": student.dtype,
+        "classes": PROTOCOLS[config.protocol].classes[0],
+        "shots": cell.setting.shots,
+        "tested": [test_set.name for test_set in shared.test_sets],
+        "eval_split": config.eval_split,
+        "prompt": dataclasses.asdict(cell.prompt),
+        "optim": dataclasses.asdict(cell.setting.optim),
+    }
+    if method.loss.online:
+        settings["teacher"] = shared.models.teacher.fingerprint
+        settings["template"] = cell.dataset.template
+    if method.regularizer or method.loss.term_weights:
+        settings["terms"] = dataclasses.asdict(config.terms)
+    if method.names is Names.LIST and shared.names:
+        digest = shared.names.sha256
+        settings["names"] = {"sha256": digest, "keep": config.names.keep}
+    if method.loss.fdbpl_weights:
+        settings["fdbpl"] = dataclasses.asdict(cell.setting.fdbpl)
+    return settings | _data_settings(config, shared, cell)
+
+
+def _data_settings(
+    config: RunConfig, shared: SharedInputs, cell: Cell
+) -> dict[str, Any]:
+    """What decides the training data beyond images and seed."""
+    if not cell.method.reads_table or shared.table is None:
+        return {"crop": dataclasses.asdict(config.ril.crop)}
+    spec, reading = shared.table.spec, ("label", "access", "regions_per_epoch")
+    return {
+        "table": spec.fingerprint(),
+        "table_made": {"dtype": spec.dtype, "cut": spec.cut},
+        "ril": {key: getattr(config.ril, key) for key in reading},
+    }
+
+
+def claim(directory: Path, settings: dict[str, Any]) -> None:
+    """Write the cell's settings, or refuse a cell that was made with others.
+
+    Args:
+      directory: of the cell.
+      settings: of `cell_settings`.
+
+    Raises:
+      UserError: naming the first setting that differs, and both values.
+    """
+    settings = json.loads(json.dumps(settings))  # tuples become lists, as on disk
+    file = directory / "config.json"
+    if not file.exists():
+        write_text(file, json.dumps(settings, indent=2) + "\n")
+        return
+    try:
+        earlier = json.loads(file.read_text())
+    except ValueError as error:
+        raise UserError(
+            f"'{file}' is not JSON: {error}", f"Remove '{directory}' and run again."
+        ) from error
+    comparable = {k: v for k, v in settings.items() if k in earlier or k not in _ADDED}
+    for name, (before, now) in _differences(earlier, comparable).items():
+        raise UserError(
+            f"'{directory}' was made with {name} = {before!r}, this run has {now!r}",
+            f"Use another --workdir, or remove '{directory}'.",
+        )
+
+
+def _differences(
+    before: dict[str, Any], now: dict[str, Any], where: str = ""
+) -> dict[str, tuple[Any, Any]]:
+    differences = {}
+    for key in sorted(before.keys() | now.keys()):
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            differences |= _differences(old, new, f"{where}{key}.")
+        elif old != new:
+            differences[where + key] = (old, new)
+    return differences

@@ -1,0 +1,102 @@
+"""Learners with tokens of their own in the image tower: VPT and IVLP.
+
+VPT (Jia et al., 2022) as KDPL trains it; IVLP, independent prompts in both towers, is
+what PromptSRC (Khattak et al., 2023) learns.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+from jaxtyping import Array, Float, UInt8
+
+from fdbpl_jax.clip.model import text_features, unit
+from fdbpl_jax.config import PromptConfig
+from fdbpl_jax.data.types import prompt_name
+from fdbpl_jax.learners.coop import encode_context, init_context, prompted_classes
+from fdbpl_jax.learners.learner import (
+    Classes,
+    Keys,
+    Learner,
+    Models,
+    Start,
+    Student,
+    Trained,
+    fixed_text,
+    init_deep,
+    init_vision,
+    prompted_features,
+)
+
+
+class VptPrompt(NamedTuple):
+    """Image tokens by layer."""
+
+    vision: jax.Array  # [J V w]
+
+
+class IvlpPrompt(NamedTuple):
+    """Contexts and image tokens by layer."""
+
+    context: jax.Array  # [L W]
+    vision: jax.Array  # [J V w]
+    deep: jax.Array | None = None  # [J-1 L W], of the text layers after the first
+
+
+def _init_vpt(keys: Keys, start: Start) -> VptPrompt:
+    return VptPrompt(init_vision(keys, start))
+
+
+def _init_ivlp(keys: Keys, start: Start) -> IvlpPrompt:
+    context, deep = init_context(keys, start), init_deep(keys, start, start.text_depth)
+    return IvlpPrompt(context, init_vision(keys, start), deep)
+
+
+def _worded_classes(
+    models: Models, prompt: PromptConfig, template: str, names: Sequence[str]
+) -> Classes:
+    """Classes by the student's features of the fixed words of the prompt."""
+    texts = [f"{prompt.init} {prompt_name(name)}.".strip() for name in names]
+    return Classes(None, text_features(models.student, texts))
+
+
+def _image_features(
+    student: Student,
+    vision: dict[str, Any],
+    trained: Trained,
+    pixels: UInt8[Array, "B S S 3"],
+    training: bool,
+) -> tuple[Float[Array, "B D"], None]:
+    features = prompted_features(student, vision, trained.prompt.vision, pixels)
+    return unit(features), None
+
+
+def _ivlp_text(
+    student: Student,
+    text: dict[str, Any],
+    classes: Classes,
+    prompt: IvlpPrompt,
+    image: Float[Array, "B D"] | None,
+) -> Float[Array, "C D"]:
+    tower, layout = student.config.text, classes.layout
+    return encode_context(tower, text, layout, prompt.context, prompt.deep)
+
+
+VPT = Learner(
+    name="vpt",
+    prompt=VptPrompt,
+    settings=frozenset({"image_tokens", "image_depth"}),
+    init=_init_vpt,
+    classes=_worded_classes,
+    text_features=fixed_text,
+    image_features=_image_features,
+)
+IVLP = Learner(
+    name="ivlp",
+    prompt=IvlpPrompt,
+    settings=frozenset({"context_length", "text_depth", "image_tokens", "image_depth"}),
+    init=_init_ivlp,
+    classes=prompted_classes,
+    text_features=_ivlp_text,
+    image_features=_image_features,
+)

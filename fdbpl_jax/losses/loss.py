@@ -1,0 +1,87 @@
+"""What every loss is computed from, and the record that describes a loss."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from fdbpl_jax.config import FdbplConfig, OptimConfig, TermConfig
+
+Scalar = Float[Array, ""]
+Terms = dict[str, Scalar]
+
+
+class Batch(NamedTuple):
+    """A batch of regions (or views) with its labels and the teacher's predictions.
+
+    Fields that a method does not use are None.
+    """
+
+    feature: jax.Array | None  # [B D], the frozen student's L2-normalised features
+    label: jax.Array  # [B], the data set's class
+    teacher: jax.Array | None  # [B C], teacher probabilities
+    weight: jax.Array | None  # [B], information weight w (equation 6)
+    pixels: jax.Array | None = None  # [B S S 3] uint8, for prompted image towers
+    chosen: jax.Array | None = None  # [C], which names of a list, ascending
+
+
+class ModelOutputs(NamedTuple):
+    """Features of a batch and of the classes under the prompts, L2-normalised."""
+
+    image: jax.Array  # [B D]
+    text: jax.Array  # [C D]; [B C D] where the text depends on the image
+    negative: jax.Array | None  # [C D], under the negative prompt
+    scale: jax.Array  # exp(logit_scale), that is 1/τ
+    batch: Batch
+
+
+class LossWeights(NamedTuple):
+    """Weights of loss terms, float32 scalars: other values compile nothing."""
+
+    neg: jax.Array  # FDBPL's λ (equation 17)
+    diff1: jax.Array
+    diff2: jax.Array
+    alpha: jax.Array  # FDBPL's α (equation 13)
+    delta: jax.Array  # FDBPL's δ (equation 16)
+    kgcoop: jax.Array
+    prograd: jax.Array
+    promptsrc_text: jax.Array
+    promptsrc_image: jax.Array
+    promptkd: jax.Array
+
+
+def loss_weights(fdbpl: FdbplConfig, terms: TermConfig) -> LossWeights:
+    """The weights of a config, on the device."""
+    values = {
+        "neg": fdbpl.lambda_neg,
+        "diff1": fdbpl.lambda_diff1,
+        "diff2": fdbpl.lambda_diff2,
+        "alpha": fdbpl.alpha,
+        "delta": fdbpl.delta,
+        "kgcoop": terms.kgcoop,
+        "prograd": terms.prograd,
+        "promptsrc_text": terms.promptsrc_text,
+        "promptsrc_image": terms.promptsrc_image,
+        "promptkd": terms.promptkd,
+    }
+    return LossWeights(**{name: jnp.float32(value) for name, value in values.items()})
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss:
+    """A training loss and what it needs."""
+
+    name: str
+    # The value that is minimised, and its terms by name for the log.
+    compute: Callable[[ModelOutputs, LossWeights], tuple[Scalar, Terms]]
+    labels: bool = False  # reads the labels of the data set
+    negative: bool = False  # learns a negative prompt beside the positive one
+    online: bool = False  # the teacher sees every batch of pixels
+    sparse_weight: bool = False  # w from the kept labels, as the released code does
+    fdbpl_weights: bool = False  # weighted by `FdbplConfig`, which a sweep can vary
+    term_weights: bool = False  # weighted by `TermConfig`
+    # Published settings where a text context is all that is learned; None: CoOp's.
+    optim: OptimConfig | None = None
