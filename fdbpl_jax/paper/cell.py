@@ -88,7 +88,7 @@ def class_text(
     if branch == "negative":
         prompt = coop.negative_prompt(clip.tokenizer, prompt)
     names = [prompt_name(name) for name in class_names]
-    return coop.text_features(
+    return coop.encode_context(
         clip.config.text,
         clip.params["text"],
         coop.class_layout(clip.tokenizer, clip.config.text, names, prompt),
