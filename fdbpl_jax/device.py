@@ -13,22 +13,28 @@ _REPORTED = ("jax", "jaxlib", "flax", "optax", "tensorstore", "grain", "numpy")
 
 
 def require(wanted: str) -> None:
-    """Refuses to compute elsewhere than asked.
+    """Refuse to compute elsewhere than asked, or in several processes of one job.
 
     Args:
       wanted: "cpu", "gpu", "tpu", or empty for whatever there is.
 
     Raises:
       UserError: JAX computes on another platform, as it does, silently, when the
-        plugin of an accelerator is missing or broken.
+        plugin of an accelerator is missing or broken; or `jax.distributed` is on.
     """
-    found = jax.default_backend()
-    if not wanted or wanted == found:
+    if jax.process_count() > 1:
+        raise UserError(
+            f"this is one of {jax.process_count()} processes of a distributed job, and "
+            "training is not distributed",
+            "Start single processes, and share the cells out with --shard=i/n.",
+        )
+    backend = jax.default_backend()
+    if not wanted or wanted == backend:
         return
     extra = _EXTRAS.get(wanted)
     install = f"Install with `pip install fdbpl-jax[{extra}]`, " if extra else ""
     raise UserError(
-        f"config platform is '{wanted}' and JAX computes on '{found}'",
+        f"config platform is '{wanted}' and JAX computes on '{backend}'",
         f"{install}check the driver and JAX_PLATFORMS, or leave platform empty.",
     )
 

@@ -17,3 +17,9 @@ def test_another_platform_than_asked_is_refused():
     device.require("cpu")
     with pytest.raises(UserError, match=r"'gpu' and JAX computes on 'cpu'.*cuda12"):
         device.require("gpu")
+
+
+def test_one_of_several_processes_is_refused(monkeypatch):
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with pytest.raises(UserError, match=r"one of 2 processes.*--shard"):
+        device.require("")

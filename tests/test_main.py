@@ -35,6 +35,13 @@ def call(*arguments: str) -> subprocess.CompletedProcess:
             "none' is not",
         ),
         (["--config=configs/base2new.py", "--wrokdir=x"], "workdir"),
+        (
+            [
+                *("--config=configs/base2new.py", "--config.seeds=1"),
+                *("--config.seeds=2", "--dry_run"),
+            ],
+            "--config.seeds is given twice",
+        ),
     ],
 )
 def test_bad_input_ends_in_one_message_and_status_2(arguments, message, tmp_path):

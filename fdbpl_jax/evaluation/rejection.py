@@ -57,15 +57,14 @@ def separations(
       UserError: a feature is not finite.
     """
     negative = negative_prompt(models.student.tokenizer, prompt)
-    texts = [
-        _text(models, settings, context, test_set)
-        for settings, context in zip((prompt, negative), prompts, strict=True)
-    ]
+    positive_text = _text(models, prompt, prompts.positive, test_set)
+    negative_text = _text(models, negative, prompts.negative, test_set)
+    scale = logit_scale(models.student)
 
     def scored(
         features: Float[np.ndarray, "N D"],
     ) -> dict[str, Float[np.ndarray, " N"]]:
-        return dict(scores(features, *texts, logit_scale(models.student)))
+        return dict(scores(features, positive_text, negative_text, scale))
 
     accepted = scored(test_set.base.features)
     rejected = {REGIONS: scored(_poorest(table))}

@@ -20,13 +20,9 @@ class HeldOut(NamedTuple):
 class TestSet(NamedTuple):
     """The test images of one data set."""
 
-    __test__ = False  # for pytest: not a class of tests
-
     name: str  # of the data set
     base: HeldOut  # of the classes trained on; of all where there are no new ones
     new: HeldOut | None  # of classes never trained on
 
-    @property
-    def parts(self) -> tuple[HeldOut | None, HeldOut | None]:
-        """Base and new."""
-        return self.base, self.new
+
+TestSet.__test__ = False  # type: ignore[attr-defined]  # pytest: not a class of tests

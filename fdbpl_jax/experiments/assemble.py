@@ -113,9 +113,9 @@ def source_of(config: RunConfig, shared: SharedInputs, cell: Cell) -> Source:
     """The cell's training data, at their start."""
     data = TrainingData(cell.dataset, cell.setting.optim, config.ril, cell.seed)
     method, models = cell.method, shared.models
-    if method.reads_table and method.learner.prompts_images:
-        return region_source(shared.table, data, models)
-    if method.reads_table:
+    if shared.table is not None and method.reads_table:
+        if method.learner.prompts_images:
+            return region_source(shared.table, data, models)
         return table_source(shared.table, data)
     teacher_text = _teacher_text(models.teacher, cell) if method.loss.online else None
     return view_source(data, method, models, teacher_text, _distilled(config, cell))

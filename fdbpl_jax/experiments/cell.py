@@ -19,7 +19,7 @@ from fdbpl_jax.errors import UserError
 from fdbpl_jax.evaluation.accuracy import accuracy
 from fdbpl_jax.evaluation.prompted import prompted_accuracy
 from fdbpl_jax.evaluation.rejection import separations
-from fdbpl_jax.evaluation.test_set import TestSet
+from fdbpl_jax.evaluation.test_set import HeldOut, TestSet
 from fdbpl_jax.experiments.assemble import (
     frozen_parts,
     hyper_of,
@@ -135,19 +135,17 @@ def _test(
     trained = Trained(result.prompts.positive, result.running)
     # Contexts of single classes do not serve classes never trained on.
     new = None if cell.prompt.class_specific else test_set.new
-    base_accuracy, new_accuracy = (
-        held
-        and prompted_accuracy(
-            shared.models, cell.method.learner, cell.prompt, trained, held
-        )
-        for held in (test_set.base, new)
-    )
+
+    def score(held: HeldOut) -> float:
+        learner = cell.method.learner
+        return prompted_accuracy(shared.models, learner, cell.prompt, trained, held)
+
     return CellResult(
         dataset=test_set.name,
         method=cell.name,
         seed=cell.seed,
-        base=base_accuracy,
-        new=new_accuracy,
+        base=score(test_set.base),
+        new=score(new) if new else None,
         train_seconds=result.seconds,
         wait_seconds=result.waited,
         test_seconds=time.perf_counter() - start,
@@ -158,10 +156,13 @@ def _test(
 
 
 def _write_rejection(shared: SharedInputs, cell: Cell, prompts: Prompts) -> None:
-    test_set = shared.test_sets[0]
-    measured = separations(shared.models, cell.prompt, prompts, test_set, shared.table)
-    key = test_set.name, cell.name, cell.seed
-    lines = [Rejection(*key, *separation) for separation in measured]
+    test_set, table = shared.test_sets[0], shared.table
+    assert table is not None  # a method with a negative prompt reads one
+    measured = separations(shared.models, cell.prompt, prompts, test_set, table)
+    lines = [
+        Rejection(test_set.name, cell.name, cell.seed, **separation._asdict())
+        for separation in measured
+    ]
     text = msgspec.json.format(msgspec.json.encode(lines), indent=1)
     write_text(cell.directory / _REJECTION, text.decode() + "\n")
 
@@ -188,21 +189,18 @@ def untrained_results(shared: SharedInputs) -> list[CellResult]:
 
 def _zero_shot(name: str, clip: Clip, template: str, test_set: TestSet) -> CellResult:
     start = time.perf_counter()
-    base, new = (
-        held
-        and accuracy(
-            held.features,
-            held.labels,
-            _written_features(clip, template, held.dataset.class_names),
-        )
-        for held in test_set.parts
-    )
+
+    def score(held: HeldOut) -> float:
+        names = [prompt_name(name) for name in held.dataset.class_names]
+        text = text_features(clip, [template.format(name) for name in names])
+        return accuracy(held.features, held.labels, text)
+
     return CellResult(
         dataset=test_set.name,
         method=name,
         seed=None,
-        base=base,
-        new=new,
+        base=score(test_set.base),
+        new=score(test_set.new) if test_set.new else None,
         train_seconds=0.0,
         wait_seconds=0.0,
         test_seconds=time.perf_counter() - start,
@@ -219,10 +217,6 @@ def peak_memory_bytes() -> int:
         return int(stats["peak_bytes_in_use"])
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def _written_features(clip: Clip, template: str, names: Sequence[str]) -> jax.Array:
-    return text_features(clip, [template.format(prompt_name(name)) for name in names])
 
 
 def _export_facts(

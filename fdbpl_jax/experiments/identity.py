@@ -95,7 +95,7 @@ def claim(directory: Path, settings: dict[str, Any]) -> None:
 def _differences(
     before: dict[str, Any], now: dict[str, Any], where: str = ""
 ) -> dict[str, tuple[Any, Any]]:
-    differences = {}
+    differences: dict[str, tuple[Any, Any]] = {}
     for key in sorted(before.keys() | now.keys()):
         old, new = before.get(key), now.get(key)
         if isinstance(old, dict) and isinstance(new, dict):

@@ -18,7 +18,7 @@ from fdbpl_jax.experiments.ril_table import (
     table_spec,
 )
 from fdbpl_jax.experiments.run import open_datasets
-from fdbpl_jax.experiments.shared_inputs import tested_parts
+from fdbpl_jax.experiments.shared_inputs import evaluated_parts
 from fdbpl_jax.learners.learner import Models
 from fdbpl_jax.ril.ledger import is_there
 from fdbpl_jax.ril.table import region_bytes
@@ -75,7 +75,7 @@ def _plan_one(
     models = inputs.models
     cells = plan_cells(config, dataset, inputs, workdir)
     missing = [cell for cell in cells if not cell.is_finished]
-    parts = tested_parts(config, dataset, targets)
+    parts = evaluated_parts(config, dataset, targets)
     files = _feature_files(config, parts, models, workdir / "features")
     absent = [images for images, kept in files if not kept]
     table = _table(config, cells, models, workdir)

@@ -4,10 +4,10 @@ For each data set: what its cells share, then the cells; then one report. A cell
 fails does not stop the others.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
 
 import jax
 from absl import logging
@@ -34,7 +34,8 @@ from fdbpl_jax.reports.results import CellResult, Row
 _FAILURES = (UserError, OSError, MemoryError, jax.errors.JaxRuntimeError)
 
 
-class Share(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Share:
     """Which unfinished cells this process trains."""
 
     only: Sequence[str] = ()  # methods; empty: all of them
@@ -128,7 +129,8 @@ def _run_dataset(
     cells = share.of(shared.cells)
     for cell in cells:
         claim(cell.directory, cell_settings(config, shared, cell))
-    results, failures = untrained_results(shared), []
+    results = untrained_results(shared)
+    failures: list[Failure] = []
     for method in config.methods:
         of_method = [cell for cell in cells if cell.method.name == method]
         # A few at a time, so that what is done is also logged.
@@ -166,7 +168,8 @@ def prepare_all(config: RunConfig, workdir: Path) -> Sequence[Failure]:
     Returns:
       The data sets that could not be prepared, and why.
     """
-    inputs, failures = load_inputs(config), []
+    inputs = load_inputs(config)
+    failures: list[Failure] = []
     sources, targets = open_datasets(config, workdir)
     for dataset in sources:
         try:

@@ -138,7 +138,9 @@ def _record(values: dict[str, Any]) -> RunConfig:
 
 
 def _refuse_unknown(kind: type, values: Mapping[str, Any], where: str) -> None:
-    fields = {field.name: field.type for field in dataclasses.fields(kind)}
+    fields: dict[str, Any] = {
+        field.name: field.type for field in dataclasses.fields(kind)
+    }
     for key, value in values.items():
         if key not in fields:
             raise unknown_name(f"key of {where}:", key, fields)

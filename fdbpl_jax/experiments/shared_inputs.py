@@ -64,7 +64,7 @@ def prepare(
       UserError: unreadable images, an incompatible table or invalid settings.
     """
     start, models = time.perf_counter(), inputs.models
-    parts = tested_parts(config, dataset, targets)
+    parts = evaluated_parts(config, dataset, targets)
     student_sets, teacher_sets = (
         encode_test_sets(config, clip, parts, workdir / "features") for clip in models
     )
@@ -86,7 +86,7 @@ def prepare(
     )
 
 
-def tested_parts(
+def evaluated_parts(
     config: RunConfig, source: Dataset, targets: Sequence[Dataset]
 ) -> list[Dataset]:
     """The parts of data sets that are tested, each by itself: first the source's.
@@ -116,7 +116,7 @@ def encode_test_sets(
     Args:
       config: its protocol and split.
       clip: whose features.
-      parts: of `tested_parts`.
+      parts: of `evaluated_parts`.
       cache: folder of kept features.
     """
     held = [_held_out(config, clip, part, cache) for part in parts]

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fdbpl_jax.config import FdbplConfig, OptimConfig, RunConfig
 from fdbpl_jax.methods.table import METHODS, Images
@@ -39,7 +39,9 @@ def _setting(
     config: RunConfig, optim: OptimConfig, own: dict[str, float | int]
 ) -> Setting:
     name = " ".join(f"{key}={value:g}" for key, value in own.items())
-    weights = {k: value for k, value in own.items() if k not in ("lr", "shots")}
+    weights: dict[str, Any] = {
+        k: value for k, value in own.items() if k not in ("lr", "shots")
+    }
     return Setting(
         name,
         dataclasses.replace(optim, lr=own.get("lr", optim.lr)),

@@ -21,7 +21,6 @@ from jaxtyping import Array, Float, UInt8
 
 from fdbpl_jax.clip.config import ClipConfig
 from fdbpl_jax.clip.image import ImageSettings, normalise
-from fdbpl_jax.clip.layout import PromptLayout
 from fdbpl_jax.clip.model import Clip, unit
 from fdbpl_jax.clip.tokenizer import Tokenizer
 from fdbpl_jax.clip.vision import encode_image
@@ -56,15 +55,15 @@ class Models(NamedTuple):
 class Classes(NamedTuple):
     """The classes that a learner distinguishes."""
 
-    layout: PromptLayout | None  # of their prompts; None: no text is learned
-    text: jax.Array | None  # [C D], their features, where they are not learned
+    layout: Any  # `PromptLayout` of their prompts; None: no text is learned
+    text: Any  # [C D], their features where they are not learned; else None
 
 
 class Prompts(NamedTuple):
     """The learned prompts of a method."""
 
     positive: Prompt
-    negative: Prompt | None = None  # of losses that learn one
+    negative: Prompt = None  # of losses that learn one
 
 
 class Trained(NamedTuple):

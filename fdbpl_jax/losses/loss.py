@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,18 +14,18 @@ Scalar = Float[Array, ""]
 Terms = dict[str, Scalar]
 
 
+OptionalArray = Any  # None where the method does not use it
+
+
 class Batch(NamedTuple):
-    """A batch of regions (or views) with its labels and the teacher's predictions.
+    """A batch of regions (or views) with its labels and the teacher's predictions."""
 
-    Fields that a method does not use are None.
-    """
-
-    feature: jax.Array | None  # [B D], the frozen student's L2-normalised features
+    feature: OptionalArray  # [B D], the frozen student's L2-normalised features
     label: jax.Array  # [B], the data set's class
-    teacher: jax.Array | None  # [B C], teacher probabilities
-    weight: jax.Array | None  # [B], information weight w (equation 6)
-    pixels: jax.Array | None = None  # [B S S 3] uint8, for prompted image towers
-    chosen: jax.Array | None = None  # [C], which names of a list, ascending
+    teacher: OptionalArray  # [B C], teacher probabilities
+    weight: OptionalArray  # [B], information weight w (equation 6)
+    pixels: OptionalArray = None  # [B S S 3] uint8, for prompted image towers
+    chosen: OptionalArray = None  # [C], which names of a list, ascending
 
 
 class ModelOutputs(NamedTuple):
@@ -33,7 +33,7 @@ class ModelOutputs(NamedTuple):
 
     image: jax.Array  # [B D]
     text: jax.Array  # [C D]; [B C D] where the text depends on the image
-    negative: jax.Array | None  # [C D], under the negative prompt
+    negative: OptionalArray  # [C D], under the negative prompt
     scale: jax.Array  # exp(logit_scale), that is 1/τ
     batch: Batch
 

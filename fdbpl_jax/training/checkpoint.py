@@ -64,7 +64,7 @@ class Checkpoints:
         """
         spent = {"seconds": np.float64(0), "waited": np.float64(0)}
         if self._checkpointer.latest is None:
-            return state, 0, spent
+            return state, 0, dict.fromkeys(spent, 0.0)
         wanted = {
             "state": jax.tree.map(ocp.arrays.to_shape_dtype_struct, state),
             "loader": loader,
@@ -72,8 +72,8 @@ class Checkpoints:
         }
         saved = self._checkpointer.load_checkpointables(None, wanted)
         epoch = self._checkpointer.latest.step
-        found = {name: float(value) for name, value in saved["spent"].items()}
-        return saved["state"], epoch, found
+        seconds = {name: float(value) for name, value in saved["spent"].items()}
+        return saved["state"], epoch, seconds
 
 
 def export_prompts(directory: Path, prompts: dict, facts: dict[str, Any]) -> None:

@@ -149,7 +149,7 @@ def _record_epoch(
     steps = setup.schedule.steps_per_epoch
     rate = steps * setup.batch_size / seconds
     times = {"examples_per_second": rate, "epoch_seconds": seconds}
-    values = {"epoch": progress.epoch, **metrics, **times}
+    values: dict[str, Any] = {"epoch": progress.epoch, **metrics, **times}
     progress.writer.write_many(progress.epoch * steps, values)
     progress.epoch, progress.seconds = progress.epoch + 1, progress.seconds + seconds
 
@@ -182,7 +182,8 @@ def _next(progress: _Progress) -> Any:
     """The loader's next element; what the device waited for it is counted."""
     start = time.perf_counter()
     element = next(progress.run.source.loader)
-    if progress.state.step.is_ready():  # else the device had something to do
+    # While the device still computes, nothing waits.
+    if progress.state.step.is_ready():  # type: ignore[attr-defined]
         progress.waited += time.perf_counter() - start
     return element
 

@@ -68,7 +68,7 @@ def _texts(
     setup: StepSetup, prompts: Prompts, frozen: Frozen, batch: Batch, image: Array
 ) -> tuple[Array, Array | None]:
     """Features of the classes under the positive and the negative prompt."""
-    config, text = setup.student.config.text, frozen.towers.get("text")
+    config, text = setup.student.config.text, frozen.towers["text"]
     layout, negative = (_layout(x, batch) for x in (frozen.layout, frozen.negative))
     if prompts.negative is not None and negative is None:  # both in one pass
         encode = functools.partial(encode_context, config, text, layout)
@@ -87,7 +87,5 @@ def _texts(
     return positive_text, encode_context(config, text, negative, context)
 
 
-def _layout(
-    layout: PromptLayout | NameList | None, batch: Batch
-) -> PromptLayout | None:
+def _layout(layout: PromptLayout | NameList | None, batch: Batch) -> Any:
     return choose(layout, batch.chosen) if isinstance(layout, NameList) else layout

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-import jax
 import numpy as np
 from jaxtyping import Array, Shaped
 
@@ -28,7 +27,7 @@ class MetricsWriter:
 
     A resumed run gives the step it goes on from. Lines of that step and later ones, and
     a last line cut short by the kill, are dropped first, so that a run that was killed
-    and resumed has every step exactly once. Of several processes only the first writes.
+    and resumed has every step exactly once.
 
     Args:
       directory: made if it is missing.
@@ -47,8 +46,6 @@ class MetricsWriter:
         self._next_step = resume_step
         self._file = None
         self._events = None
-        if jax.process_index() != 0:
-            return
         events = _import_tensorboard() if tensorboard else None
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -132,9 +129,10 @@ class MetricsWriter:
         try:
             while data:  # an unbuffered write may take less than all of it
                 data = data[self._file.write(data) :]
-            for step, values in rows if self._events else ():
-                for name, value in values.items():
-                    self._events.add_scalar(name, float(value), step)
+            if self._events:
+                for step, values in rows:
+                    for name, value in values.items():
+                        self._events.add_scalar(name, float(value), step)
         except OSError as error:
             raise _cannot_write(self._path, error) from error
 
@@ -162,10 +160,10 @@ def epoch_seconds(directory: Path) -> float:
 
 def _json_number(value: Scalar) -> int | float | None:
     """A NumPy, JAX or Python scalar as JSON knows it; null for NaN and infinity."""
-    value = np.asarray(value).item()
-    if isinstance(value, numbers.Integral):
-        return int(value)
-    return value if math.isfinite(value) else None
+    number = np.asarray(value).item()
+    if isinstance(number, numbers.Integral):
+        return int(number)
+    return number if math.isfinite(number) else None
 
 
 def _drop_from(path: Path, step: int) -> None:

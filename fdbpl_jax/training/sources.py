@@ -83,7 +83,7 @@ def _upload_regions(epoch: dict[str, np.ndarray]) -> RegionBatch:
     return jax.device_put(_regions(epoch))
 
 
-def _regions(rows: dict[str, np.ndarray]) -> RegionBatch:
+def _regions(rows: dict[str, Any]) -> RegionBatch:
     return RegionBatch(**{k: rows[k] for k in RegionBatch._fields if k in rows})
 
 
@@ -155,7 +155,7 @@ def view_batch(
     feature = probability = weight = chosen = None
     if not viewing.prompted:
         feature = frozen_features(viewing.student, student["vision"], pixels["student"])
-    if viewing.teacher:
+    if viewing.teacher and class_text is not None:
         image = frozen_features(viewing.teacher, teacher["vision"], pixels["teacher"])
         logits = jnp.exp(teacher["logit_scale"]) * (image @ class_text.T)
         probability = jax.nn.softmax(logits)

@@ -7,10 +7,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fdbpl_jax.clip.layout import NameList, PromptLayout
 from fdbpl_jax.config import FdbplConfig, TermConfig
 from fdbpl_jax.learners.learner import Prompts, Student
-from fdbpl_jax.losses.loss import LossWeights, loss_weights
+from fdbpl_jax.losses.loss import LossWeights, OptionalArray, loss_weights
 from fdbpl_jax.methods.table import Method
 from fdbpl_jax.training.schedule import Schedule, sgd
 
@@ -51,10 +50,12 @@ class Frozen(NamedTuple):
 
     towers: dict[str, Any]  # {"text": …, "vision": …}, as far as the step runs them
     scale: jax.Array  # exp(logit_scale)
-    layout: PromptLayout | NameList | None  # of the positive prompt
-    negative: PromptLayout | NameList | None  # of the negative one; None: the same
-    classes: jax.Array | None  # [C D], text features where they are not learned
-    written: jax.Array | None  # [C D], of hand-written text, for regularizers
+    # `PromptLayout`s, or `NameList`s to choose from. None: no text is learned; both
+    # prompts have the first one.
+    layout: Any  # of the positive prompt
+    negative: Any  # of the negative prompt
+    classes: OptionalArray  # [C D], text features where they are not learned
+    written: OptionalArray  # [C D], of hand-written text, for regularizers
 
 
 class RegionBatch(NamedTuple):
@@ -65,7 +66,7 @@ class RegionBatch(NamedTuple):
     label_index: jax.Array  # [B K]
     label_prob: jax.Array  # [B K]
     entropy: jax.Array  # [B]
-    pixels: jax.Array | None = None  # [B S S 3], for prompted image towers
+    pixels: OptionalArray = None  # [B S S 3], for prompted image towers
 
 
 def hyper_parameters(lr: float, fdbpl: FdbplConfig, terms: TermConfig) -> Hyper:

@@ -57,7 +57,8 @@ def run_together(
         for runs in (states, hypers, batches)
     ]
     scan = functools.partial(_scan, setup)
-    results = jax.vmap(scan, in_axes=(0, 0, None, 0))(*stacked[:2], frozen, stacked[2])
+    state, hyper, batch = stacked
+    results = jax.vmap(scan, in_axes=(0, 0, None, 0))(state, hyper, frozen, batch)
     runs = range(len(states))
     return tuple(jax.tree.map(lambda x, i=i: x[i], results) for i in runs)
 
@@ -73,7 +74,7 @@ def _scan(
         dense = _from_regions(setup, batch) if isinstance(batch, RegionBatch) else batch
         return _step(setup, state, hyper, frozen, dense)
 
-    return jax.lax.scan(body, state, batches)
+    return jax.lax.scan(body, state, batches)  # type: ignore[arg-type]
 
 
 def _step(
@@ -126,8 +127,12 @@ def _weight_statistics(batch: Batch) -> Terms:
     """Statistics of the information weight, for methods that have one."""
     if batch.weight is None:
         return {}
-    statistics = {"mean": jnp.mean, "std": jnp.std, "min": jnp.min, "max": jnp.max}
-    return {f"w_{name}": of(batch.weight) for name, of in statistics.items()}
+    return {
+        "w_mean": jnp.mean(batch.weight),
+        "w_std": jnp.std(batch.weight),
+        "w_min": jnp.min(batch.weight),
+        "w_max": jnp.max(batch.weight),
+    }
 
 
 def _from_regions(setup: StepSetup, rows: RegionBatch) -> Batch:

@@ -14,9 +14,9 @@ from fdbpl_jax.data.splits import subset
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.evaluation.features import split_features
 from fdbpl_jax.experiments import run as protocol
-from fdbpl_jax.experiments import shared_inputs as prepare
+from fdbpl_jax.experiments.cells import load_inputs, plan_cells
 from fdbpl_jax.experiments.settings import default_config, run_config
-from fdbpl_jax.experiments.training_sets import training_data
+from fdbpl_jax.experiments.shared_inputs import dataset_of
 from fdbpl_jax.methods.table import METHODS
 from fdbpl_jax.shapes.world import COLOURS, SHAPES, TEXTURES
 from fdbpl_jax.training.checkpoint import load_prompts
@@ -75,7 +75,7 @@ def test_every_method_ends_with_a_row(finished):
         assert 0 <= row.wait_seconds <= row.train_seconds
     for method in RUN:
         prompts, facts = load_prompts(cell(workdir, method) / "export")
-        assert ("negative" in prompts) == METHODS[method].negative
+        assert ("negative" in prompts) == METHODS[method].loss.negative
         assert facts["config"]["method"] == method
 
 
@@ -105,7 +105,7 @@ def test_a_lost_result_is_made_again_from_the_checkpoint(finished, tmp_path, met
     (folder / "results.jsonl").unlink()
     shutil.rmtree(folder / "export")
     shutil.rmtree(folder / "checkpoints" / "2")  # one epoch is trained again
-    protocol.run(config(workdir), copy, "the test", only=(method,))
+    protocol.run(config(workdir), copy, "the test", protocol.Share((method,)))
     after = load_prompts(folder / "export")[0]
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), before, after
@@ -114,9 +114,9 @@ def test_a_lost_result_is_made_again_from_the_checkpoint(finished, tmp_path, met
 
 def test_promptkd_exports_what_it_is_tested_by(finished):
     workdir, _ = finished
-    found = load_prompts(cell(workdir, "promptkd") / "export")[0]["positive"]
-    assert found["running"]["variance"].min() > 0
-    assert np.abs(found["running"]["mean"]).max() > 0
+    found = load_prompts(cell(workdir, "promptkd") / "export")[0]["running"]
+    assert found["variance"].min() > 0
+    assert np.abs(found["mean"]).max() > 0
 
 
 def test_a_cell_of_other_names_is_refused(finished, tmp_path):
@@ -128,23 +128,33 @@ def test_a_cell_of_other_names_is_refused(finished, tmp_path):
 
 def test_only_what_is_asked_for_is_trained(tmp_path):
     changes = {"methods": "kgcoop,maple"}
-    rows = protocol.run(config(tmp_path, **changes), tmp_path, "", only=("kgcoop",))
+    rows = protocol.run(
+        config(tmp_path, **changes), tmp_path, "", protocol.Share(("kgcoop",))
+    )
     assert [row.seeds for row in rows[3:]] == [1, 0]
     assert not cell(tmp_path, "maple").exists()
-    rows = protocol.run(config(tmp_path, **changes), tmp_path, "", only=("maple",))
+    rows = protocol.run(
+        config(tmp_path, **changes), tmp_path, "", protocol.Share(("maple",))
+    )
     assert [row.seeds for row in rows[3:]] == [1, 1]
     with pytest.raises(UserError, match="'mapel'"):
-        protocol.run(config(tmp_path, **changes), tmp_path, "", only=("mapel",))
+        protocol.run(
+            config(tmp_path, **changes), tmp_path, "", protocol.Share(("mapel",))
+        )
 
 
 def test_upl_takes_the_images_that_the_student_is_surest_of(finished):
     workdir, _ = finished
-    run = config(workdir)
-    student, _ = prepare.load_pair(run)
-    dataset = prepare.dataset_of(run, "shapes-negative", workdir)
+    run = config(workdir, **{"methods": "upl", "data.shots": 3})
+    inputs = load_inputs(run)
+    student, dataset = (
+        inputs.models.student,
+        dataset_of(run, "shapes-negative", workdir),
+    )
     base = subset(dataset, "base")
     cache = workdir / "features"
-    chosen = training_data(METHODS["upl"], dataset, "base", 3, 1, student, cache)
+    (planned,) = plan_cells(run, dataset, inputs, workdir)
+    chosen = planned.dataset
     assert len(chosen.train) == 3 * len(base.class_names)
     features = split_features(student, base, base.train, cache)
     text = np.asarray(
@@ -161,11 +171,10 @@ def test_upl_takes_the_images_that_the_student_is_surest_of(finished):
 
 def test_promptkd_sees_all_images_and_the_inductive_one_base_classes(finished):
     workdir, _ = finished
-    run = config(workdir)
-    student, _ = prepare.load_pair(run)
-    dataset = prepare.dataset_of(run, "shapes-negative", workdir)
+    run = config(workdir, methods="promptkd,promptkd-inductive")
+    dataset = dataset_of(run, "shapes-negative", workdir)
     base = subset(dataset, "base")
-    for method, expected in (("promptkd", dataset), ("promptkd-inductive", base)):
-        found = training_data(METHODS[method], dataset, "base", 2, 1, student, workdir)
-        assert found.class_names == expected.class_names
-        assert found.train == expected.train
+    planned = plan_cells(run, dataset, load_inputs(run), workdir)
+    for cell_of, expected in zip(planned, (dataset, base), strict=True):
+        assert cell_of.dataset.class_names == expected.class_names
+        assert cell_of.dataset.train == expected.train

@@ -7,7 +7,7 @@ from fdbpl_jax.data.types import Dataset
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.experiments import cell
 from fdbpl_jax.experiments.processes import run_shares
-from fdbpl_jax.experiments.run import run
+from fdbpl_jax.experiments.run import Share, run
 from fdbpl_jax.experiments.settings import run_config
 from fdbpl_jax.experiments.sweep import settings_of
 
@@ -110,7 +110,7 @@ def test_shares_are_all_cells_and_none_twice(tmp_path, monkeypatch):
     config = run_config(small("few_shot", seeds=(1, 2, 3)))
     counts = []
     for index in range(2):
-        rows = run(config, tmp_path, "", shard=(index, 2))
+        rows = run(config, tmp_path, "", Share(index=index, count=2))
         counts.append(len(trained))
         assert rows[-1].expected == 3
     assert counts == [2, 3]
@@ -149,7 +149,7 @@ def test_methods_without_shots_have_one_setting_in_a_sweep_of_shots():
 
 
 def test_a_data_set_that_fails_stops_no_other(tmp_path, monkeypatch):
-    from fdbpl_jax.protocols import run as runner
+    from fdbpl_jax.experiments import run as runner
 
     prepare = runner.prepare
 

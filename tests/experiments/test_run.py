@@ -12,11 +12,10 @@ from ml_collections import ConfigDict
 
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.experiments import run as protocol
-from fdbpl_jax.experiments import shared_inputs as prepare
-from fdbpl_jax.experiments.assemble import Job
 from fdbpl_jax.experiments.cell import run_cells
+from fdbpl_jax.experiments.cells import load_inputs
 from fdbpl_jax.experiments.settings import default_config, run_config
-from fdbpl_jax.experiments.sweep import settings_of
+from fdbpl_jax.experiments.shared_inputs import dataset_of, prepare
 from fdbpl_jax.training.checkpoint import load_prompts
 
 METHODS = ("coop", "coop+kdpl", "coop+fdbpl", "coop+fdbpl_release")
@@ -138,16 +137,13 @@ def test_class_specific_context_serves_no_new_classes(tmp_path):
 def test_seeds_differ_and_a_cell_is_the_same_every_time(finished, tmp_path):
     workdir, _ = finished
     config = run_config(small(methods="coop+fdbpl"))
-    towers = prepare.load_pair(config)
-    dataset = prepare.dataset_of(config, "shapes-negative", workdir)
-    prepared = prepare.prepare(config, dataset, (), *towers, workdir)
+    dataset = dataset_of(config, "shapes-negative", workdir)
+    shared = prepare(config, dataset, (), load_inputs(config), workdir)
     prompts = []
     for number, seed in enumerate((1, 1, 2)):
         directory = tmp_path / str(number)
-        base = prepared.trained_on["coop+fdbpl", seed, 2]
-        (setting,) = settings_of(config, "coop+fdbpl")
-        job = Job("coop+fdbpl", setting, seed, base, directory)
-        run_cells(config, prepared.stage, [job])
+        (planned,) = (cell for cell in shared.cells if cell.seed == seed)
+        run_cells(config, shared, [planned._replace(directory=directory)])
         prompts.append(load_prompts(directory / "export")[0]["positive"]["context"])
     np.testing.assert_array_equal(prompts[0], prompts[1])
     assert np.abs(prompts[0] - prompts[2]).max() > 1e-5
@@ -262,7 +258,7 @@ def test_the_poorest_regions_are_those_of_the_lowest_weight(finished):
     workdir, _ = finished
     (path,) = (workdir / "ril").glob("shapes-negative-*")
     config = run_config(small())
-    student, _ = prepare.load_pair(config)
+    student = load_inputs(config).models.student
     table = open_table(path, student.fingerprint)
     images, regions = len(table.spec.images), table.spec.regions
     names = ["entropy", f"feature/{student.fingerprint}"]

@@ -4,29 +4,66 @@ import pytest
 
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.experiments.settings import default_config, run_config
-from fdbpl_jax.methods.published import METHOD_OPTIM
+from fdbpl_jax.methods.table import METHODS
 
 
 def test_defaults_give_each_method_its_published_settings():
     run = run_config(default_config())
     assert run.methods == ("coop", "coop+kdpl", "coop+fdbpl")
     for method in run.methods:
-        assert run.optim_of(method) == METHOD_OPTIM[method]
+        assert run.optim_of(method) == METHODS[method].optim
     fdbpl = run.optim_of("coop+fdbpl")
     assert (fdbpl.lr, fdbpl.batch_size, fdbpl.epochs) == (0.1, 128, 50)
     assert run.ril.crop.scale == (0.08, 0.936)
 
 
-def test_common_settings_win_over_a_methods_own():
+def test_a_setting_of_one_method_goes_over_one_of_all():
     config = default_config()
     config.optim_for.coop.lr = 0.3
     config.optim_for.coop.epochs = 7
     config.optim.lr = 0.5
+    config.prompt.position = "front"
+    config.prompt_for.coop.position = "middle"
     run = run_config(config)
-    assert run.optim_of("coop").lr == 0.5
+    assert run.optim_of("coop").lr == 0.3
     assert run.optim_of("coop").epochs == 7
     assert run.optim_of("coop+kdpl").lr == 0.5
     assert run.optim_of("coop+kdpl").epochs == 50
+    assert run.prompt_of("coop").position == "middle"
+    assert run.prompt_of("coop+kdpl").position == "front"
+
+
+def test_what_a_config_file_has_tuned_gives_way_to_both():
+    config = default_config()
+    config.tuned.coop.lr = 0.02
+    config.tuned.coop.batch_size = 8
+    config.tuned.maple.lr = 0.01  # of no consequence: it does not run
+    assert run_config(config).optim_of("coop").lr == 0.02
+    config.optim.lr = 0.05
+    run = run_config(config)
+    assert (run.optim_of("coop").lr, run.optim_of("coop").batch_size) == (0.05, 8)
+    config.optim_for.coop.lr = 0.3
+    assert run_config(config).optim_of("coop").lr == 0.3
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value"),
+    [("optim_for", "lr", 0.1), ("prompt_for", "text_depth", 3)],
+)
+def test_a_setting_for_a_method_that_does_not_run_is_refused(section, name, value):
+    config = default_config()
+    config[section].maple[name] = value
+    with pytest.raises(UserError, match=rf"{section}.maple.{name} is set.*coop\+kdpl"):
+        run_config(config)
+    config.methods = "maple"
+    run_config(config)
+
+
+def test_a_method_named_twice_is_refused():
+    config = default_config()
+    config.methods = "coop, coop+kdpl,coop"
+    with pytest.raises(UserError, match=r"'coop' is named twice"):
+        run_config(config)
 
 
 def test_names_are_split_at_commas():

@@ -6,10 +6,10 @@ import shutil
 import pytest
 from support.protocol_runs import small
 
-from fdbpl_jax import experiments
 from fdbpl_jax.clip.model import load_clip
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.experiments import compiling
+from fdbpl_jax.experiments import assemble
+from fdbpl_jax.experiments import run as runner
 from fdbpl_jax.experiments.run import prepare_all, refuse_failures, run
 from fdbpl_jax.experiments.settings import run_config
 from fdbpl_jax.reports.write import read_report
@@ -25,16 +25,16 @@ def _config():
 def test_tables_features_and_programs_are_there_and_no_cell(
     tmp_path, config, monkeypatch
 ):
-    steps, called = compiling.run_steps, []
+    steps, called = assemble.run_steps, []
 
     def counted(setup, *rest):
         called.append(setup)
         return steps(setup, *rest)
 
-    monkeypatch.setattr(compiling, "run_steps", counted)
+    monkeypatch.setattr(assemble, "run_steps", counted)
     prepare_all(config, tmp_path)
     assert len(called) == 1  # two seeds, one program
-    assert called[0].steps_per_epoch == 1
+    assert called[0].schedule.steps_per_epoch == 1
     assert not list(tmp_path.rglob("results.jsonl"))
     assert not (tmp_path / "base2new").exists()
     made = sorted(tmp_path.rglob("manifest.json")) + sorted(
@@ -55,7 +55,7 @@ def test_what_cannot_be_prepared_is_said(tmp_path, config, monkeypatch):
     def full(*_):
         raise OSError("no space left")
 
-    monkeypatch.setattr(experiments.run, "prepare", full)
+    monkeypatch.setattr(runner, "prepare", full)
     failures = prepare_all(config, tmp_path)
     with pytest.raises(UserError, match=r"1 could not be run: .*negative share: no sp"):
         refuse_failures(failures)
