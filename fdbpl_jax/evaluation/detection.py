@@ -11,7 +11,6 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float
 from scipy.special import entr, log_softmax
-from scipy.stats import mannwhitneyu
 
 from fdbpl_jax.errors import UserError
 
@@ -31,6 +30,8 @@ def auroc(kept: Float[np.ndarray, " P"], rejected: Float[np.ndarray, " N"]) -> f
     Raises:
       UserError: there is none of a kind, or a score is not finite.
     """
+    from scipy.stats import mannwhitneyu  # slow to import, and rarely needed
+
     _check(kept, rejected)
     wins = mannwhitneyu(kept, rejected, method="asymptotic").statistic
     return float(wins) / (len(kept) * len(rejected))

@@ -5,6 +5,7 @@ argument, so one compilation serves every seed.
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -94,7 +95,7 @@ def _step(
 
 def _gradient(
     setup: StepSetup, state: TrainState, hyper: Hyper, frozen: Frozen, batch: Batch
-) -> tuple[Scalar, Terms, Prompts | None, Prompts]:
+) -> tuple[Scalar, Terms, Any, Prompts]:
     """Loss, terms, running statistics, and the gradient that the update descends."""
 
     def of_prompts(prompts: Prompts):
