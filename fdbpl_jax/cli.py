@@ -1,4 +1,4 @@
-"""What the commands have in common: flags in, one clear message out on bad input."""
+"""The frame of every command: flags in, one clear message out on bad input."""
 
 import logging as std_logging
 import sys
@@ -13,7 +13,7 @@ _PACKAGE = str(Path(__file__).parent)
 
 
 def run_app(main: Callable[[], None], required: Sequence[str] = ()) -> None:
-    """Parses the flags and runs `main`.
+    """Parse the flags and run `main`.
 
     A `UserError`, or a flag that does not exist or does not parse, ends in its message
     on stderr and exit status 2; any other exception keeps its traceback.
@@ -34,7 +34,7 @@ def run_app(main: Callable[[], None], required: Sequence[str] = ()) -> None:
 
 
 def command_of(argv: list[str]) -> str:
-    """Takes the first word that is no flag out of `argv`; "" if there is none."""
+    """Take the first word that is no flag out of `argv`; "" if there is none."""
     if len(argv) > 1 and not argv[1].startswith("-"):
         return argv.pop(1)
     return ""
@@ -53,7 +53,7 @@ def share_of(text: str) -> tuple[int, int]:
 
 
 def _log_plainly() -> None:
-    """Time and message; of other libraries only their warnings."""
+    """Log time and message; of other libraries only warnings."""
     logging.set_verbosity(logging.INFO)
     handler = logging.get_absl_handler()
     handler.setFormatter(std_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
@@ -82,7 +82,7 @@ def _parse(argv: list[str], required: Sequence[str]) -> list[str]:
 
 
 def _refuse_repeated(argv: list[str]) -> None:
-    """Of a setting given twice one value would be lost, or a list would grow."""
+    """Refuse a setting given twice: a value would be lost, or a list would grow."""
     names = [word.lstrip("-").partition("=")[0] for word in argv[1:]]
     for name in names:
         if name.startswith("config.") and names.count(name) > 1:

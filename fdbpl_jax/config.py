@@ -1,6 +1,6 @@
-"""A run's settings: what there is, as frozen dataclasses, and what it is by default.
+"""The settings of a run and their defaults, as frozen dataclasses.
 
-`run_config.py` makes them of a config file and the command line, and checks them.
+`experiments/settings.py` makes them of a config file and the command line.
 """
 
 import dataclasses
@@ -13,12 +13,12 @@ class DataConfig:
     root: str = ""  # folder that holds the data sets; the embedded ones need none
     datasets: tuple[str, ...] = ("shapes-negative",)  # trained on
     targets: tuple[str, ...] = ()  # tested on too, by protocols that transfer
-    shots: int = 16  # training images a class
+    shots: int = 16  # training images per class
 
 
 @dataclasses.dataclass(frozen=True)
 class CropConfig:
-    """How regions are drawn: torchvision's RandomResizedCrop, then a coin to flip."""
+    """The distribution of regions: torchvision's RandomResizedCrop, then a flip."""
 
     scale: tuple[float, float] = (0.08, 0.936)  # share of the image's area
     ratio: tuple[float, float] = (3 / 4, 4 / 3)  # width / height, drawn log-uniformly
@@ -30,10 +30,10 @@ class RilConfig:
     """The RIL table a run needs and how it is read."""
 
     path: str = ""  # a table to use; empty: one in the workdir, built when missing
-    regions: int = 0  # M, stored regions an image; 0: just what the epochs read
-    keep: int = 0  # K, kept labels a region; 0: the paper's 20, or all if C is less
+    regions: int = 0  # M, stored regions per image; 0: as many as the epochs read
+    keep: int = 0  # K, kept labels per region; 0: the paper's 20, or all if C is less
     label: str = "mr"  # "mr", "ms" or "full": how kept labels become a whole one
-    access: str = "slab"  # "slab": a contiguous read an epoch; "random": any regions
+    access: str = "slab"  # "slab": a contiguous read per epoch; "random": any regions
     regions_per_epoch: int = 1  # R, regions read of each image each epoch
     seed: int = 0  # of the boxes and flips
     crop: CropConfig = CropConfig()
@@ -41,11 +41,11 @@ class RilConfig:
 
 @dataclasses.dataclass(frozen=True)
 class PromptConfig:
-    """What is learnable, in the text and in the image tower."""
+    """The learnable prompts of the text and the image tower."""
 
     context_length: int = 4  # L, learnable tokens of the text
     init: str = (
-        "a photo of a"  # words; empty: random, N(0, 0.02). See `prompts/coop.py`
+        "a photo of a"  # words; empty: random, N(0, 0.02). See `learners/coop.py`
     )
     negative_init: str = "a photo of no"  # all of its tokens are learnable
     class_specific: bool = False  # a context for each class
@@ -69,7 +69,7 @@ class FdbplConfig:
 
 @dataclasses.dataclass(frozen=True)
 class TermConfig:
-    """Weights of what other methods add to their loss, as published."""
+    """Weights of other methods' losses and regularizers, as published."""
 
     kgcoop: float = 8.0
     prograd: float = 1.0  # how much of what is against the hand-written text is removed
@@ -120,7 +120,7 @@ class SweepConfig:
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
-    """All that decides a run's numbers, checked."""
+    """All settings of a run, checked."""
 
     protocol: str  # one of `PROTOCOLS`
     name: str  # folder of cells and report in the workdir; empty: the protocol's name
@@ -144,7 +144,7 @@ class RunConfig:
 
     @property
     def folder(self) -> str:
-        """Of cells and report, under the workdir."""
+        """Folder of cells and report, under the workdir."""
         return self.name or self.protocol
 
     def optim_of(self, method: str) -> OptimConfig:

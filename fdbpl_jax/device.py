@@ -1,4 +1,4 @@
-"""The machine that JAX found, and whether it is the one that was asked for."""
+"""The device that JAX computes on, and its refusal where another was asked for."""
 
 import platform
 from importlib.metadata import version
@@ -40,7 +40,7 @@ def require(wanted: str) -> None:
 
 
 def is_accelerator() -> bool:
-    """Whether JAX computes on something else than the host's processor."""
+    """Whether JAX computes on a GPU or TPU."""
     return jax.default_backend() != "cpu"
 
 
@@ -50,7 +50,7 @@ def tower_dtype(wanted: str) -> str:
 
 
 def keep_compiled(folder: Path) -> None:
-    """Keeps compiled programs in `folder`, for this process and later ones.
+    """Keep compiled programs in `folder`, for this process and later ones.
 
     A program is found again by all that it was compiled from; what takes less than
     half a second to compile is not worth a file.
@@ -68,5 +68,5 @@ def describe() -> str:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the libraries that decide numbers and speed."""
-    found = {"python": platform.python_version()}
-    return found | {name: version(name) for name in ("fdbpl-jax", *_REPORTED)}
+    python = {"python": platform.python_version()}
+    return python | {name: version(name) for name in ("fdbpl-jax", *_REPORTED)}

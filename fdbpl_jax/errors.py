@@ -1,4 +1,4 @@
-"""The one exception that a person who runs the program is meant to read."""
+"""The exception whose message is for the user of the program."""
 
 import difflib
 from collections.abc import Iterable

@@ -18,7 +18,7 @@ _CONFIG = config_flags.DEFINE_config_file(
 )
 _WORKDIR = flags.DEFINE_string("workdir", "runs", "Where tables, cells and reports go.")
 _ONLY = flags.DEFINE_list(
-    "only", [], "Train these of the config's methods now; the others as they stand."
+    "only", [], "Train only these of the config's methods; report the others unchanged."
 )
 _DRY_RUN = flags.DEFINE_bool(
     "dry_run", False, "Print the cells, the tables' sizes and the time, and stop."

@@ -1,7 +1,7 @@
-"""How well class prompts sort images: accuracy, per class, and the harmonic mean.
+"""Classification accuracy of class prompts, per class too, and the harmonic mean.
 
 Every accuracy here is in percent, computed from frozen image features (`features.py`)
-and the text features of one prompt a class. The counting is exact: predictions come
+and the text features of one prompt per class. The counting is exact: predictions come
 from the device as integers and are counted on the host.
 """
 
@@ -32,7 +32,7 @@ def accuracy(
     Args:
       features: image features, L2-normalised.
       labels: the class of each image, 0 … C-1.
-      text: text features, one a class, L2-normalised.
+      text: text features, one per class, L2-normalised.
 
     Returns:
       Top-1 accuracy in percent. Of equal scores the lower class index wins.
@@ -68,11 +68,13 @@ def accuracy_by_image(
     if not len(features):
         raise UserError("there are no images to evaluate", "Check the test split.")
     _check_finite("image feature", np.isfinite(features).all(axis=1))
-    found = []
+    predictions = []
     for first in range(0, len(features), together):
         some = features[first : first + together]
-        found.append(predict(np.resize(some, (together, some.shape[1])))[: len(some)])
-    return 100.0 * float(np.mean(np.concatenate(jax.device_get(found)) == labels))
+        predictions.append(
+            predict(np.resize(some, (together, some.shape[1])))[: len(some)]
+        )
+    return 100.0 * float(np.mean(np.concatenate(jax.device_get(predictions)) == labels))
 
 
 def per_class_accuracy(
@@ -83,7 +85,7 @@ def per_class_accuracy(
     """`accuracy` for each class on its own; same arguments and errors.
 
     Returns:
-      Percent, float64, one a class; NaN for a class that has no images here.
+      Percent, float64, one per class; NaN for a class that has no images here.
     """
     correct = _correct(features, labels, text)
     images = np.bincount(np.asarray(labels), minlength=len(text))

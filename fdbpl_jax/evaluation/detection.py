@@ -1,4 +1,4 @@
-"""How well a score tells what a model should answer from what it should reject.
+"""How well a score separates inputs that a model should answer from those to reject.
 
 A score is higher for what is to be kept. Both measures are those of out-of-distribution
 detection (Hendrycks and Gimpel, "A baseline for detecting misclassified and

@@ -1,4 +1,4 @@
-"""What a run would do, and about how long: the cells, the tables, the time."""
+"""The plan of a run: its cells, tables and about how long it takes."""
 
 import dataclasses
 import math
@@ -50,7 +50,7 @@ class DatasetPlan(NamedTuple):
 
 
 def plan(config: RunConfig, workdir: Path) -> list[DatasetPlan]:
-    """Opens the data sets, measures the machine on each, and adds up.
+    """Open the data sets, measure the machine on each, and add up.
 
     Args:
       config: the checked settings.
@@ -132,28 +132,28 @@ def _table(
 
 
 def plan_text(config: RunConfig, plans: Sequence[DatasetPlan]) -> str:
-    """The plan as lines to print."""
+    """The plan as text."""
     lines = [f"{config.protocol}: {', '.join(config.methods)}; seeds {config.seeds}"]
-    for one in plans:
-        lines.append(f"{one.name}: {one.classes} classes")
-        lines.append(f"  cells     {one.cells}, to be run: {one.missing}")
-        lines.append(f"  features  {one.files} files, to be made: {one.absent}")
-        if one.table:
+    for part in plans:
+        lines.append(f"{part.name}: {part.classes} classes")
+        lines.append(f"  cells     {part.cells}, to be run: {part.missing}")
+        lines.append(f"  features  {part.files} files, to be made: {part.absent}")
+        if part.table:
             lines.append(
-                f"  table     {one.table.images} images x {one.table.regions} regions, "
-                f"at most {one.table.size / 1e6:,.1f} MB"
+                f"  table     {part.table.images} images x {part.table.regions} regions, "
+                f"at most {part.table.size / 1e6:,.1f} MB"
             )
-        lines.append(f"  time      {_times(one)}")
-    total = sum(sum(one.seconds) for one in plans)
+        lines.append(f"  time      {_times(part)}")
+    total = sum(sum(part.seconds) for part in plans)
     lines.append(f"about {time_text(total)} in all; less where a part was begun")
     return "\n".join(lines)
 
 
-def _times(one: DatasetPlan) -> str:
-    features, table, training = (time_text(part) for part in one.seconds)
-    parts = [f"test features {features if one.absent else _THERE}"]
-    if one.table:
-        parts.append(f"table {_THERE if one.table.there else table}")
+def _times(part: DatasetPlan) -> str:
+    features, table, training = (time_text(seconds) for seconds in part.seconds)
+    parts = [f"test features {features if part.absent else _THERE}"]
+    if part.table:
+        parts.append(f"table {_THERE if part.table.there else table}")
     return ", ".join([*parts, f"training {training}"])
 
 

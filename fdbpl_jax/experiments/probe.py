@@ -1,4 +1,4 @@
-"""How fast this machine is at a run's parts, measured on a few of its own images.
+"""The speed of this machine at the parts of a run, measured on a few of its images.
 
 The probe runs what the program runs, in a temporary folder: test features, a small
 table, and two short trainings of each method. The first of the two compiles, the second

@@ -9,7 +9,7 @@ from absl import logging
 
 
 def run_shares(count: int, flags: Sequence[str], logs: Path) -> list[int]:
-    """Runs `python -m fdbpl_jax.main <flags> --shard=i/count` for every i, at once.
+    """Run `python -m fdbpl_jax.main <flags> --shard=i/count` for every i, at once.
 
     Args:
       count: of processes.

@@ -5,14 +5,12 @@ from typing import NamedTuple
 
 
 class Protocol(NamedTuple):
-    """What is trained on and tested.
+    """What is trained on and tested."""
 
-    classes: `subset`s of the data set's classes, each tested by itself; the first is
-    trained on. transfers: the prompts are tested on other data sets, too.
-    """
-
+    # `subset`s of the data set's classes, each tested by itself; the first one is
+    # trained on.
     classes: tuple[str, ...]
-    transfers: bool
+    transfers: bool  # the prompts are tested on other data sets, too
 
 
 PROTOCOLS: Mapping[str, Protocol] = {

@@ -1,4 +1,4 @@
-"""The settings that a sweep goes through: every combination of the values to try."""
+"""The settings of a sweep: every combination of the values to try."""
 
 import dataclasses
 import itertools
@@ -18,10 +18,10 @@ class Setting(NamedTuple):
 
 
 def settings_of(config: RunConfig, method: str) -> tuple[Setting, ...]:
-    """What a sweep goes through with one of `config.methods`, or its one setting.
+    """The settings that a sweep tries with a method; without a sweep the only one.
 
-    Loss weights are tried with the method whose loss has them, shots with those that
-    train on so many images; the last named value changes fastest.
+    Loss weights are varied where the loss has them, shots where images are drawn; the
+    last named value changes fastest.
     """
     optim, tried = config.optim_of(method), dataclasses.asdict(config.sweep)
     del tried["at_once"]
@@ -36,15 +36,15 @@ def settings_of(config: RunConfig, method: str) -> tuple[Setting, ...]:
 
 
 def _setting(
-    config: RunConfig, optim: OptimConfig, own: dict[str, float | int]
+    config: RunConfig, optim: OptimConfig, values: dict[str, float | int]
 ) -> Setting:
-    name = " ".join(f"{key}={value:g}" for key, value in own.items())
+    name = " ".join(f"{key}={value:g}" for key, value in values.items())
     weights: dict[str, Any] = {
-        k: value for k, value in own.items() if k not in ("lr", "shots")
+        k: value for k, value in values.items() if k not in ("lr", "shots")
     }
     return Setting(
         name,
-        dataclasses.replace(optim, lr=own.get("lr", optim.lr)),
+        dataclasses.replace(optim, lr=values.get("lr", optim.lr)),
         dataclasses.replace(config.fdbpl, **weights),
-        int(own.get("shots", config.data.shots)),
+        int(values.get("shots", config.data.shots)),
     )

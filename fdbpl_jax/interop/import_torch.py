@@ -40,7 +40,7 @@ _HALF = 2e-3  # what half precision may make of an embedding, whose values are b
 
 
 def read_context(file: Path) -> dict[str, Float32[np.ndarray, "..."]]:
-    """The tensors of a prompt learner's checkpoint, by name: "ctx" and what it has.
+    """Read the tensors of a prompt learner's checkpoint, by name: "ctx" and others.
 
     Raises:
       UserError: PyTorch is not installed, the file is none of CoOp's, or it holds
@@ -53,8 +53,8 @@ def read_context(file: Path) -> dict[str, Float32[np.ndarray, "..."]]:
             "PyTorch is not installed", 'Run `pip install "fdbpl-jax[reference]"`.'
         ) from error
     try:
-        found = torch.load(file, map_location="cpu", weights_only=True)
-        state = found["state_dict"]
+        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+        state = checkpoint["state_dict"]
         return {name: tensor.float().numpy() for name, tensor in state.items()}
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -125,16 +125,16 @@ def _check_words(
     for name, first in (("token_prefix", 0), ("token_suffix", 1 + length)):
         if name not in tensors:
             continue
-        kept = tensors[name]
-        if len(kept) != len(rows):
+        stored = tensors[name]
+        if len(stored) != len(rows):
             raise UserError(
-                f"'{name}' is of {len(kept)} classes, and {len(rows)} names are given",
+                f"'{name}' is of {len(stored)} classes, and {len(rows)} names are given",
                 "Give the classes that it was trained on, in that order.",
             )
-        for word, ids, own in zip(words, rows, kept, strict=True):
+        for word, ids, embeddings in zip(words, rows, stored, strict=True):
             end = 1 if name == "token_prefix" else len(ids)
             expected = embed_tokens(clip.params["text"], jnp.asarray(ids[first:end]))
-            if not _alike(own[: end - first], np.asarray(expected, np.float32)):
+            if not _alike(embeddings[: end - first], np.asarray(expected, np.float32)):
                 raise UserError(
                     f"'{name}' does not hold the embeddings of '{word}' with "
                     f"'{clip.name}'",
@@ -143,9 +143,9 @@ def _check_words(
                 )
 
 
-def _alike(found: np.ndarray, expected: np.ndarray) -> bool:
-    fits = found.shape == expected.shape
-    return fits and bool((np.abs(found - expected) < _HALF).all())
+def _alike(actual: np.ndarray, expected: np.ndarray) -> bool:
+    fits = actual.shape == expected.shape
+    return fits and bool((np.abs(actual - expected) < _HALF).all())
 
 
 def _main() -> None:

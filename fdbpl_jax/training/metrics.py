@@ -145,12 +145,12 @@ def epoch_seconds(directory: Path) -> float:
     Raises:
       UserError: there is no such file, or it holds no such times.
     """
-    path, found = directory / "metrics.jsonl", {}
+    path, seconds = directory / "metrics.jsonl", {}
     try:
         for line in path.read_text(encoding="utf-8").splitlines():
             values = json.loads(line)
-            found[values["epoch"]] = float(values["epoch_seconds"])
-        return statistics.median(found.values())
+            seconds[values["epoch"]] = float(values["epoch_seconds"])
+        return statistics.median(seconds.values())
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"no times of epochs in '{path}': {error}",

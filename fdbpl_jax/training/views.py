@@ -13,20 +13,17 @@ from fdbpl_jax.ril.regions import crop_region, draw_region
 
 
 class Cutter(NamedTuple):
-    """How regions are cut.
+    """How regions are cut."""
 
-    sizes: in pixels, by name. where: on the "host" or on the "device".
-    """
-
-    sizes: dict[str, int]
-    where: str
+    sizes: dict[str, int]  # in pixels, by name
+    where: str  # "host" or "device"
 
     def cut(
         self, image: Image.Image, box: UInt16[np.ndarray, " 4"], flip: bool
     ) -> dict[str, Pixels]:
         """One region at every size; sizes that are equal share their pixels."""
-        made = {size: self._one(image, box, flip, size) for size in self._sizes()}
-        return {name: made[size] for name, size in self.sizes.items()}
+        cuts = {size: self._cut_one(image, box, flip, size) for size in self._sizes()}
+        return {name: cuts[size] for name, size in self.sizes.items()}
 
     def view(self, crop: CropConfig, image: Image.Image, rng: np.random.Generator):
         """A fresh region of an image at every size, drawn by `rng`."""
@@ -36,7 +33,7 @@ class Cutter(NamedTuple):
     def _sizes(self) -> set[int]:
         return set(self.sizes.values())
 
-    def _one(
+    def _cut_one(
         self, image: Image.Image, box: UInt16[np.ndarray, " 4"], flip: bool, size: int
     ) -> Pixels:
         if self.where == "host":
