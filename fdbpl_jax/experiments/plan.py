@@ -140,8 +140,8 @@ def plan_text(config: RunConfig, plans: Sequence[DatasetPlan]) -> str:
         lines.append(f"  features  {part.files} files, to be made: {part.absent}")
         if part.table:
             lines.append(
-                f"  table     {part.table.images} images x {part.table.regions} regions, "
-                f"at most {part.table.size / 1e6:,.1f} MB"
+                f"  table     {part.table.images} images x {part.table.regions} "
+                f"regions, at most {part.table.size / 1e6:,.1f} MB"
             )
         lines.append(f"  time      {_times(part)}")
     total = sum(sum(part.seconds) for part in plans)

@@ -128,7 +128,7 @@ def _check_words(
         stored = tensors[name]
         if len(stored) != len(rows):
             raise UserError(
-                f"'{name}' is of {len(stored)} classes, and {len(rows)} names are given",
+                f"'{name}' is of {len(stored)} classes; {len(rows)} names are given",
                 "Give the classes that it was trained on, in that order.",
             )
         for word, ids, embeddings in zip(words, rows, stored, strict=True):
