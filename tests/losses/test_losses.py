@@ -5,19 +5,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fdbpl_jax.config import FdbplConfig
-from fdbpl_jax.losses.batch import Batch, Seen
+from fdbpl_jax.config import FdbplConfig, TermConfig
 from fdbpl_jax.losses.cross_entropy import cross_entropy
-from fdbpl_jax.losses.fdbpl import fdbpl, loss_weights
+from fdbpl_jax.losses.fdbpl import fdbpl
 from fdbpl_jax.losses.fdbpl_release import fdbpl_release
 from fdbpl_jax.losses.kdpl import kdpl
+from fdbpl_jax.losses.loss import Batch, ModelOutputs, loss_weights
 
 B, C, D = 13, 5, 7
 SCALE = 9.0
 SETTINGS = FdbplConfig(
     lambda_neg=0.7, lambda_diff1=0.3, lambda_diff2=2.0, alpha=1.5, delta=0.2
 )
-WEIGHTS = loss_weights(SETTINGS)
+WEIGHTS = loss_weights(SETTINGS, TermConfig())
 
 
 def unit(rows):
@@ -51,9 +51,9 @@ def batch_of(case):
     )
 
 
-def seen_of(case):
+def outputs_of(case):
     batch = batch_of(case)
-    return Seen(batch.feature, texts(case)[0], batch)
+    return ModelOutputs(batch.feature, *texts(case), jnp.float32(SCALE), batch)
 
 
 def texts(case):
@@ -76,7 +76,7 @@ def test_cross_entropy(case):
     feature, positive, _, _, label, _ = case
     p = softmax(SCALE * feature @ positive.T)
     expected = -np.log(p[np.arange(B), label]).mean()
-    loss, _ = cross_entropy(seen_of(case), jnp.float32(SCALE))
+    loss, _ = cross_entropy(outputs_of(case))
     close(loss, expected)
 
 
@@ -84,7 +84,7 @@ def test_kdpl_is_the_symmetric_divergence(case):
     feature, positive, _, teacher, _, _ = case
     p = softmax(SCALE * feature @ positive.T)
     expected = 0.5 * kl(teacher, p).mean() + 0.5 * kl(p, teacher).mean()
-    loss, terms = kdpl(seen_of(case), jnp.float32(SCALE))
+    loss, terms = kdpl(outputs_of(case))
     close(loss, expected)
     close(terms["kl_reverse"], kl(p, teacher).mean())
 
@@ -112,9 +112,7 @@ def test_fdbpl_follows_the_paper_equation_by_equation(case):
         if y[i] != y[j]
     ) / (B * (B - 1))
     assert diff2 > 0.01  # the case does exercise the term
-    loss, terms = fdbpl(
-        seen_of(case), texts(case)[1], jnp.float32(SCALE), loss_weights(SETTINGS)
-    )
+    loss, terms = fdbpl(outputs_of(case), WEIGHTS)
     names = ("pos", "neg", "diff1", "diff2")
     for name, expected in zip(names, (pos, neg, diff1, diff2), strict=True):
         close(terms[name], expected)
@@ -132,7 +130,7 @@ def test_fdbpl_release_follows_the_released_code(case):
         + ((1 - w) * (q * np.log(q)).sum(-1)).mean()
         + (0.001 * w * cos).mean()
     )
-    loss, _ = fdbpl_release(seen_of(case), texts(case)[1], jnp.float32(SCALE))
+    loss, _ = fdbpl_release(outputs_of(case))
     close(loss, expected)
 
 
@@ -144,9 +142,10 @@ def test_gradients_are_finite_where_prompts_or_labels_coincide(case):
     positive = texts(case)[0]
 
     def loss(positive, negative):
-        seen = Seen(batch.feature, positive, batch)
-        paper, _ = fdbpl(seen, negative, jnp.float32(SCALE), loss_weights(SETTINGS))
-        release, _ = fdbpl_release(seen, negative, jnp.float32(SCALE))
+        features = batch.feature, positive, negative
+        outputs = ModelOutputs(*features, jnp.float32(SCALE), batch)
+        paper, _ = fdbpl(outputs, WEIGHTS)
+        release, _ = fdbpl_release(outputs)
         return paper + release
 
     gradients = jax.grad(loss, argnums=(0, 1))(positive, positive)
@@ -156,21 +155,14 @@ def test_gradients_are_finite_where_prompts_or_labels_coincide(case):
 def test_a_batch_of_one_class_has_no_second_order_term(case):
     batch = batch_of(case)
     batch = batch._replace(teacher=jnp.eye(C)[jnp.zeros(B, jnp.int32)])
-    seen = seen_of(case)._replace(batch=batch)
-    _, terms = fdbpl(seen, texts(case)[1], jnp.float32(SCALE), WEIGHTS)
+    _, terms = fdbpl(outputs_of(case)._replace(batch=batch), WEIGHTS)
     assert float(terms["diff2"]) == 0.0
 
 
-def test_text_of_each_image_counts_as_the_text_of_all_where_it_is_the_same(case):
-    one, negative = seen_of(case), texts(case)[1]
-    each = one._replace(text=jnp.tile(one.text[None], (B, 1, 1)))
-    for objective in (
-        lambda seen: fdbpl(seen, negative, jnp.float32(SCALE), WEIGHTS),
-        lambda seen: fdbpl_release(seen, negative, jnp.float32(SCALE)),
-        lambda seen: kdpl(seen, jnp.float32(SCALE)),
-        lambda seen: cross_entropy(seen, jnp.float32(SCALE)),
-    ):
-        for (name, found), expected in zip(
-            objective(each)[1].items(), objective(one)[1].values(), strict=True
-        ):
-            np.testing.assert_allclose(found, expected, rtol=1e-5, err_msg=name)
+@pytest.mark.parametrize("loss", [fdbpl, fdbpl_release, kdpl, cross_entropy])
+def test_text_per_image_counts_as_one_text_where_it_is_the_same(case, loss):
+    outputs = outputs_of(case)
+    tiled = outputs._replace(text=jnp.tile(outputs.text[None], (B, 1, 1)))
+    terms, expected = (loss(x, WEIGHTS)[1] for x in (tiled, outputs))
+    for name in expected:
+        np.testing.assert_allclose(terms[name], expected[name], rtol=1e-5, err_msg=name)

@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+from fdbpl_jax.losses.batch import Batch
 
 from fdbpl_jax.clip.config import ClipConfig, TextConfig, TowerConfig, VisionConfig
 from fdbpl_jax.clip.image import ImageSettings, normalise
@@ -15,7 +16,6 @@ from fdbpl_jax.clip.vision import encode_image, init_vision
 from fdbpl_jax.config import FdbplConfig, OptimConfig, TermConfig
 from fdbpl_jax.learners import cocoop, maple, promptkd
 from fdbpl_jax.learners.learner import Student
-from fdbpl_jax.losses.batch import Batch
 from fdbpl_jax.methods.table import Method
 from fdbpl_jax.ril.labels import entropy, information_weight
 from fdbpl_jax.training.state import Frozen, StepSetup, hyper_parameters

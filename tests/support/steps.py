@@ -11,8 +11,10 @@ from fdbpl_jax.clip.image import ImageSettings
 from fdbpl_jax.clip.layout import make_layout
 from fdbpl_jax.clip.text import init_text
 from fdbpl_jax.config import FdbplConfig, OptimConfig, TermConfig
-from fdbpl_jax.learners.learner import Student
+from fdbpl_jax.learners.coop import ContextPrompt
+from fdbpl_jax.learners.learner import Prompts, Student
 from fdbpl_jax.methods.table import METHODS
+from fdbpl_jax.training.schedule import schedule_of
 from fdbpl_jax.training.state import (
     Frozen,
     Hyper,
@@ -30,16 +32,16 @@ TEXT = TextConfig(tower=TOWER, vocab_size=20, context_length=12, eos_token_id=19
 
 
 def setup_of(method: str, **optim) -> StepSetup:
-    settings = OptimConfig(epochs=4, batch_size=5, lr=0.1, warmup_epochs=0)
+    settings = OptimConfig(epochs=4, batch_size=5, warmup_epochs=0)
     return StepSetup(
         student=Student(ClipConfig(VISION, TEXT, JOINT), ImageSettings(16)),
         classes=CLASSES,
         method=METHODS[method],
-        optim=dataclasses.replace(settings, **optim),
-        terms=TermConfig(),
-        weight_from=FdbplConfig().weight_from,
+        schedule=schedule_of(dataclasses.replace(settings, **optim), 3),
+        batch_size=5,
+        averaging=None,
+        sparse_weight=METHODS[method].loss.sparse_weight,
         label="mr",
-        steps_per_epoch=3,
     )
 
 
@@ -55,20 +57,19 @@ def layout():
 def frozen() -> Frozen:
     params = init_text(TEXT, JOINT, jax.random.key(1))
     scale = jnp.float32(5.0)
-    return Frozen({"text": params}, scale, layout(), None, None, None, hyper())
+    return Frozen({"text": params}, scale, layout(), None, None, None)
 
 
 def hyper(lr: float = 0.1, **weights) -> Hyper:
-    return hyper_parameters(OptimConfig(lr=lr), FdbplConfig(**weights))
+    return hyper_parameters(lr, FdbplConfig(**weights), TermConfig())
 
 
-def prompts(setup: StepSetup, seed: int = 0) -> dict:
-    branches = ["positive", "negative"] if setup.method.negative else ["positive"]
-    keys = jax.random.split(jax.random.key(seed), 2)
-    return {
-        branch: {"context": 0.1 * jax.random.normal(key, (LENGTH, WIDTH))}
-        for branch, key in zip(branches, keys, strict=False)
-    }
+def prompts(setup: StepSetup, seed: int = 0) -> Prompts:
+    contexts = [
+        ContextPrompt(0.1 * jax.random.normal(key, (LENGTH, WIDTH)))
+        for key in jax.random.split(jax.random.key(seed), 2)
+    ]
+    return Prompts(*contexts[: 2 if setup.method.loss.negative else 1])
 
 
 def regions(steps: int, batch: int, seed: int = 0) -> RegionBatch:

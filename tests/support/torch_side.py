@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import torch
+from fdbpl_jax.losses.batch import Batch
 
 from benchmarks.torch_reference import learners, terms
 from fdbpl_jax.config import FdbplConfig, TermConfig
-from fdbpl_jax.losses.batch import Batch
 from fdbpl_jax.methods.table import Method
 
 

@@ -8,8 +8,8 @@ import pytest
 from support import steps
 
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.training.loop import Run, Source, train
-from fdbpl_jax.training.step import init_state
+from fdbpl_jax.training.loop import Run, Saving, Source, train
+from fdbpl_jax.training.state import init_state
 
 EPOCHS = 6
 
@@ -39,7 +39,7 @@ def run(directory, **faults):
     setup = steps.setup_of("coop+fdbpl", epochs=EPOCHS)
     state = init_state(setup, steps.prompts(setup))
     one = Run(state, steps.hyper(), source(**faults), directory)
-    return train(setup, [one], steps.frozen(), 2)[0]
+    return train(setup, [one], steps.frozen(), Saving(2))[0]
 
 
 def lines(directory):
@@ -86,7 +86,7 @@ def run_two(directory, **faults):
             ]
         )
     ]
-    return train(setup, runs, steps.frozen(), 2)
+    return train(setup, runs, steps.frozen(), Saving(2))
 
 
 def test_runs_at_once_are_killed_and_go_on_together(tmp_path):

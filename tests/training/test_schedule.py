@@ -6,13 +6,17 @@ import optax
 import pytest
 
 from fdbpl_jax.config import OptimConfig
-from fdbpl_jax.training.schedule import learning_rate, optimiser
+from fdbpl_jax.training.schedule import learning_rate, schedule_of, sgd
 
 PUBLISHED = OptimConfig(epochs=50, lr=0.002, warmup_epochs=1, warmup_lr=1e-5)
 
 
 def test_learning_rate_is_dassls_by_epoch():
-    schedule = learning_rate(PUBLISHED, 7, PUBLISHED.lr)
+    published = schedule_of(PUBLISHED, 7)
+
+    def schedule(step):
+        return learning_rate(published, PUBLISHED.lr, step)
+
     assert float(schedule(6)) == pytest.approx(1e-5)
     assert float(schedule(7)) == pytest.approx(0.002)
     for epoch in (1, 10, 49):
@@ -24,8 +28,8 @@ def test_learning_rate_is_dassls_by_epoch():
 
 
 def test_without_warm_up_the_cosine_starts_at_once():
-    schedule = learning_rate(OptimConfig(warmup_epochs=0, epochs=4), 2, 0.1)
-    rates = [float(schedule(step)) for step in range(8)]
+    schedule = schedule_of(OptimConfig(warmup_epochs=0, epochs=4), 2)
+    rates = [float(learning_rate(schedule, 0.1, step)) for step in range(8)]
     expected = [0.1, 0.1, *[0.05 * (1 + 2**-0.5)] * 2, 0.05, 0.05]
     np.testing.assert_allclose(rates[:6], expected, rtol=1e-6)
 
@@ -36,14 +40,14 @@ def test_update_is_torch_sgd():
     start = np.linspace(-1, 1, 6).astype(np.float32)
     parameter = torch.nn.Parameter(torch.tensor(start))
     reference = torch.optim.SGD([parameter], lr=0.3, momentum=0.9, weight_decay=0.01)
-    ours, transformation = jnp.asarray(start), optimiser(optim, 100, 0.3)
-    state = transformation.init(ours)
+    ours, schedule = jnp.asarray(start), schedule_of(optim, 100)
+    state = sgd(schedule).init(ours)
     for step in range(5):
         reference.zero_grad()
         (parameter**3).sum().backward()
         reference.step()
-        updates, state = transformation.update(3 * ours**2, state, ours)
-        ours = optax.apply_updates(ours, updates)
+        descent, state = sgd(schedule).update(3 * ours**2, state, ours)
+        ours = optax.apply_updates(ours, -learning_rate(schedule, 0.3, step) * descent)
         np.testing.assert_allclose(
             ours, parameter.detach().numpy(), rtol=1e-6, err_msg=str(step)
         )

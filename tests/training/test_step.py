@@ -7,8 +7,10 @@ import pytest
 from support import steps
 
 from fdbpl_jax.config import FdbplConfig
-from fdbpl_jax.training.step import init_state, run_steps, run_together
+from fdbpl_jax.training.state import init_state
+from fdbpl_jax.training.step import run_steps, run_together
 
+HYPER = steps.hyper()
 METHODS = ["coop", "coop+fdbpl", "coop+fdbpl_release"]
 
 
@@ -27,11 +29,11 @@ def fresh(setup, seed=0):
 @pytest.mark.parametrize("method", METHODS)
 def test_many_steps_in_one_call_are_the_same_steps_one_by_one(method):
     setup, frozen, batches = steps.setup_of(method), steps.frozen(), steps.regions(6, 5)
-    together, metrics = run_steps(setup, fresh(setup), frozen, batches)
+    together, metrics = run_steps(setup, fresh(setup), HYPER, frozen, batches)
     state = fresh(setup)
     for i in range(6):
         one = jax.tree.map(lambda array, i=i: array[i : i + 1], batches)
-        state, last = run_steps(setup, state, frozen, one)
+        state, last = run_steps(setup, state, HYPER, frozen, one)
         np.testing.assert_allclose(metrics["loss"][i], last["loss"][0], rtol=1e-5)
     assert_trees_close(together, state)
 
@@ -42,17 +44,18 @@ def test_training_lowers_the_loss_and_moves_every_prompt(method):
     batches = steps.regions(1, 15)
     batches = jax.tree.map(lambda array: np.repeat(array, 60, axis=0), batches)
     before = jax.device_get(steps.prompts(setup))
-    state, metrics = run_steps(setup, fresh(setup), steps.frozen(), batches)
+    state, metrics = run_steps(setup, fresh(setup), HYPER, steps.frozen(), batches)
     assert metrics["loss"][-1] < metrics["loss"][0] - 0.01
-    for branch, prompt in state.prompts.items():
-        moved = np.abs(prompt["context"] - before[branch]["context"])
-        assert moved.max() > 1e-3, branch
+    for prompt, start in zip(state.prompts, before, strict=True):
+        if start is not None:
+            assert np.abs(prompt.context - start.context).max() > 1e-3
+    assert (before.negative is not None) == setup.method.loss.negative
 
 
 def test_metrics_tell_terms_weights_and_rate_of_every_step():
     setup = steps.setup_of("coop+fdbpl")
     batches = steps.regions(4, 5)
-    _, metrics = run_steps(setup, fresh(setup), steps.frozen(), batches)
+    _, metrics = run_steps(setup, fresh(setup), HYPER, steps.frozen(), batches)
     weight = 1 - batches.entropy / np.log(steps.CLASSES)
     np.testing.assert_allclose(metrics["w_mean"], weight.mean(1), rtol=1e-5)
     np.testing.assert_allclose(metrics["w_std"], weight.std(1), rtol=1e-5)
@@ -71,9 +74,9 @@ def test_metrics_tell_terms_weights_and_rate_of_every_step():
 
 def test_sparse_weights_come_from_the_densified_label():
     setup = steps.setup_of("coop+fdbpl")
-    setup = dataclasses.replace(setup, weight_from="sparse")
+    setup = dataclasses.replace(setup, sparse_weight=True)
     batches = steps.regions(1, 5)
-    _, metrics = run_steps(setup, fresh(setup), steps.frozen(), batches)
+    _, metrics = run_steps(setup, fresh(setup), HYPER, steps.frozen(), batches)
     prob = batches.label_prob[0].astype(np.float64)
     prob /= prob.sum(-1, keepdims=True)
     entropy = -(prob * np.log(prob + 1e-6)).sum(-1)
@@ -82,13 +85,12 @@ def test_sparse_weights_come_from_the_densified_label():
 
 
 def test_one_compilation_serves_all_seeds_rates_and_loss_weights():
-    setup, frozen = steps.setup_of("coop+fdbpl", lr=0.05), steps.frozen()
+    setup, frozen = steps.setup_of("coop+fdbpl"), steps.frozen()
     before = jax.device_get(frozen.towers)
     start = run_steps._cache_size()
     for seed in range(3):
         other = steps.hyper(lr=0.1 * seed, lambda_neg=1.0 * seed, delta=0.1 * seed)
-        frozen = frozen._replace(hyper=other)
-        run_steps(setup, fresh(setup, seed), frozen, steps.regions(3, 5, seed))
+        run_steps(setup, fresh(setup, seed), other, frozen, steps.regions(3, 5, seed))
     assert run_steps._cache_size() == start + 1
     jax.tree.map(np.testing.assert_array_equal, before, jax.device_get(frozen.towers))
 
@@ -103,11 +105,12 @@ def test_runs_at_once_are_the_same_runs_one_at_a_time(method):
     found = run_together(setup, states, tuple(hypers), frozen, tuple(batches))
     ends = []
     for seed, (state, metrics) in enumerate(found):
-        own = frozen._replace(hyper=hypers[seed])
-        alone, expected = run_steps(setup, fresh(setup, seed), own, batches[seed])
+        alone, expected = run_steps(
+            setup, fresh(setup, seed), hypers[seed], frozen, batches[seed]
+        )
         assert_trees_close(state, alone)
         assert_trees_close(metrics, expected)
-        ends.append(alone.prompts["positive"]["context"])
+        ends.append(alone.prompts.positive.context)
     assert np.abs(ends[0] - ends[1]).max() > 1e-3
 
 
@@ -115,9 +118,10 @@ def test_nothing_moves_between_host_and_device_within_a_call():
     setup, frozen = steps.setup_of("coop+fdbpl"), steps.frozen()
     batches = jax.tree.map(jnp.asarray, steps.regions(3, 5))
     state, frozen = fresh(setup), jax.device_put(frozen)
-    run_steps(setup, fresh(setup), frozen, batches)  # compiles
+    run_steps(setup, fresh(setup), HYPER, frozen, batches)  # compiles
+    hyper = jax.device_put(HYPER)
     with jax.transfer_guard("disallow"):
-        run_steps(setup, state, frozen, batches)
+        run_steps(setup, state, hyper, frozen, batches)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -126,9 +130,9 @@ def test_prompts_stay_float32_beside_a_bfloat16_tower(method):
     towers = jax.tree.map(lambda p: p.astype("bfloat16"), full.towers)
     half = full._replace(towers=towers)
     batches = steps.regions(3, 5)
-    _, expected = run_steps(setup, fresh(setup), full, batches)
-    state, metrics = run_steps(setup, fresh(setup), half, batches)
-    leaves = jax.tree.leaves((state.prompts, state.optimiser))
+    _, expected = run_steps(setup, fresh(setup), HYPER, full, batches)
+    state, metrics = run_steps(setup, fresh(setup), HYPER, half, batches)
+    leaves = jax.tree.leaves((state.prompts, state.momentum))
     floats = {leaf.dtype for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)}
     assert floats == {jnp.dtype("float32")}
     assert metrics["loss"].dtype == jnp.float32
