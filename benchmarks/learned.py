@@ -21,8 +21,8 @@ from fdbpl_jax.clip.tokenizer import load_tokenizer
 from fdbpl_jax.config import FdbplConfig
 from fdbpl_jax.device import tower_dtype
 from fdbpl_jax.learners.learner import init_prompt
-from fdbpl_jax.methods.table import METHODS
 from fdbpl_jax.methods.published import METHOD_OPTIM, METHOD_PROMPT
+from fdbpl_jax.methods.table import METHODS
 from fdbpl_jax.shapes.pair import embedded
 from fdbpl_jax.training.state import Frozen, hyper_parameters
 

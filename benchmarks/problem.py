@@ -20,8 +20,8 @@ from fdbpl_jax.clip.text import init_text
 from fdbpl_jax.config import FdbplConfig, OptimConfig, TermConfig
 from fdbpl_jax.device import tower_dtype
 from fdbpl_jax.learners.learner import Student
-from fdbpl_jax.methods.table import METHODS
 from fdbpl_jax.methods.published import METHOD_OPTIM
+from fdbpl_jax.methods.table import METHODS
 from fdbpl_jax.training.state import Frozen, RegionBatch, StepSetup, hyper_parameters
 
 CONTEXT = 4  # learnable tokens, after SOS: "a photo of a"

@@ -14,6 +14,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+from fdbpl_jax.losses.batch import Batch
 from ml_collections import ConfigDict
 
 from benchmarks import problem as given
@@ -27,9 +28,8 @@ from benchmarks.torch_reference.methods import make_step
 from fdbpl_jax.config import CropConfig
 from fdbpl_jax.device import tower_dtype
 from fdbpl_jax.learners.promptkd import init_running
-from fdbpl_jax.losses.batch import Batch
-from fdbpl_jax.methods.table import METHODS
 from fdbpl_jax.methods.published import METHOD_OPTIM
+from fdbpl_jax.methods.table import METHODS
 from fdbpl_jax.training.loop import Run, Trained, train
 from fdbpl_jax.training.sources import Viewing, view_batch, view_source
 from fdbpl_jax.training.step import init_state, run_steps

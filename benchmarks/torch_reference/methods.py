@@ -13,6 +13,8 @@ from torch.nn import functional
 from benchmarks.torch_reference import terms
 from benchmarks.torch_reference.learners import Texts, Towers, encode_images, features
 from fdbpl_jax.config import OptimConfig, TermConfig
+from fdbpl_jax.losses.kdpl import PROMPTKD
+from fdbpl_jax.losses.regularizers import KGCOOP, PROGRAD, PROMPTSRC
 from fdbpl_jax.methods.table import Method
 
 _TERMS = TermConfig()
@@ -27,7 +29,7 @@ class Learned(torch.nn.Module):
       learned: where it starts, nested dicts of tensors.
       texts: class prompts; None where the text is `fixed`.
       fixed: features of the classes, where they are not learned.
-      written: features of hand-written texts, where a term wants them.
+      written: features of hand-written texts, where a regularizer needs them.
       teacher: the teacher's image tower, where the method has one.
       scale: exp(logit_scale) of both.
     """
@@ -52,27 +54,28 @@ class Learned(torch.nn.Module):
     def losses(self, pixels: torch.Tensor, label: torch.Tensor) -> list[torch.Tensor]:
         """The task's loss, and ProGrad's distance to the zero-shot model."""
         seen, learner, scale = pixels, self.method.learner, self.scale
+        regularizer = self.method.regularizer
         towers = Towers(self.image, self.text)
         image, text = features(
-            learner, towers, self.learned, self.texts, self.fixed, seen
+            learner.name, towers, self.learned, self.texts, self.fixed, seen
         )
-        if self.method.loss == "promptkd":
+        if self.method.loss is PROMPTKD:
             with torch.no_grad():
                 found = self.teacher(pixel_values=pixels).image_embeds
                 found = functional.normalize(found, dim=-1)
                 target = terms.logits_of(found, self.fixed, scale).softmax(-1)
             return [terms.promptkd(image, text, scale, target, _TERMS.promptkd)]
         loss = terms.cross_entropy(image, text, scale, label)
-        if self.method.term == "kgcoop":
+        if regularizer is KGCOOP:
             loss = loss + _TERMS.kgcoop * terms.kgcoop(text, self.written)
-        if self.method.term not in ("promptsrc", "prograd"):
+        if regularizer not in (PROMPTSRC, PROGRAD):
             return [loss]
         plain = image.detach()
-        if self.method.prompts_images:
+        if learner.prompts_images:
             with torch.no_grad():
                 plain = functional.normalize(encode_images(self.image, seen), dim=-1)
         both = (image, plain, text, self.written, scale)
-        if self.method.term == "promptsrc":
+        if regularizer is PROMPTSRC:
             return [loss + terms.promptsrc(*both)]
         return [loss, terms.zero_shot_distance(*both)]
 

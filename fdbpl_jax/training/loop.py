@@ -95,14 +95,18 @@ def train(
         for epoch in sorted({progress.epoch for progress in started}):
             together = [p for p in started if p.epoch == epoch]
             _train_together(setup, together, frozen, saving.checkpoint_epochs)
-    return [_result(setup, progress) for progress in started]
+    steps = setup.schedule.steps
+    return [
+        TrainingResult(
+            final_prompts(p.state), p.state.running, steps, p.seconds, p.waited
+        )
+        for p in started
+    ]
 
 
-def _result(setup: StepSetup, progress: _Progress) -> TrainingResult:
-    state = progress.state
-    prompts = state.prompts if state.average is None else state.average
-    spent = progress.seconds, progress.waited
-    return TrainingResult(prompts, state.running, setup.schedule.steps, *spent)
+def final_prompts(state: TrainState) -> Prompts:
+    """The prompts that training ends with: PromptSRC's are an average."""
+    return state.prompts if state.average is None else state.average
 
 
 def _start(

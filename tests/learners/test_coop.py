@@ -9,16 +9,16 @@ from fdbpl_jax.clip.tokenizer import tokenize
 from fdbpl_jax.config import PromptConfig
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.learners.coop import (
-    RANDOM_STD,
     class_layout,
+    encode_context,
     init_context,
     negative_prompt,
-    text_features,
 )
+from fdbpl_jax.learners.learner import RANDOM_STD, Keys, Start
 from fdbpl_jax.shapes.pair import embedded
 
 NAMES = ["red dotted circle", "blue cross", "solid green solid square"]
-KEY = jax.random.key(0)
+KEYS = Keys(*[jax.random.key(0)] * 4)
 
 
 @pytest.fixture(scope="module", name="clip")
@@ -27,13 +27,14 @@ def _clip():
 
 
 def start(clip, prompt, classes=3):
-    return init_context(KEY, clip.params["text"], clip.tokenizer, prompt, classes)
+    start = Start(clip.config, clip.params, clip.tokenizer, prompt, classes, 9)
+    return init_context(KEYS, start)
 
 
 def features(clip, prompt, context):
     text = clip.config.text
     layout = class_layout(clip.tokenizer, text, NAMES, prompt)
-    return text_features(text, clip.params["text"], layout, context)
+    return encode_context(text, clip.params["text"], layout, context)
 
 
 @pytest.mark.parametrize(

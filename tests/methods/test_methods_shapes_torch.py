@@ -11,18 +11,17 @@ import pytest
 
 from fdbpl_jax.clip.image import normalise
 from fdbpl_jax.data.types import prompt_name
-from fdbpl_jax.experiments import shared_inputs as prepare
 from fdbpl_jax.experiments.assemble import (
-    Job,
-    first_state,
     frozen_parts,
+    hyper_of,
+    initial_state,
     source_of,
     step_setup,
 )
+from fdbpl_jax.experiments.cells import load_inputs
 from fdbpl_jax.experiments.settings import default_config, run_config
-from fdbpl_jax.experiments.sweep import settings_of
+from fdbpl_jax.experiments.shared_inputs import dataset_of, prepare
 from fdbpl_jax.learners.coop import class_row, negative_prompt
-from fdbpl_jax.methods.table import METHODS
 from fdbpl_jax.training.state import RegionBatch
 from fdbpl_jax.training.step import _from_regions, run_steps
 
@@ -45,9 +44,8 @@ def _stand(tmp_path_factory):
     made.methods, made.seeds = ",".join(BAD), (1,)
     made.data.shots, made.optim.warmup_epochs, made.ril.regions = 4, 0, 5
     run, workdir = run_config(made), tmp_path_factory.mktemp("bad")
-    towers = prepare.load_pair(run)
-    dataset = prepare.dataset_of(run, "shapes-negative", workdir)
-    return run, prepare.prepare(run, dataset, (), *towers, workdir)
+    dataset = dataset_of(run, "shapes-negative", workdir)
+    return run, prepare(run, dataset, (), load_inputs(run), workdir)
 
 
 def texts(clip, names, prompt):
@@ -64,25 +62,24 @@ def texts(clip, names, prompt):
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_twenty_updates_on_the_programs_own_batches(stand, tmp_path, name):
-    run, prepared = stand
-    (setting,) = settings_of(run, name)
-    job = Job(name, setting, 1, prepared.trained_on[name, 1, setting.shots], tmp_path)
-    stage, method, prompt = prepared.stage, METHODS[name], run.prompt_of(name)
-    setup = step_setup(run, stage, job)
-    state, frozen = first_state(run, stage, setup, job), frozen_parts(run, stage, job)
+def test_twenty_updates_on_the_programs_own_batches(stand, name):
+    run, shared = stand
+    (cell,) = (cell for cell in shared.cells if cell.method.name == name)
+    models, method, prompt = shared.models, cell.method, cell.prompt
+    setup = step_setup(run, models, cell)
+    state, frozen = initial_state(models, setup, cell), frozen_parts(models, cell)
     start = jax.device_get(state.prompts)
-    source = source_of(run, stage, job)
+    source = source_of(run, shared, cell)
     made = [source.prepare(next(source.loader)) for _ in range(STEPS)]
     stacked = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *made)
-    _, metrics = run_steps(setup, state, frozen, stacked)
+    _, metrics = run_steps(setup, state, hyper_of(run, cell), frozen, stacked)
 
     batches = [jax.tree.map(lambda array: array[0], batch) for batch in made]
     batches = [
         _from_regions(setup, batch) if isinstance(batch, RegionBatch) else batch
         for batch in batches
     ]
-    clip, names = stage.student, job.dataset.class_names
+    clip, names = models.student, cell.dataset.class_names
     negative = negative_prompt(clip.tokenizer, prompt)
     rival = Rival(
         towers=Towers(

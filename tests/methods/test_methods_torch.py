@@ -11,11 +11,19 @@ import numpy as np
 import pytest
 from support import methods_case as case
 
-from fdbpl_jax.learners.promptkd import init_running
-from fdbpl_jax.losses.kdpl import class_agnostic
-from fdbpl_jax.methods.table import METHODS, Method
+from fdbpl_jax.learners.cocoop import COCOOP
+from fdbpl_jax.learners.coop import COOP
+from fdbpl_jax.learners.learner import Prompts, tree_of
+from fdbpl_jax.learners.maple import MAPLE
+from fdbpl_jax.learners.vision import IVLP, VPT
+from fdbpl_jax.losses.cross_entropy import CROSS_ENTROPY
+from fdbpl_jax.losses.fdbpl import FDBPL
+from fdbpl_jax.losses.kdpl import KDPL, class_agnostic
+from fdbpl_jax.losses.regularizers import KGCOOP, PROGRAD, PROMPTSRC
+from fdbpl_jax.methods.table import METHODS, Method, Names
 from fdbpl_jax.training.loss import losses
-from fdbpl_jax.training.step import _gradient, init_state, run_steps
+from fdbpl_jax.training.state import init_state
+from fdbpl_jax.training.step import _gradient, run_steps
 
 torch = pytest.importorskip("torch")
 
@@ -25,15 +33,28 @@ from benchmarks.torch_reference import learners, terms  # noqa: E402
 from benchmarks.torch_reference.prompts import to_torch_pixels  # noqa: E402
 from benchmarks.torch_reference.towers import image_tower, text_tower  # noqa: E402
 
+
+def combined(learner, loss, regularizer=None, names=Names.TRAINING):
+    """A method with published settings that no test here looks at."""
+    coop = METHODS["coop"]
+    name = ", ".join(x.name for x in (learner, regularizer, loss) if x)
+    settings = coop.optim, coop.prompt, coop.source
+    return Method(name, learner, loss, *settings, regularizer, names=names)
+
+
 # Every preset, and combinations that no preset has.
 ALL = {
     name: method
     for name, method in METHODS.items()
-    if method.names != "list" and name != "promptkd-inductive"
+    if method.names is not Names.LIST and name != "promptkd-inductive"
 } | {
-    f"{learner}, {term}, {loss}": Method(learner, loss, term)
-    for learner in ("cocoop", "vpt", "maple", "ivlp")
-    for term, loss in (("kgcoop", "fdbpl"), ("prograd", "kdpl"), ("", "cross_entropy"))
+    method.name: method
+    for learner in (COCOOP, VPT, MAPLE, IVLP)
+    for method in (
+        combined(learner, FDBPL, KGCOOP),
+        combined(learner, KDPL, PROGRAD),
+        combined(learner, CROSS_ENTROPY),
+    )
 }
 BEFORE_NORM = "(DictKey(key='first'), DictKey(key='bias'))"
 
@@ -55,7 +76,7 @@ def rival_of(method, towers):
         towers=towers,
         texts=texts(),
         negative=texts(case.LENGTH + 1),
-        fixed=classes if method.learner in ("vpt", "promptkd") else None,
+        fixed=classes if case.learns_no_text(method.learner) else None,
         written=written,
         scale=case.SCALE,
         weights=case.WEIGHTS,
@@ -73,15 +94,16 @@ def seen(seed=14):
 
 
 def running_of(method):
-    return init_running(case.TEACHER) if method.learner == "promptkd" else {}
+    start = method.learner.init_running
+    return start(case.TEACHER) if start else None
 
 
 def our_gradient(method, params, batch):
     setup, frozen = case.setup_of(method), case.frozen_of(method, params)
     state = init_state(setup, case.prompts_of(method), running_of(method))
     find = jax.jit(functools.partial(_gradient, setup))
-    loss, _, _, gradient = find(state, frozen, batch)
-    return loss, gradient
+    loss, _, _, gradient = find(state, case.hyper(), frozen, batch)
+    return loss, tree_of(gradient)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -122,19 +144,20 @@ def test_twenty_updates_have_the_losses_of_the_transcription(name, params, tower
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *batches)
     state = init_state(setup, case.prompts_of(method), running_of(method))
     before = jax.tree.map(np.array, params)
-    state, metrics = run_steps(setup, state, frozen, stacked)
+    state, metrics = run_steps(setup, state, case.hyper(), frozen, stacked)
     learned = learnable(case.prompts_of(method))
     pixels = [seen(seed) for seed in range(STEPS)]
     rival = rival_of(method, towers)
     theirs, after = updates(method, rival, learned, pixels, batches, metrics["lr"])
     assert abs(theirs[0] - theirs[-1]) > 1e-3
     np.testing.assert_allclose(metrics["loss"], theirs, rtol=1e-3, atol=1e-3)
-    if method.term == "promptsrc":
+    if method.regularizer is PROMPTSRC:
         weights = terms.epoch_weights(7, case.TERMS.promptsrc_mean, 1.0)
         ends = zip(weights, after[2::3], strict=False)  # an epoch has three steps
         parts = [[weight * leaf for leaf in leaves] for weight, leaves in ends]
         average = [sum(leaf) for leaf in zip(*parts, strict=True)]
-        for ours, expected in zip(jax.tree.leaves(state.average), average, strict=True):
+        ours_average = jax.tree.leaves(tree_of(state.average))
+        for ours, expected in zip(ours_average, average, strict=True):
             np.testing.assert_allclose(ours, expected, atol=1e-3)
     jax.tree.map(np.testing.assert_array_equal, before, params)
 
@@ -149,38 +172,40 @@ def test_class_agnostic_distillation_keeps_the_likeliest_names():
     np.testing.assert_allclose(probability, kept, rtol=1e-5)
 
 
-@pytest.mark.parametrize("learner", ["coop", "cocoop", "vpt", "maple"])
+@pytest.mark.parametrize("learner", [COOP, COCOOP, VPT, MAPLE], ids=lambda x: x.name)
 def test_class_agnostic_text_is_that_of_the_chosen_names(learner, params, towers):
     """A list of 11 names, 4 of them chosen: loss and gradient as of these alone."""
-    method = Method(learner, "kdpl", names="list")
+    method = combined(learner, KDPL, names=Names.LIST)
     chosen = np.array([1, 4, 5, 10])
     batch = case.batch_of(method, params)
     teacher = jax.nn.softmax(case.normal(21, case.BATCH, 4))
     batch = batch._replace(teacher=teacher, chosen=jnp.asarray(chosen))
     names = case.unit(case.normal(22, 11, case.JOINT))
     frozen = case.frozen_of(method, params)._replace(
-        layout=None if learner == "vpt" else case.name_list(11),
-        classes=names if learner == "vpt" else None,
+        layout=None if learner is VPT else case.name_list(11),
+        classes=names if learner is VPT else None,
     )
     learned = learnable(case.prompts_of(method))
     parts = [part[chosen] for part in texts(classes=11)]
     image, text = learners.features(
-        learner,
+        learner.name,
         towers,
         learned["positive"],
         learners.Texts(*parts),
-        tensor(names)[chosen] if learner == "vpt" else None,
+        tensor(names)[chosen] if learner is VPT else None,
         seen(),
     )
     expected = terms.kdpl(image, text, case.SCALE, tensor(teacher))
     gradients = torch.autograd.grad(expected, jax.tree.leaves(learned))
     setup = case.setup_of(method)
 
-    def ours(prompts):
-        return losses(setup, prompts, {}, frozen, batch)[0].loss
+    def ours(prompts: Prompts):
+        weights = case.hyper().weights
+        return losses(setup, prompts, None, weights, frozen, batch)[0].loss
 
     loss, found = jax.jit(jax.value_and_grad(ours))(case.prompts_of(method))
     np.testing.assert_allclose(loss, expected.item(), rtol=1e-4)
-    for one, other in zip(jax.tree.leaves(found), gradients, strict=True):
+    ours_leaves = jax.tree.leaves(tree_of(found))
+    for one, other in zip(ours_leaves, gradients, strict=True):
         size = float(other.abs().max())
         np.testing.assert_allclose(one, other, atol=max(1e-4 * size, 2e-5))

@@ -5,7 +5,6 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
-from fdbpl_jax.losses.batch import Batch
 
 from fdbpl_jax.clip.config import ClipConfig, TextConfig, TowerConfig, VisionConfig
 from fdbpl_jax.clip.image import ImageSettings, normalise
@@ -14,10 +13,17 @@ from fdbpl_jax.clip.model import unit
 from fdbpl_jax.clip.text import init_text
 from fdbpl_jax.clip.vision import encode_image, init_vision
 from fdbpl_jax.config import FdbplConfig, OptimConfig, TermConfig
-from fdbpl_jax.learners import cocoop, maple, promptkd
-from fdbpl_jax.learners.learner import Student
+from fdbpl_jax.learners import maple, promptkd
+from fdbpl_jax.learners.cocoop import CocoopPrompt
+from fdbpl_jax.learners.coop import ContextPrompt
+from fdbpl_jax.learners.learner import Learner, Prompt, Prompts, Student, init_linear
+from fdbpl_jax.learners.maple import MaplePrompt
+from fdbpl_jax.learners.promptkd import PromptkdPrompt
+from fdbpl_jax.learners.vision import IvlpPrompt, VptPrompt
+from fdbpl_jax.losses.loss import Batch
 from fdbpl_jax.methods.table import Method
 from fdbpl_jax.ril.labels import entropy, information_weight
+from fdbpl_jax.training.schedule import schedule_of
 from fdbpl_jax.training.state import Frozen, StepSetup, hyper_parameters
 
 CLASSES, BATCH, JOINT, TEACHER, LENGTH, TOKENS = 5, 6, 32, 9, 3, 2
@@ -73,28 +79,28 @@ def layout(length=LENGTH, classes=CLASSES):
     return make_layout(*texts(length, classes), class_specific=False)
 
 
-def learned(learner):
+def learned(learner: Learner) -> Prompt:
     """What a learner learns, all of it away from zero."""
-    context = {"context": normal(5, LENGTH, 16, scale=0.1)}
-    deep = {"deep": normal(6, 2, LENGTH, 16, scale=0.1)}
-    vision = {"vision": normal(7, 3, TOKENS, 24, scale=0.3)}
+    context = normal(5, LENGTH, 16, scale=0.1)
+    deep = normal(6, 2, LENGTH, 16, scale=0.1)
+    vision = normal(7, 3, TOKENS, 24, scale=0.3)
     projector = promptkd.init_projector(jax.random.key(11), JOINT, TEACHER)
     couple = maple.init_couple(jax.random.key(9), 3, 16, 24)
+    first, second = jax.random.split(jax.random.key(8))
+    network = init_linear(first, JOINT, JOINT // 16), init_linear(second, 2, 16)
     return {
-        "coop": context,
-        "cocoop": context | cocoop.init_network(jax.random.key(8), JOINT, 16),
-        "vpt": vision,
-        "maple": context | deep | {"couple": shaken(couple, 10)},
-        "ivlp": context | deep | vision,
-        "promptkd": vision | {"projector": shaken(projector, 12)},
-    }[learner]
+        ContextPrompt: lambda: ContextPrompt(context),
+        CocoopPrompt: lambda: CocoopPrompt(context, *network),
+        VptPrompt: lambda: VptPrompt(vision),
+        MaplePrompt: lambda: MaplePrompt(context, shaken(couple, 10), deep),
+        IvlpPrompt: lambda: IvlpPrompt(context, vision, deep),
+        PromptkdPrompt: lambda: PromptkdPrompt(vision, shaken(projector, 12)),
+    }[learner.prompt]()
 
 
-def prompts_of(method: Method):
-    found = {"positive": learned(method.learner)}
-    if method.negative:
-        found["negative"] = {"context": normal(13, LENGTH + 1, 16, scale=0.1)}
-    return found
+def prompts_of(method: Method) -> Prompts:
+    negative = ContextPrompt(normal(13, LENGTH + 1, 16, scale=0.1))
+    return Prompts(learned(method.learner), negative if method.loss.negative else None)
 
 
 def pixels(seed=14):
@@ -113,42 +119,51 @@ def batch_of(method: Method, params, seed=14) -> Batch:
     label = jnp.asarray(np.random.default_rng(seed).integers(CLASSES, size=BATCH))
     weight = information_weight(entropy(teacher), CLASSES)
     feature = None
-    if not method.prompts_images:
+    if not method.learner.prompts_images:
         feature = unit(encode_image(VISION, params["vision"], normalised(seen)))
-    own = seen if method.prompts_images else None
+    own = seen if method.learner.prompts_images else None
     return Batch(feature, label.astype(jnp.int32), teacher, weight, own)
 
 
 def fixed_text(method: Method):
     """Features of classes that are not learned, and hand-written ones."""
-    width = TEACHER if method.learner == "promptkd" else JOINT
+    width = TEACHER if method.learner.init_running else JOINT
     return unit(normal(16, CLASSES, width)), unit(normal(17, CLASSES, width))
 
 
 def frozen_of(method: Method, params) -> Frozen:
     classes, written = fixed_text(method)
+    fixed = learns_no_text(method.learner)
     return Frozen(
         towers=params,
         scale=jnp.float32(SCALE),
-        layout=None if method.learner in ("vpt", "promptkd") else layout(),
-        negative=layout(LENGTH + 1) if method.negative else None,
-        classes=classes if method.learner in ("vpt", "promptkd") else None,
-        written=written if method.term else None,
-        hyper=hyper_parameters(OptimConfig(lr=0.05), WEIGHTS),
+        layout=None if fixed else layout(),
+        negative=layout(LENGTH + 1) if method.loss.negative else None,
+        classes=classes if fixed else None,
+        written=written if method.regularizer else None,
     )
 
 
+def learns_no_text(learner: Learner) -> bool:
+    return "context_length" not in learner.settings
+
+
+def hyper():
+    return hyper_parameters(0.05, WEIGHTS, TERMS)
+
+
 def setup_of(method: Method, **optim) -> StepSetup:
-    settings = OptimConfig(epochs=4, batch_size=BATCH, lr=0.05, warmup_epochs=0)
+    settings = OptimConfig(epochs=4, batch_size=BATCH, warmup_epochs=0)
+    averages = method.regularizer is not None and method.regularizer.averages
     return StepSetup(
         student=STUDENT,
         classes=CLASSES,
         method=method,
-        optim=dataclasses.replace(settings, **optim),
-        terms=TERMS,
-        weight_from="teacher",
+        schedule=schedule_of(dataclasses.replace(settings, **optim), 3),
+        batch_size=BATCH,
+        averaging=(TERMS.promptsrc_mean, TERMS.promptsrc_std) if averages else None,
+        sparse_weight=False,
         label="mr",
-        steps_per_epoch=3,
     )
 
 

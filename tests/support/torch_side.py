@@ -5,10 +5,15 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import torch
-from fdbpl_jax.losses.batch import Batch
 
 from benchmarks.torch_reference import learners, terms
 from fdbpl_jax.config import FdbplConfig, TermConfig
+from fdbpl_jax.learners.learner import tree_of
+from fdbpl_jax.losses.cross_entropy import CROSS_ENTROPY
+from fdbpl_jax.losses.fdbpl_release import FDBPL_RELEASE
+from fdbpl_jax.losses.kdpl import KDPL, PROMPTKD
+from fdbpl_jax.losses.loss import Batch
+from fdbpl_jax.losses.regularizers import KGCOOP, PROMPTSRC
 from fdbpl_jax.methods.table import Method
 
 
@@ -34,14 +39,14 @@ def tensor(array) -> torch.Tensor:
 
 
 def learnable(tree) -> Any:
-    """The same tree of leaves that gradients go to."""
-    return jax.tree.map(lambda leaf: tensor(leaf).requires_grad_(), tree)
+    """The same prompts, as nested dicts of leaves that gradients go to."""
+    return jax.tree.map(lambda leaf: tensor(leaf).requires_grad_(), tree_of(tree))
 
 
 def losses(method: Method, rival: Rival, learned: dict, seen, batch: Batch):
     """The task's loss, and ProGrad's other one (None for all other methods)."""
     image, text = learners.features(
-        method.learner,
+        method.learner.name,
         rival.towers,
         learned["positive"],
         rival.texts,
@@ -49,32 +54,32 @@ def losses(method: Method, rival: Rival, learned: dict, seen, batch: Batch):
         seen,
     )
     loss = _task(method, rival, learned, image, text, batch)
-    if method.term == "kgcoop":
+    if method.regularizer is KGCOOP:
         return loss + rival.terms.kgcoop * terms.kgcoop(text, rival.written), None
-    if not method.term:
+    if method.regularizer is None:
         return loss, None
     frozen = learners.encode_images(rival.towers.image, seen)
     frozen = torch.nn.functional.normalize(frozen, dim=-1)
     both = (image, frozen, text, rival.written, rival.scale)
-    if method.term == "promptsrc":
+    if method.regularizer is PROMPTSRC:
         return loss + terms.promptsrc(*both), None
     return loss, terms.zero_shot_distance(*both)
 
 
 def _task(method: Method, rival: Rival, learned: dict, image, text, batch: Batch):
-    if method.loss == "cross_entropy":
+    if method.loss is CROSS_ENTROPY:
         label = tensor(batch.label).long()
         return terms.cross_entropy(image, text, rival.scale, label)
     teacher = tensor(batch.teacher)
-    if method.loss == "kdpl":
+    if method.loss is KDPL:
         return terms.kdpl(image, text, rival.scale, teacher)
-    if method.loss == "promptkd":
+    if method.loss is PROMPTKD:
         weight = rival.terms.promptkd
         return terms.promptkd(image, text, rival.scale, teacher, weight)
     context = learned["negative"]["context"]
     negative = learners.encode_texts(rival.towers.text, rival.negative, context)
     both = (image, text, negative, rival.scale, teacher, tensor(batch.weight))
-    if method.loss == "fdbpl_release":
+    if method.loss is FDBPL_RELEASE:
         return terms.fdbpl_release(*both)
     weights = rival.weights
     lambdas = {

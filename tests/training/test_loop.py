@@ -8,7 +8,8 @@ import pytest
 from support import steps
 
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.training.loop import Run, Saving, Source, train
+from fdbpl_jax.learners import promptkd
+from fdbpl_jax.training.loop import Run, Saving, Source, final_prompts, train
 from fdbpl_jax.training.state import init_state
 
 EPOCHS = 6
@@ -126,3 +127,21 @@ def test_runs_that_have_come_differently_far_all_end(tmp_path):
 def test_a_loss_that_is_not_finite_names_its_run(tmp_path):
     with pytest.raises(UserError, match=r"loss is nan at step 10 .*second"):
         run_two(tmp_path, spoil_at=3)
+
+
+def state_of(**parts):
+    setup = steps.setup_of("coop+fdbpl")
+    return init_state(setup, steps.prompts(setup))._replace(**parts)
+
+
+def test_promptsrc_ends_with_its_average():
+    average = steps.prompts(steps.setup_of("coop+fdbpl"), seed=7)
+    assert final_prompts(state_of(average=average)) is average
+    plain = state_of()
+    assert final_prompts(plain) is plain.prompts
+
+
+def test_running_statistics_stand_beside_the_prompts():
+    found = final_prompts(state_of(running=promptkd.init_running(5)))
+    # Two contexts of two tokens of width 8, and no statistics.
+    assert sum(leaf.size for leaf in jax.tree.leaves(found)) == 32
