@@ -131,7 +131,7 @@ def _parts(folder: Path, sizes: ConfigDict, log: Callable[[str], None]) -> Parts
 def _region(
     folder: Path, dataset: Dataset, teacher: Clip, student: Clip, sizes: ConfigDict
 ) -> tuple[float, float]:
-    """Measure seconds of compiling the towers, and of a region with all its work."""
+    """Seconds that the towers take to compile, and of a region, all of it."""
     spec = plan_spec(
         dataset, dataset.train, teacher, student, RilConfig(keep=classes_kept(dataset)),
         sizes.regions,
