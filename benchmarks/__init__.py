@@ -1,1 +1,1 @@
-"""Speed and memory, measured side by side: `python -m benchmarks.run`."""
+"""Speed and memory compared with PyTorch: `python -m benchmarks.run`."""

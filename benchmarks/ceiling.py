@@ -1,4 +1,4 @@
-"""What matrix products the device really does in a second."""
+"""Measured rate of matrix products on the device."""
 
 import time
 
@@ -7,11 +7,11 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-CHAIN = 8  # products one after the other in a call, so that the call itself is free
+CHAIN = 8  # consecutive products per call, so that the cost of the call is negligible
 
 
 def matmul_ceiling(dtype: DTypeLike, size: int) -> float:
-    """Operations a second of large square matrix products, the best of five calls.
+    """Measure operations per second of large square matrix products; best of 5 calls.
 
     Args:
       dtype: of the factors and of the product.
@@ -34,6 +34,6 @@ def _multiply(
     start: Float[Array, "N N"], factor: Float[Array, "N N"]
 ) -> Float[Array, "N N"]:
     product = start
-    for _ in range(CHAIN):  # written out: a loop may copy what it carries
+    for _ in range(CHAIN):  # unrolled: a loop may copy its state
         product = product @ factor
     return product

@@ -1,7 +1,7 @@
 """Floating-point operations of the towers, counted from their configuration.
 
-Matrix products alone, two operations a multiply-and-add, as is usual for model FLOPs:
-norms, softmax and activations are some percent more, and no device is rated by them.
+Only matrix products are counted, two operations per multiply-add, as is usual for model
+FLOPs. Norms, softmax and activations add a few percent.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from fdbpl_jax.clip.config import TextConfig, TowerConfig, VisionConfig
 
 
 def vision_flops(config: VisionConfig, projection: int) -> int:
-    """Operations of the image tower for one image, `projection` (D) wide at its end."""
+    """Count operations of the image tower per image; `projection` is D."""
     patches = (config.image_size // config.patch_size) ** 2
     width = config.tower.width
     embedding = patches * 3 * config.patch_size**2 * width
@@ -19,9 +19,9 @@ def vision_flops(config: VisionConfig, projection: int) -> int:
 
 
 def text_flops(config: TextConfig, projection: int, tokens: int) -> int:
-    """Operations of the text tower for one text of `tokens`, D wide at its end.
+    """Count operations of the text tower per text of `tokens`; `projection` is D.
 
-    Attention is counted whole, as it is computed, though half of it is masked.
+    Attention is counted in full, as it is computed, though half of it is masked.
     """
     return 2 * config.tower.width * projection + _blocks(config.tower, tokens)
 
@@ -29,10 +29,10 @@ def text_flops(config: TextConfig, projection: int, tokens: int) -> int:
 def prompts_flops(
     config: TextConfig, projection: int, prefix: int, suffixes: Int[np.ndarray, "C"]
 ) -> int:
-    """Operations of the text tower for all classes' prompts, with nothing wasted.
+    """Count the minimal operations of the text tower for the prompts of all classes.
 
-    The prefix that they share once, each suffix at its own length, what attention sees
-    and no more, and of the last layer's outputs only those at EOS.
+    The shared prefix once, each suffix at its own length, attention without masked
+    positions, and of the last layer's outputs only those at EOS.
 
     Args:
       config: of the tower.
@@ -42,7 +42,7 @@ def prompts_flops(
     """
     width, dense = config.tower.width, _dense(config.tower)
     tokens = prefix + int(suffixes.sum())
-    # A position sees itself and all before it, an EOS the whole of its class's prompt.
+    # A position attends to itself and all before it, EOS to its class's full prompt.
     by_suffix = suffixes * prefix + suffixes * (suffixes + 1) // 2
     seen = prefix * (prefix + 1) // 2 + int(by_suffix.sum())
     seen_by_eos = int((prefix + suffixes).sum())
@@ -54,24 +54,24 @@ def prompts_flops(
 
 
 def step_flops(prompts: int, classes: int, batch: int, projection: int) -> int:
-    """Operations of a training step, there and back.
+    """Count operations of a training step, forward and backward.
 
-    Weights are frozen: backward, each product has the gradient of its input only, which
-    costs what the product did.
+    Weights are frozen, so the backward pass computes only the gradient of each
+    product's input, which costs as much as the product.
 
     Args:
-      prompts: operations of the text tower, of all prompts that are learned.
+      prompts: operations of the text tower for all learned prompts.
       classes: C of all of them together. batch: B. projection: D.
     """
     return 2 * (prompts + 2 * batch * classes * projection)
 
 
 def _blocks(tower: TowerConfig, tokens: int) -> int:
-    """All layers: query, key, value and output; the MLP; scores and their mixture."""
+    """Count all layers: query, key, value, output; MLP; attention scores and sums."""
     attention = 2 * tokens * tower.width
     return 2 * tower.layers * tokens * (_dense(tower) + attention)
 
 
 def _dense(tower: TowerConfig) -> int:
-    """Multiply-and-adds of a layer's matrices for one position."""
+    """Count multiply-adds of a layer's matrices per position."""
     return 4 * tower.width**2 + 2 * tower.width * tower.mlp_width

@@ -1,4 +1,4 @@
-"""What a step of any method is given, on our side and on PyTorch's."""
+"""Inputs of a training step of any method, for our side and PyTorch's."""
 
 from typing import Any
 
@@ -30,9 +30,10 @@ _SEED = 0
 
 
 def class_texts(problem: given.Problem, length: int) -> tuple[np.ndarray, ...]:
-    """Ids, slots and EOS of the problem's prompts with `length` learned tokens.
+    """Return ids, slots and EOS of the problem's prompts with `length` learned tokens.
 
-    Of the problem's own four those beyond `length` stay as they are; more go before.
+    Of the problem's four context tokens those beyond `length` stay fixed; additional
+    ones go before.
     """
     ids, slot, eos = problem.ids, problem.slot.copy(), problem.eos
     more = max(0, length - given.CONTEXT)
@@ -45,7 +46,7 @@ def class_texts(problem: given.Problem, length: int) -> tuple[np.ndarray, ...]:
 
 
 def start(pair: Pair, name: str) -> dict[str, Any]:
-    """What the method learns, where it starts."""
+    """Return the initial values of what the method learns."""
     return init_prompt(
         jax.random.key(_SEED),
         METHODS[name].learner,
@@ -59,7 +60,7 @@ def start(pair: Pair, name: str) -> dict[str, Any]:
 
 
 def fixed_texts(pair: Pair, name: str) -> tuple[np.ndarray | None, np.ndarray]:
-    """Features of classes that are not learned, and of hand-written texts."""
+    """Return features of fixed class texts, and of hand-written texts."""
     rng = np.random.default_rng(_SEED)
     found = 1 + rng.standard_normal((2, pair.problem.classes, pair.student.projection))
     found /= np.linalg.norm(found, axis=-1, keepdims=True)
@@ -70,7 +71,7 @@ def fixed_texts(pair: Pair, name: str) -> tuple[np.ndarray | None, np.ndarray]:
 
 
 def our_frozen(pair: Pair, name: str) -> Frozen:
-    """What our step of the method reads."""
+    """Return the frozen inputs of our step."""
     fixed, written = fixed_texts(pair, name)
     length = METHOD_PROMPT[name].context_length
     texts = class_texts(pair.problem, length)
@@ -89,7 +90,7 @@ def our_frozen(pair: Pair, name: str) -> Frozen:
 
 
 def torch_method(pair: Pair, name: str) -> Learned:
-    """PyTorch's model of the method, where ours starts."""
+    """Return PyTorch's model of the method, with the same initial values as ours."""
     method, problem = METHODS[name], pair.problem
     towers = Towers(
         image_tower(pair.student.vision, pair.student_params["vision"]),
@@ -119,7 +120,7 @@ def torch_method(pair: Pair, name: str) -> Learned:
 
 
 def torch_batch(pair: Pair, name: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Normalised pixels and labels, on the host."""
+    """Return normalised pixels and labels, on the host."""
     batch = METHOD_OPTIM[name].batch_size
     seen = normalise(towers_of(pair.student).image, jnp.asarray(views(pair, batch)))
     return to_torch_pixels(np.array(seen)), torch.zeros(batch, dtype=torch.long)

@@ -1,4 +1,4 @@
-"""One training step, and the most memory it needed: a process for the memory suite.
+"""One training step and its peak memory, in a process for the memory suite.
 
 python -m benchmarks.memory_child coop+fdbpl 1000 128 ViT-B/32
 """
@@ -73,8 +73,8 @@ def _torch(_: str, classes: int, batch: int, student: str) -> int:
 
 
 def _process_peak(run: Callable[[], None]) -> int:
-    """The most bytes that this process held while `run` ran (Linux)."""
-    # What compiling has freed is given back, and the peak so far forgotten.
+    """Measure this process's peak memory in bytes during `run` (Linux)."""
+    # Return memory that compilation has freed, and reset the peak.
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")
     run()

@@ -1,4 +1,4 @@
-"""A data set of JPEG pictures that cost as much to decode and cut as photographs."""
+"""JPEG images that cost as much to decode and cut as photographs."""
 
 import string
 from pathlib import Path
@@ -9,20 +9,20 @@ from PIL import Image
 from fdbpl_jax.data.types import Dataset, Example
 
 _QUALITY = 90  # of the JPEG: some 100 kB at 375 × 500, as ImageNet's files have
-_COARSE = 24  # pixels of a patch of one brightness, before it is smoothed
-_GRAIN = 12.0  # standard deviation of the noise over it, of 255
+_COARSE = 24  # pixels of a patch of constant brightness, before smoothing
+_GRAIN = 12.0  # standard deviation of the noise, out of 255
 
 
 def write_pictures(
     root: Path, images: int, size: tuple[int, int], classes: int, seed: int
 ) -> Dataset:
-    """Writes pictures in class folders.
+    """Write images into class folders.
 
     Args:
       root: an empty folder.
       images: N.
       size: height and width in pixels.
-      classes: C; their names are letters, which every vocabulary has.
+      classes: C; their names are single letters, which every vocabulary contains.
       seed: of the pixels.
     """
     rng = np.random.default_rng(seed)
@@ -38,7 +38,7 @@ def write_pictures(
 
 
 def _picture(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
-    """Smooth patches with grain over them."""
+    """Draw smooth patches with noise added."""
     height, width = size
     patches = (height // _COARSE + 1, width // _COARSE + 1, 3)
     coarse = Image.fromarray(rng.integers(0, 256, patches, np.uint8))

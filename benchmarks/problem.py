@@ -1,7 +1,7 @@
-"""Class prompts of a given size, the same for every side that is measured.
+"""Class prompts of a given size, the same for all sides of a comparison.
 
-No weights or vocabulary are needed: speed depends on shapes alone, and of the class
-names only on how many tokens they have. Those lengths are ImageNet's.
+No weights or vocabulary are needed: speed depends only on shapes and on the number of
+tokens per class name. These lengths are ImageNet's.
 """
 
 import dataclasses
@@ -28,8 +28,8 @@ CONTEXT = 4  # learnable tokens, after SOS: "a photo of a"
 KEPT = 20  # labels of a stored region, the paper's K
 SCALE = 100.0  # exp(logit_scale) of OpenAI's models
 
-# How many of ImageNet's 1000 class names, as CLIP's authors worded them, have how many
-# byte-pair tokens.
+# Number of ImageNet's 1000 class names, in the wording of CLIP's authors, by their
+# number of byte-pair tokens.
 NAME_LENGTHS: Mapping[int, int] = types.MappingProxyType(
     {1: 246, 2: 508, 3: 155, 4: 49, 5: 24, 6: 9, 7: 7, 8: 1, 11: 1}
 )
@@ -37,11 +37,11 @@ NAME_LENGTHS: Mapping[int, int] = types.MappingProxyType(
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """Everything both sides are given.
+    """Inputs of both sides.
 
     config: of the student. params: of its text tower. ids, slot: `[C T]`, T its context
     length: SOS, context slots, name, ".", EOS, zeros. eos: `[C]`. context: `[L W]`,
-    where training starts.
+    its initial value.
     """
 
     config: ClipConfig
@@ -63,7 +63,7 @@ class Problem:
 
 
 def name_lengths(classes: int, seed: int) -> Int[np.ndarray, "C"]:
-    """Tokens of each name: evenly spaced quantiles of ImageNet's, in random order."""
+    """Return tokens per name: even quantiles of ImageNet's, in random order."""
     all_lengths = np.repeat(list(NAME_LENGTHS), list(NAME_LENGTHS.values()))
     place = (np.arange(classes) + 0.5) / classes
     lengths = np.quantile(all_lengths, place, method="inverted_cdf")
@@ -71,13 +71,13 @@ def name_lengths(classes: int, seed: int) -> Int[np.ndarray, "C"]:
 
 
 def random_text(text: TextConfig, joint: int, seed: int) -> dict:
-    """Random weights of a text tower, float32."""
+    """Draw random weights of a text tower, float32."""
     init = jax.jit(init_text, static_argnums=(0, 1))
     return init(text, joint, jax.random.key(seed))
 
 
 def make_problem(config: ClipConfig, classes: int, seed: int, params: dict) -> Problem:
-    """Random name tokens, a random context to start from, and a tower's weights."""
+    """Draw name tokens, an initial context and the weights of a text tower."""
     text = config.text
     rng = np.random.default_rng(seed)
     lengths = name_lengths(classes, seed)
@@ -96,7 +96,7 @@ def make_problem(config: ClipConfig, classes: int, seed: int, params: dict) -> P
 
 
 def make_frozen(problem: Problem, optim: OptimConfig) -> Frozen:
-    """What our step reads, in the dtype that users get; of `optim` only the rate."""
+    """Return the frozen inputs of our step in the default dtype; uses `optim.lr`."""
     params = jax.tree.map(lambda p: p.astype(tower_dtype("")), problem.params)
     layout = make_layout(problem.ids, problem.slot, problem.eos, class_specific=False)
     return jax.device_put(
@@ -113,20 +113,20 @@ def make_frozen(problem: Problem, optim: OptimConfig) -> Frozen:
 
 
 def make_prompts(problem: Problem, method: str) -> dict:
-    """The prompts our training starts from; both branches start alike."""
+    """Return the initial prompts of our training; both branches are equal."""
     return {
         branch: {"context": jnp.array(problem.context)} for branch in branches(method)
     }
 
 
 def branches(method: str) -> tuple[str, ...]:
-    """The prompts a method learns."""
+    """Return the prompts that a method learns."""
     negative = METHODS[method].negative
     return ("positive", "negative") if negative else ("positive",)
 
 
 def make_setup(problem: Problem, method: str, optim: OptimConfig | None = None):
-    """What our training step is compiled for, with the method's own recipe."""
+    """Return the static settings of our training step, with the method's recipe."""
     return StepSetup(
         student=Student(
             problem.config, ImageSettings(problem.config.vision.image_size)
@@ -144,7 +144,7 @@ def make_setup(problem: Problem, method: str, optim: OptimConfig | None = None):
 def make_batches(
     classes: int, joint: int, steps: int, batch: int, seed: int
 ) -> RegionBatch:
-    """Random rows of a RIL table, on the host, with a leading axis of steps."""
+    """Draw random rows of a RIL table, on the host, with a leading axis of steps."""
     rng = np.random.default_rng(seed)
     kept = min(KEPT, classes)
     feature = _normalised(rng.standard_normal((steps, batch, joint)))

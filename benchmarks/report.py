@@ -1,4 +1,4 @@
-"""The measurements as Markdown."""
+"""Measurements as Markdown."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from benchmarks.section import Section, markdown_table
 
 
 def markdown(facts: dict, sections: Sequence[Section]) -> str:
-    """The whole report, as it stands in docs/performance.md.
+    """Return the report that docs/performance.md contains.
 
     Args:
       facts: "machine", "command", and the load before and after.

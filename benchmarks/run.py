@@ -1,9 +1,9 @@
-"""Speed and memory, side by side with PyTorch: one command, JSON and Markdown.
+"""Speed and memory compared with PyTorch: one command writes JSON and Markdown.
 
   python -m benchmarks.run --config=benchmarks/configs/small.py --out=bench
   python -m benchmarks.run --config=benchmarks/configs/full.py --suite=train --out=bench
 
-The two sides of a comparison take turns in one run. Needs the `reference` extra. The
+The two sides of a comparison alternate in one run. Needs the `reference` extra. The
 small preset takes some 10 minutes on 2 CPU cores, the full one is for a GPU.
 """
 
@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-# JAX would take most of a GPU's memory at once, and PyTorch needs some of it too.
+# JAX would preallocate most of a GPU's memory, and PyTorch needs some of it too.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 import torch
@@ -51,7 +51,7 @@ _OUT = flags.DEFINE_string("out", None, "Folder for benchmark.json and benchmark
 
 
 def main() -> None:
-    """Runs the suites asked for, and writes the report after each of them."""
+    """Run the requested suites and write the report after each of them."""
     wanted = _SUITE.value
     if "all" in wanted:
         wanted = [name for name in SUITES if name in _CONFIG.value]

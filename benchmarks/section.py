@@ -1,18 +1,18 @@
-"""What a suite hands back: lines for the table, targets, and the raw numbers."""
+"""The result of a suite: lines of the report, targets and raw numbers."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 
 class Target(NamedTuple):
-    """A factor that was promised, and the one that was measured."""
+    """A target factor and the measured one."""
 
     what: str
     wanted: float
     found: float
 
     def verdict(self) -> str:
-        """In words: met, or missed by how much."""
+        """Say whether the target is met, or by how much it is missed."""
         if self.found >= self.wanted:
             return "met"
         return f"missed by a factor of {self.wanted / self.found:.2g}"
@@ -21,7 +21,7 @@ class Target(NamedTuple):
 class Section(NamedTuple):
     """The part of the report that one suite writes.
 
-    lines: Markdown under the section's heading. data: JSON values, with every single
+    lines: Markdown under the section's heading. data: JSON values, with every
     timing that the lines are made of.
     """
 
@@ -32,6 +32,6 @@ class Section(NamedTuple):
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A Markdown table: the first column to the left, the others to the right."""
+    """Format a Markdown table, first column left-aligned, the others right-aligned."""
     rule = ["---", *["---:"] * (len(header) - 1)]
     return [f"| {' | '.join(cells)} |" for cells in (header, rule, *rows)]

@@ -1,4 +1,4 @@
-"""The sides of a training step: ours and PyTorch's, of every method, on one problem."""
+"""Sides of a training step, ours and PyTorch's, of every method on the same problem."""
 
 import time
 from typing import Any, NamedTuple
@@ -44,11 +44,11 @@ class Pair(NamedTuple):
 
 
 def make_pair(student: str, teacher: str, classes: int) -> Pair:
-    """Random weights of the sizes named, and C classes."""
+    """Make models with random weights of the named sizes, and C classes."""
     configs = config_of(student), config_of(teacher)
     params = [random_params(config, _SEED) for config in configs]
     problem = given.make_problem(configs[0], classes, _SEED, params[0]["text"])
-    # Alike, as the texts of classes are to a CLIP.
+    # Similar to each other, as class texts are in CLIP.
     rng = np.random.default_rng(_SEED)
     text = 1 + rng.standard_normal((classes, configs[1].projection))
     text /= np.linalg.norm(text, axis=-1, keepdims=True)
@@ -56,7 +56,7 @@ def make_pair(student: str, teacher: str, classes: int) -> Pair:
 
 
 def online_side(pair: Pair, batch: int, rounds: int | None) -> Side:
-    """Our KDPL: pixels up, both image towers, and one update."""
+    """Return our KDPL: transfer of pixels, both image towers and one update."""
     problem = pair.problem
     setup = given.make_setup(problem, "coop+kdpl", optim_of("coop+kdpl", batch))
     frozen = given.make_frozen(problem, setup.optim)
@@ -86,13 +86,13 @@ def online_side(pair: Pair, batch: int, rounds: int | None) -> Side:
 def torch_side(
     pair: Pair, method: str, batch: int, kind: str, rounds: int | None = None
 ) -> Side:
-    """One update of PyTorch's, from float pixels on the host.
+    """Return one update of PyTorch's model, from float pixels on the host.
 
     Args:
       pair: what is trained.
       method: "coop", "coop+kdpl" or "coop+fdbpl_release".
       batch: B.
-      kind: "whole" prompts of 77 tokens, "cut" to the longest, whole and "compiled".
+      kind: "whole" (prompts of 77 tokens), "cut" (to the longest), "compiled" (whole).
       rounds: see `Side`.
     """
     problem = pair.problem
@@ -109,7 +109,7 @@ def torch_side(
 
 
 def torch_model(pair: Pair, method: str, tokens: int):
-    """PyTorch's model of a method on its device, and a batch for it from pixels."""
+    """Return PyTorch's model of a method on its device, and its batch from pixels."""
     problem, vision = pair.problem, pair.student_params["vision"]
     towers = (
         image_tower(pair.student.vision, vision),
@@ -128,17 +128,17 @@ def torch_model(pair: Pair, method: str, tokens: int):
 
 
 def torch_name(method: str, kind: str) -> str:
-    """How PyTorch's is."""
+    """Return the name of a method's counterpart in PyTorch."""
     return f"{method}, PyTorch {kind}"
 
 
 def towers_of(config: ClipConfig) -> Student:
-    """A model as far as programs are compiled for it."""
+    """Return the parts of a model that programs are compiled for."""
     return Student(config, ImageSettings(config.vision.image_size))
 
 
 def views(pair: Pair, batch: int) -> np.ndarray:
-    """Random pixels of the student's size, `[B S S 3]`."""
+    """Draw random pixels of the student's size, `[B S S 3]`."""
     size = pair.student.vision.image_size
     rng = np.random.default_rng(_SEED)
     return rng.integers(256, size=(batch, size, size, 3), dtype=np.uint8)

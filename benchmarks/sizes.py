@@ -1,4 +1,4 @@
-"""Models of known sizes with random weights: speed depends on shapes alone."""
+"""Models of known sizes with random weights; speed depends only on shapes."""
 
 import dataclasses
 import functools
@@ -21,7 +21,7 @@ _EOS = 49407
 
 
 def _vit(patch: int, width: int, layers: int, text: int, joint: int) -> ClipConfig:
-    """One of OpenAI's CLIPs: heads are 64 wide, MLPs four times the tower."""
+    """Return an OpenAI CLIP: heads of width 64, MLPs four times the tower's width."""
     return ClipConfig(
         VisionConfig(_tower(width, layers), 224, patch),
         TextConfig(_tower(text, 12), 49408, 77, _EOS),
@@ -38,7 +38,7 @@ CONFIGS: Mapping[str, ClipConfig] = types.MappingProxyType(
         "ViT-B/32": _vit(32, 768, 12, 512, 512),
         "ViT-B/16": _vit(16, 768, 12, 512, 512),
         "ViT-L/14": _vit(14, 1024, 24, 768, 768),
-        # For trying the suites themselves.
+        # For testing the suites.
         "tiny": ClipConfig(
             VisionConfig(_tower(64, 2), 32, 8),
             TextConfig(_tower(64, 2), 49408, 77, _EOS),
@@ -49,10 +49,10 @@ CONFIGS: Mapping[str, ClipConfig] = types.MappingProxyType(
 
 
 def config_of(name: str) -> ClipConfig:
-    """The configuration of that name.
+    """Return the configuration of that name.
 
     Raises:
-      UserError: there is none.
+      UserError: there is no such size.
     """
     if name not in CONFIGS:
         raise unknown_name("model of the benchmarks", name, tuple(CONFIGS))
@@ -60,18 +60,18 @@ def config_of(name: str) -> ClipConfig:
 
 
 def random_params(config: ClipConfig, seed: int) -> dict:
-    """Random parameters on the default device, float32."""
+    """Draw random parameters on the default device, float32."""
     return jax.jit(functools.partial(init_clip, config))(jax.random.key(seed))
 
 
 def cast(params: dict, dtype: DTypeLike) -> dict:
-    """Both towers in another dtype; the logit scale stays as it is."""
+    """Convert both towers to another dtype; the logit scale is unchanged."""
     towers = {name: params[name] for name in ("vision", "text")}
     return params | jax.tree.map(lambda leaf: leaf.astype(dtype), towers)
 
 
 def random_clip(name: str, seed: int, dtype: DTypeLike) -> Clip:
-    """A model of that size with the tokenizer of the embedded pair.
+    """Return a model of that size with the tokenizer of the embedded pair.
 
     Raises:
       UserError: there is no such size.

@@ -1,4 +1,4 @@
-"""Our training steps on stored features; PyTorch is not loaded for them."""
+"""Our training steps on stored features, without loading PyTorch."""
 
 import time
 
@@ -16,10 +16,10 @@ _SEED = 0
 def stored_side(
     problem: given.Problem, joint: int, method: str, batch: int, steps: int
 ) -> Side:
-    """Our updates on stored features: several in one compiled call.
+    """Return our updates on stored features, several per compiled call.
 
-    The batches are on the device beforehand, as an epoch's slab is. Any transfer within
-    the call is an error.
+    The batches are already on the device, as the rows of an epoch are. Any transfer
+    within the call is an error.
     """
     setup = given.make_setup(problem, method, optim_of(method, batch))
     frozen = given.make_frozen(problem, setup.optim)
@@ -40,11 +40,11 @@ def stored_side(
 
 
 def our_name(method: str) -> str:
-    """How our side of a method is called."""
+    """Return the name of our side of a method."""
     return f"{method}, ours"
 
 
 def optim_of(method: str, batch: int) -> OptimConfig:
-    """The method's recipe at another batch size."""
+    """Return the method's recipe with another batch size."""
     recipe = METHOD_OPTIM[method]
     return OptimConfig(**(vars(recipe) | {"batch_size": batch}))

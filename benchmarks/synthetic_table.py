@@ -1,6 +1,6 @@
-"""A RIL table of random values: for reading speed, contents do not matter.
+"""A RIL table of random values; reading speed does not depend on the contents.
 
-Random labels and features hardly compress; a table of real ones is smaller.
+Random labels and features hardly compress; real tables are smaller.
 """
 
 from pathlib import Path
@@ -14,14 +14,14 @@ from fdbpl_jax.ril.labels import entropy
 from fdbpl_jax.ril.manifest import feature_name
 from fdbpl_jax.ril.spec import ImageRecord, TableSpec
 
-_SIZE = (375, 500)  # height and width of the images that there are none of
-_SHARPNESS = 8.0  # of the teacher's logits: how much of a label its top class gets
+_SIZE = (375, 500)  # height and width of the images, which do not exist
+_SHARPNESS = 8.0  # scale of the teacher's logits: sets the top class's share of a label
 
 
 def synthetic_spec(
     images: int, regions: int, classes: int, keep: int, width: int
 ) -> TableSpec:
-    """What such a table says it was made from; width: D, 0 for no features."""
+    """Return the specification of such a table; width: D, 0 for no features."""
     records = (ImageRecord(f"{i:06d}.jpg", _SIZE, f"{i:064x}") for i in range(images))
     return TableSpec(
         dataset="synthetic",
@@ -42,7 +42,7 @@ def synthetic_spec(
 
 
 def write_table(path: Path, spec: TableSpec) -> None:
-    """Writes a finished table of `spec`, block by block as the builder does."""
+    """Write a finished table of `spec`, block by block as the builder does."""
     folder = store.open_folder(path)
     ledger.begin(folder, spec)
     arrays = ledger.open_arrays(folder, spec)
@@ -58,7 +58,7 @@ def write_table(path: Path, spec: TableSpec) -> None:
 def _block(
     rng: np.random.Generator, spec: TableSpec, count: int
 ) -> dict[str, np.ndarray]:
-    """Random values of all arrays for `count` images."""
+    """Draw random values of all arrays for `count` images."""
     shape = (count, spec.regions)
     score = rng.random((*shape, len(spec.class_names)), np.float32)
     exp = np.exp(_SHARPNESS * score)

@@ -1,4 +1,4 @@
-"""Timing in turns, and what the machine was meanwhile."""
+"""Alternating timing of several sides, and facts about the machine."""
 
 import dataclasses
 import os
@@ -18,11 +18,11 @@ SLOW_REPEATS = 3
 
 @dataclasses.dataclass(frozen=True)
 class Side:
-    """One of the things compared.
+    """One side of a comparison.
 
     name: in the tables. run: does `steps` steps and returns when they are done.
-    compile_seconds: what it took to make `run`. rounds: at most so many timed runs; a
-    side of one round only is not warmed up either: it is too slow for it.
+    compile_seconds: time to make `run`. rounds: maximum number of timed runs; a side
+    with one round is too slow to be warmed up.
     """
 
     name: str
@@ -34,10 +34,10 @@ class Side:
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-    """What was measured of a side: `wall` and `cpu` are seconds a step of each repeat.
+    """Timings of a side: `wall` and `cpu` are seconds per step of each repeat.
 
-    cpu is summed over the threads of this process: with wall it tells whether the cores
-    were there for us. warm_up: of the untimed run before, 0 if there was none.
+    cpu is summed over the threads of this process; compared with wall it shows whether
+    the cores were available. warm_up: of the untimed run before, 0 if there was none.
     """
 
     name: str
@@ -49,27 +49,27 @@ class Timing:
 
     @property
     def median(self) -> float:
-        """Median wall seconds a step."""
+        """Median wall seconds per step."""
         return statistics.median(self.wall)
 
     def shown(self, unit: float = 1e3, digits: int = 2) -> str:
-        """Median (min – max) of a step; `unit` of them are a second."""
+        """Format the median (min – max) of a step, in units of 1/`unit` seconds."""
         low, high = min(self.wall) * unit, max(self.wall) * unit
         middle = self.median * unit
         return f"{middle:,.{digits}f} ({low:,.{digits}f} – {high:,.{digits}f})"
 
     def to_json(self) -> dict[str, Any]:
-        """Every single timing, as JSON values."""
+        """Return every timing as JSON values."""
         return dataclasses.asdict(self) | {"median": self.median}
 
 
 def in_turns(
     sides: Sequence[Side], repeats: int, log: Callable[[str], None]
 ) -> list[Timing]:
-    """Runs each side once untimed, then all of them round after round.
+    """Run each side once untimed, then all of them in turns.
 
-    Whatever slows the machine for a while so falls on every side, not on one. A side
-    that is slow to warm up takes part in the first rounds only.
+    A temporary slowdown of the machine then affects all sides. A side that is slow to
+    warm up takes part in the first rounds only.
     """
     warm_up = [0.0 if side.rounds == 1 else _once(side)[0] for side in sides]
     measured: list[list[tuple[float, float]]] = [[] for _ in sides]
@@ -101,7 +101,7 @@ def _rounds(side: Side, warm_up: float, repeats: int) -> int:
 
 
 def _once(side: Side) -> tuple[float, float]:
-    """Wall and CPU seconds a step of one run."""
+    """Measure wall and CPU seconds per step of one run."""
     wall, cpu = time.perf_counter(), time.process_time()
     side.run()
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
@@ -109,12 +109,12 @@ def _once(side: Side) -> tuple[float, float]:
 
 
 def cores() -> int:
-    """Cores this process may use."""
+    """Return the number of cores this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 def machine() -> dict[str, str]:
-    """Processor, accelerators, system and versions, as the tables name them."""
+    """Describe processor, accelerators, system and versions."""
     import torch  # not above: our side's memory is measured without it
 
     names = ("jax", "flax", "torch", "transformers")
@@ -129,7 +129,7 @@ def machine() -> dict[str, str]:
 
 
 def load() -> float:
-    """Processes running or waiting, averaged over the last minute."""
+    """Return the number of running or waiting processes, averaged over a minute."""
     return round(os.getloadavg()[0], 2)
 
 

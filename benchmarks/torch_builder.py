@@ -1,7 +1,7 @@
-"""Soft labels of regions in plain PyTorch: what a competent user writes.
+"""Soft labels of regions in plain PyTorch, as an experienced user would write it.
 
-Worker processes decode and cut with Pillow, the teacher runs on what they send, and
-each image's labels go into a file of their own.
+Worker processes decode and cut with Pillow, the teacher runs on their batches, and each
+image's labels are written to a separate file.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 @dataclasses.dataclass(frozen=True)
 class Regions:
-    """What is to be cut: of each of N files, M boxes [N M 4] and flips [N M]."""
+    """Regions to cut: for each of N files M boxes [N M 4] and flips [N M]."""
 
     files: Sequence[Path]
     box: np.ndarray  # top, left, height, width in pixels
@@ -25,7 +25,7 @@ class Regions:
 
 
 class Crops(Dataset[torch.Tensor]):
-    """The regions of an image, uint8 [M 3 S S]."""
+    """The regions of each image, uint8 [M 3 S S]."""
 
     def __init__(self, regions: Regions, size: int) -> None:
         self.regions = regions
@@ -36,7 +36,7 @@ class Crops(Dataset[torch.Tensor]):
         return len(self.regions.files)
 
     def __getitem__(self, row: int) -> torch.Tensor:
-        """Decodes an image and cuts all its regions."""
+        """Decode an image and cut all its regions."""
         with Image.open(self.regions.files[row]) as file:
             image = file.convert("RGB")
         pixels = [
@@ -57,7 +57,7 @@ class Crops(Dataset[torch.Tensor]):
 
 
 def crop_loader(regions: Regions, size: int, workers: int) -> DataLoader:
-    """An image's regions at a time, from workers that stay from run to run."""
+    """Return a loader of the regions per image; workers persist between runs."""
     return DataLoader(
         Crops(regions, size),
         batch_size=None,
@@ -70,7 +70,7 @@ def crop_loader(regions: Regions, size: int, workers: int) -> DataLoader:
 
 
 class Labeller:
-    """The teacher's kept labels of regions.
+    """The teacher's top-K labels of regions.
 
     Args:
       encode: projected features of normalised pixels.
@@ -93,7 +93,7 @@ class Labeller:
 
     @torch.inference_mode()
     def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Classes and their probabilities [M 2 K] of uint8 pixels [M 3 S S]."""
+        """Predict classes and probabilities [M 2 K] from uint8 pixels [M 3 S S]."""
         return torch.cat([self._label(part) for part in pixels.split(self.batch)]).cpu()
 
     def _label(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -108,7 +108,7 @@ class Labeller:
 
 
 def build(folder: Path, regions: Regions, crops: DataLoader, label: Labeller) -> None:
-    """Labels all regions, and writes a file an image."""
+    """Label all regions and write one file per image."""
     folder.mkdir(parents=True)
     for row, pixels in enumerate(crops):
         coords = torch.from_numpy(regions.box[row].astype(np.float32))

@@ -15,19 +15,19 @@ from fdbpl_jax.clip.convert import to_hf_tensors
 
 
 def torch_device() -> torch.device:
-    """The GPU if PyTorch has one, else the CPU."""
+    """Return the GPU if PyTorch has one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def describe(device: torch.device) -> str:
-    """The device in words."""
+    """Describe the device."""
     if device.type == "cuda":
         return f"cuda ({torch.cuda.get_device_name(device)})"
     return f"{device.type} (one thread or {cores()}, whichever is faster)"
 
 
 def load_model(config: ClipConfig, params: dict, device: torch.device) -> CLIPModel:
-    """The model in float32, frozen, with PyTorch's fused attention."""
+    """Load the model in float32, frozen, with PyTorch's fused attention."""
     hf = CLIPConfig(**to_hf_config(config), attn_implementation="sdpa")
     model = CLIPModel(hf).eval().requires_grad_(False)
     tensors = to_hf_tensors(params)
@@ -38,29 +38,29 @@ def load_model(config: ClipConfig, params: dict, device: torch.device) -> CLIPMo
 
 
 def encode_image(model: CLIPModel, pixels: torch.Tensor) -> torch.Tensor:
-    """Projected features of normalised pixels [B 3 H W], not normalised."""
+    """Encode normalised pixels [B 3 H W] to projected features, not normalised."""
     return model.get_image_features(pixel_values=pixels).pooler_output
 
 
 def encode_text(model: CLIPModel, ids: torch.Tensor) -> torch.Tensor:
-    """Projected features of texts [C T], not normalised."""
+    """Encode texts [C T] to projected features, not normalised."""
     return model.get_text_features(input_ids=ids).pooler_output
 
 
 def wait(device: torch.device) -> None:
-    """Returns when the device has done what it was given."""
+    """Wait until the device has finished."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def choose_threads(run: Callable[[], object]) -> int:
-    """Sets PyTorch to one thread or one a core, whichever is faster at `run`.
+    """Set PyTorch to one thread or one per core, whichever is faster for `run`.
 
-    Its threads wait for each other after every operation: where something else uses the
-    cores, many of them take ten times as long as one.
+    Its threads synchronise after every operation. If other processes use the cores,
+    several threads can take ten times as long as one.
 
     Returns:
-      How many.
+      The number of threads.
     """
 
     def seconds(threads: int) -> float:
@@ -76,10 +76,10 @@ def choose_threads(run: Callable[[], object]) -> int:
 
 
 def matmul_ceiling(device: torch.device, dtype: torch.dtype, size: int) -> float:
-    """Operations a second of large square matrix products, the best of five.
+    """Measure operations per second of large square matrix products; best of five.
 
-    On a CPU this depends on the library under PyTorch and on whose processor it is, and
-    explains most of what PyTorch's towers take.
+    On a CPU this depends on PyTorch's matrix library and on the processor, and explains
+    most of the time of PyTorch's towers.
     """
     start, factor = torch.randn(2, size, size, device=device, dtype=dtype).unbind()
     factor = factor / size**0.5
@@ -97,6 +97,6 @@ def matmul_ceiling(device: torch.device, dtype: torch.dtype, size: int) -> float
 
 @contextlib.contextmanager
 def full_precision() -> Iterator[None]:
-    """float32 as such: no TF32 in convolutions; in products PyTorch has none anyway."""
+    """Disable TF32 in convolutions; PyTorch does not use it in matrix products."""
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         yield

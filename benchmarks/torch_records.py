@@ -1,7 +1,7 @@
-"""Stored labels the way the paper's authors keep them: one `torch.save` file an image.
+"""Stored labels in the format of the paper's authors: one `torch.save` file per image.
 
-A file holds three tensors: where the M regions are as shares of the image, which are
-mirrored, and for each the K kept classes and their probabilities.
+A file contains three tensors: the M regions as fractions of the image, which of them
+are mirrored, and the K stored classes of each with their probabilities.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,12 +15,12 @@ Record = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # of a region, or of m
 
 
 def write_records(folder: Path, images: int, values: dict[str, np.ndarray]) -> None:
-    """Writes `images` files.
+    """Write `images` files.
 
     Args:
       folder: made if it is missing.
       images: N.
-      values: of one image, for all of them: "coords" [M 4] float32, "flip" [M],
+      values: of one image, the same for all: "coords" [M 4] float32, "flip" [M],
         "topk" [M 2 K] float32, the classes and then their probabilities.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -30,7 +30,7 @@ def write_records(folder: Path, images: int, values: dict[str, np.ndarray]) -> N
 
 
 def read_region(folder: Path, image: int, slot: int) -> Record:
-    """One stored region: its image's whole file is read for it."""
+    """Read one stored region, which reads the complete file of its image."""
     coords, flip, topk = _load(folder, image)
     return coords[slot], flip[slot], topk[slot]
 
@@ -38,7 +38,7 @@ def read_region(folder: Path, image: int, slot: int) -> Record:
 def read_regions(
     folder: Path, images: Sequence[int], slots: Sequence[int]
 ) -> tuple[torch.Tensor, ...]:
-    """Regions (images[i], slots[i]) one after the other, stacked."""
+    """Read regions (images[i], slots[i]) one after the other and stack them."""
     pairs = zip(images, slots, strict=True)
     found = [read_region(folder, image, slot) for image, slot in pairs]
     return tuple(map(torch.stack, zip(*found, strict=True)))
@@ -47,7 +47,7 @@ def read_regions(
 def epoch(
     folder: Path, images: int, regions: int, batch: int, seed: int
 ) -> Iterator[tuple[torch.Tensor, ...]]:
-    """Every image once, a random region each, in batches; what fills none is left."""
+    """Read a random region of every image, in batches; drop an incomplete last one."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(images)[: images // batch * batch].reshape(-1, batch)
     for rows in order:
@@ -55,7 +55,7 @@ def epoch(
 
 
 class RegionFiles(Dataset[Record]):
-    """A random stored region of each image."""
+    """A data set with a random stored region per image."""
 
     def __init__(self, folder: Path, images: int) -> None:
         self.folder = folder
@@ -66,14 +66,14 @@ class RegionFiles(Dataset[Record]):
         return self.images
 
     def __getitem__(self, image: int) -> Record:
-        """A random region of an image."""
+        """Read a random region of an image."""
         coords, flip, topk = _load(self.folder, image)
         slot = int(torch.randint(len(flip), ()))
         return coords[slot], flip[slot], topk[slot]
 
 
 def loader(folder: Path, images: int, batch: int, workers: int) -> DataLoader:
-    """The same epoch in worker processes, which stay from epoch to epoch."""
+    """Return a loader of the same epoch, with workers that persist between epochs."""
     return DataLoader(
         RegionFiles(folder, images),
         batch_size=batch,

@@ -1,20 +1,20 @@
 """Base-to-new with CoOp, CoOp+KDPL and CoOp+FDBPL, three seeds.
 
-On the embedded shapes world, with the pair of tiny CLIPs that is shipped:
+On the embedded shapes data, with the embedded pair of tiny CLIPs:
 
   python -m fdbpl_jax.main --config=configs/base2new.py
 
-Two minutes on 2 CPU cores. On shapes-negative CoOp ends at 68 / 61 (base / new, per
-cent), the student asked with "a photo of a" at 11 / 18.
+This takes two minutes on 2 CPU cores. On shapes-negative the accuracy of CoOp is 68 /
+61 (base / new, percent) and that of the student with "a photo of a" 11 / 18.
 
-On real data sets (`:caltech101`, `:dtd`, … several with commas, `:folder`, or
-`:all` for the eleven of the paper), with any CLIP pair in Hugging Face layout:
+On other data sets (`:caltech101`, `:dtd`, …, several separated by commas; `:folder`;
+`:all` for the eleven of the paper), with any pair of CLIPs in Hugging Face layout:
 
   python -m fdbpl_jax.main --config=configs/base2new.py:caltech101,eurosat \
       --config.data.root=DATA --config.student=STUDENT --config.teacher=TEACHER
 
-Ten minutes on 2 CPU cores for caltech101's 50 classes with models of 11 and 13 MB,
-mostly KDPL's teacher; its numbers are in README.md.
+For caltech101 (50 base classes) and models of 11 and 13 MB this takes ten minutes on 2
+CPU cores, mostly for KDPL's teacher. The results are in README.md.
 """
 
 from ml_collections import ConfigDict
@@ -29,7 +29,7 @@ OTHERS = (  # than ImageNet
 
 
 def get_config(datasets: str = "") -> ConfigDict:
-    """The settings for `datasets`, comma-separated; the embedded ones if empty."""
+    """Return the settings for `datasets`, comma-separated; empty: the embedded ones."""
     config = default_config()
     if datasets and not datasets.startswith("shapes"):
         config.data.datasets = f"imagenet,{OTHERS}" if datasets == "all" else datasets

@@ -1,15 +1,15 @@
-"""Prompts trained on all classes of one data set, tested on others (CoCoOp).
+"""Cross-dataset transfer: all classes of one data set, tested on others (CoCoOp).
 
-On the embedded shapes world, with the pair of tiny CLIPs that is shipped:
+On the embedded shapes data, with the embedded pair of tiny CLIPs:
 
   python -m fdbpl_jax.main --config=configs/cross_dataset.py
 
-On real data sets, trained on the first of them:
+On other data sets, trained on the first of them:
 
   python -m fdbpl_jax.main --config=configs/cross_dataset.py:caltech101,dtd,eurosat \
       --config.data.root=DATA --config.student=STUDENT --config.teacher=TEACHER
 
-`:imagenet` alone is the paper's: from ImageNet to the ten others.
+`:imagenet` alone is the paper's setting: from ImageNet to the ten other data sets.
 """
 
 from ml_collections import ConfigDict
@@ -18,7 +18,7 @@ from configs import base2new
 
 
 def get_config(datasets: str = base2new.SHAPES) -> ConfigDict:
-    """The settings for the first of `datasets`, comma-separated, and the rest."""
+    """Return the settings: train on the first of `datasets`, test on all of them."""
     source, _, targets = datasets.partition(",")
     config = base2new.get_config(source)
     config.protocol = "cross_dataset"

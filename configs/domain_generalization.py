@@ -1,6 +1,6 @@
-"""Prompts trained on one data set, tested on the same classes in other images (CoOp).
+"""Domain generalisation: other images of the same classes (CoOp).
 
-On the embedded shapes world, from plain pictures to two kinds of changed ones:
+On the embedded shapes data, from plain images to two kinds of changed images:
 
   python -m fdbpl_jax.main --config=configs/domain_generalization.py
 
@@ -20,7 +20,7 @@ _VARIANTS = "imagenetv2,imagenet_sketch,imagenet_a,imagenet_r"
 def get_config(
     datasets: str = "shapes-plain,shapes-negative,shapes-both",
 ) -> ConfigDict:
-    """The settings for the first of `datasets`, comma-separated, and the rest."""
+    """Return the settings: train on the first of `datasets`, test on all of them."""
     source, _, targets = datasets.partition(",")
     config = base2new.get_config(source)
     config.protocol = "domain_generalization"

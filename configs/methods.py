@@ -1,16 +1,16 @@
-"""Every method of the paper's tables, each alone and with KDPL and FDBPL, three seeds.
+"""Every method, and where possible with KDPL's and FDBPL's loss; three seeds.
 
-On the embedded shapes world, ten minutes on 2 CPU cores:
+On the embedded shapes data, ten minutes on 2 CPU cores:
 
   python -m fdbpl_jax.main --config=configs/methods.py --workdir=methods
 
-On real data, with published settings:
+On other data sets, with published settings:
 
   python -m fdbpl_jax.main --config=configs/methods.py:caltech101,eurosat \
       --config.data.root=DATA --config.student=STUDENT --config.teacher=TEACHER
 
-`launch/methods.sh` runs each method in a process of its own, so that the report's peak
-memory is the method's. The numbers are in docs/methods.md.
+`launch/methods.sh` runs each method in a separate process, so that the report's peak
+memory is that of the method alone. The results are in docs/methods.md.
 """
 
 from ml_collections import ConfigDict
@@ -18,12 +18,12 @@ from ml_collections import ConfigDict
 from fdbpl_jax.experiments.settings import default_config
 from fdbpl_jax.methods.table import METHODS
 
-# Names for "+kdpl-ca" have to be given, and the released loss is FDBPL's alone.
+# "+kdpl-ca" needs a list of names; the released loss is a variant of FDBPL's.
 _LEFT_OUT = ("+kdpl-ca", "+fdbpl_release")
 
 
 def get_config(datasets: str = "") -> ConfigDict:
-    """The settings for `datasets`, comma-separated; two embedded ones if empty."""
+    """Return the settings for `datasets`, comma-separated; empty: two embedded ones."""
     config = default_config()
     config.data.datasets = datasets or "shapes-negative,shapes-plain"
     config.methods = ",".join(m for m in METHODS if not m.endswith(_LEFT_OUT))

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# One NVIDIA GPU: installs the CUDA build into .venv, then runs with what is given here.
+# Installs the CUDA build into .venv, then runs fdbpl_jax.main with the given arguments
+# on one NVIDIA GPU.
 #
 #   launch/gpu.sh --config=configs/base2new.py:caltech101 --config.data.root=DATA \
 #       --config.student=STUDENT --config.teacher=TEACHER
 #
-# EXTRA=cuda13 takes the other build. JAX takes memory as it needs it rather than three
-# quarters at once, so that several runs can share a card.
+# EXTRA=cuda13 installs the CUDA 13 build. JAX allocates GPU memory on demand instead of
+# preallocating three quarters of it, so that several runs can share a GPU.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 test -x .venv/bin/python || python3 -m venv .venv

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Every method of configs/methods.py in a process of its own, so that the report's peak
-# memory is the method's; then one report. Arguments go to the program:
+# Runs every method of configs/methods.py in a separate process, so that the report's peak
+# memory is that of the method alone; then writes one report. Arguments after the config
+# are passed to fdbpl_jax.main:
 #   launch/methods.sh configs/methods.py:eurosat --workdir=methods --config.data.root=DATA
 set -e
 config=${1:?a config, such as configs/methods.py}

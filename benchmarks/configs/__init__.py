@@ -1,1 +1,1 @@
-"""Sizes of the suites: one file a preset, with `get_config()`."""
+"""Sizes of the suites: one file per preset, with `get_config()`."""

@@ -1,10 +1,10 @@
-"""Every learner and objective at its published batch size: 6 minutes on 2 CPU cores."""
+"""Every learner and loss at its published batch size: 6 minutes on 2 CPU cores."""
 
 from ml_collections import ConfigDict
 
 
 def get_config() -> ConfigDict:
-    """The one sub-tree."""
+    """Return the settings of the suite."""
     return ConfigDict(
         {
             "methods": {

@@ -4,7 +4,7 @@ from ml_collections import ConfigDict
 
 
 def get_config() -> ConfigDict:
-    """A sub-tree for each suite."""
+    """Return the settings of each suite."""
     return ConfigDict(
         {
             "train": {

@@ -1,1 +1,1 @@
-"""What is measured, a file a suite."""
+"""Benchmark suites, one file each."""

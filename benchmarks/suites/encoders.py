@@ -1,6 +1,6 @@
-"""The frozen towers alone: ours against PyTorch's of `transformers`.
+"""Speed of the frozen towers alone: ours and those of PyTorch's `transformers`.
 
-Both sides have the same random weights, and must agree before they are timed.
+Both sides have the same random weights; their features must agree before timing.
 """
 
 import contextlib
@@ -25,25 +25,25 @@ from fdbpl_jax.clip.vision import encode_image
 from fdbpl_jax.device import describe
 from fdbpl_jax.errors import UserError
 
-# How far two sides' L2-normalised features may be apart. bfloat16 has 8 bits, and each
-# of dozens of layers rounds.
+# Largest difference allowed between the sides' L2-normalised features. bfloat16 has 8
+# bits, and each of dozens of layers rounds.
 TOLERANCE = {"float32": 1e-4, "bfloat16": 3e-2}
 OURS, THEIRS = "JAX", "PyTorch"
 
 
 class Work(NamedTuple):
-    """A batch through a tower on either side; each call gives features [B D]."""
+    """A batch through a tower on both sides; each call returns features [B D]."""
 
     ours: Callable[[], jax.Array]
     theirs: Callable[[], torch.Tensor]
 
 
 def measure(sizes: ConfigDict, log: Callable[[str], None]) -> Section:
-    """Checks that both sides agree, then times them.
+    """Check that both sides agree, then time them.
 
     Args:
       sizes: models (names in `benchmarks.sizes`), dtypes ("float32", "bfloat16"),
-        batches, tokens (T of each text), calls (a timed run), repeats.
+        batches, tokens (T of each text), calls (per timed run), repeats.
       log: takes lines on how far it is.
 
     Raises:
@@ -69,7 +69,7 @@ def measure(sizes: ConfigDict, log: Callable[[str], None]) -> Section:
 def make_work(
     config: ClipConfig, params: dict, model: Any, batch: int, sizes: ConfigDict
 ) -> dict[str, Work]:
-    """Random inputs, on the devices beforehand, through either tower."""
+    """Draw random inputs for each tower, already on the devices."""
     rng = np.random.default_rng(0)
     edge = config.vision.image_size
     pixels = rng.standard_normal((batch, edge, edge, 3), np.float32)
@@ -94,10 +94,10 @@ def make_work(
 
 
 def check_agreement(work: Work, what: str, tolerance: float) -> float:
-    """How far apart the sides' L2-normalised features are.
+    """Return the largest difference of the sides' L2-normalised features.
 
     Raises:
-      UserError: farther than `tolerance`.
+      UserError: it is larger than `tolerance`.
     """
     ours = np.asarray(work.ours(), np.float32)
     with torch.inference_mode():
@@ -115,7 +115,7 @@ def check_agreement(work: Work, what: str, tolerance: float) -> float:
 def _timed(
     work: Work, what: tuple, sizes: ConfigDict, log: Callable[[str], None]
 ) -> tuple[float, list[Timing]]:
-    """How far apart the sides are, and their times."""
+    """Return the difference of the sides' features, and their times."""
     dtype = what[2]
     with _same_precision(dtype):
         apart = check_agreement(work, " ".join(map(str, what)), TOLERANCE[dtype])
@@ -141,7 +141,7 @@ def _sides(work: Work, calls: int) -> list[Side]:
 
 @contextlib.contextmanager
 def _same_precision(dtype: str) -> Iterator[None]:
-    """float32 means float32 on both sides, not TF32 on one of them."""
+    """Use float32 on both sides, without TF32."""
     if dtype != "float32":
         yield
         return

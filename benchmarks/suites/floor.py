@@ -1,4 +1,4 @@
-"""The arithmetic that a training step must do, and how far from it we are."""
+"""The minimal arithmetic of a training step, and the time measured relative to it."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,7 @@ _SEED = 0
 
 
 def measure(sizes: ConfigDict, log: Callable[[str], None]) -> Section:
-    """Counts a step's operations, and times it beside large matrix products.
+    """Count a step's operations, and time it and large matrix products.
 
     Args:
       sizes: student (a name in `benchmarks.sizes`), classes (to go through), batch,

@@ -1,4 +1,4 @@
-"""The most memory that a training step needs, each in a process of its own."""
+"""Peak memory of a training step, each in a separate process."""
 
 import json
 import subprocess
@@ -14,11 +14,11 @@ _MANY = 21_000  # classes, about ImageNet-21k's
 
 
 def measure(sizes: ConfigDict, log: Callable[[str], None]) -> Section:
-    """One step of each side at every number of classes.
+    """Run one step of each side for every number of classes.
 
     Args:
       sizes: student: a name in `benchmarks.sizes`. batch. ours, torch: the numbers of
-        classes at which our FDBPL, and PyTorch's CoOp of whole prompts, are run. at:
+        classes for which our FDBPL, and PyTorch's CoOp with full prompts, are run. at:
         the number at which they are compared.
       log: takes a line.
     """
@@ -63,7 +63,7 @@ def _peaks(of_side: dict[int, dict]) -> dict[int, float]:
 
 
 def _extrapolated(peak: dict[int, float], classes: int) -> float:
-    """Along the line through the two largest numbers of classes that were run."""
+    """Extrapolate linearly from the two largest numbers of classes that were run."""
     (few, low), (many, high) = sorted(peak.items())[-2:]
     return high + (high - low) / (many - few) * (classes - many)
 

@@ -1,8 +1,8 @@
-"""A training step of every other learner and objective, ours and PyTorch's.
+"""A training step of every other learner and loss, ours and PyTorch's.
 
-At each method's published batch size. Where only the text is learned ours reads stored
-features and PyTorch's encodes the images, as its users' code does; where the image
-tower is prompted both get the same pixels.
+At each method's published batch size. Where only text prompts are learned, our step
+reads stored features and PyTorch's encodes the images, as the published code does.
+Where the image tower is prompted, both get the same pixels.
 """
 
 import dataclasses
@@ -39,12 +39,12 @@ _SIZE = (375, 500)  # of the pictures
 
 
 def measure(sizes: ConfigDict, log: Callable[[str], None]) -> Section:
-    """Times both sides of every method, and what our pixel training waits for.
+    """Time both sides of every method, and our training's data wait.
 
     Args:
       sizes: student and teacher (names in `benchmarks.sizes`), classes, methods,
-        repeats; waiting (methods whose training loop is run on pictures), pictures (how
-        many of them), epochs.
+        repeats; waiting (methods whose training loop is run on images), pictures (the
+        number of these), epochs.
       log: takes a line.
     """
     pair = make_pair(sizes.student, sizes.teacher, sizes.classes)
@@ -131,9 +131,9 @@ def _torch_side(pair: Pair, name: str) -> Side:
 
 
 def _waiting(sizes: ConfigDict, pair: Pair, name: str) -> float:
-    """The share of our training time that the device waits for data, at most.
+    """Return an upper bound of the share of training time spent waiting for data.
 
-    Of a method without a teacher.
+    For a method without a teacher.
     """
     method = METHODS[name]
     optim = dataclasses.replace(METHOD_OPTIM[name], epochs=sizes.epochs)

@@ -1,7 +1,7 @@
-"""Building soft labels: `build_table` against a plain PyTorch builder.
+"""Building soft labels: `build_table` compared with a plain PyTorch builder.
 
-Regions a second through everything, from JPEG files to labels on disk, and how much of
-the device's matrix products that is.
+Regions per second from JPEG files to labels on disk, and the utilisation relative to
+the device's rate of matrix products.
 """
 
 import itertools
@@ -36,13 +36,13 @@ THEIRS = "PyTorch, labels"
 
 
 def measure(sizes: ConfigDict, log: Callable[[str], None]) -> Section:
-    """Times whole builds, the images decoded, cut and labelled anew each time.
+    """Time complete builds; each decodes, cuts and labels all images.
 
     Args:
       sizes: teacher and student (names in `benchmarks.sizes`), dtype (of our towers;
         PyTorch's run in float32 on a CPU, autocast to bfloat16 on a GPU), images,
-        height and width of each, regions, classes, keep, batch_size, workers (0: one a
-        core), repeats, ceiling_size (rows of the matrices that give the ceiling).
+        height and width of each, regions, classes, keep, batch_size, workers (0: one
+        per core), repeats, ceiling_size (rows of the matrices that give the ceiling).
       log: takes lines on how far it is.
     """
     teacher = random_clip(sizes.teacher, 0, sizes.dtype)
@@ -63,7 +63,7 @@ def measure(sizes: ConfigDict, log: Callable[[str], None]) -> Section:
 
 
 def ceilings(sizes: ConfigDict) -> dict[str, float]:
-    """Operations a second of matrix products on either side, in its own dtype."""
+    """Measure matrix products on both sides, in operations per second."""
     device = torch_clip.torch_device()
     theirs = torch.bfloat16 if device.type == "cuda" else torch.float32
     return {
@@ -79,7 +79,7 @@ def our_side(
     pair: tuple[Clip, Clip | None],
     sizes: ConfigDict,
 ) -> Side:
-    """A whole table, in a folder of its own each time."""
+    """Return our build of a complete table, in a new folder each time."""
     spec = _spec(dataset, *pair, sizes)
     runs = itertools.count()
 
@@ -94,7 +94,7 @@ def our_side(
 def torch_side(
     folder: Path, dataset: Dataset, teacher: Clip, sizes: ConfigDict
 ) -> Side:
-    """The same regions of the same images, by PyTorch."""
+    """Return PyTorch's build of the same regions of the same images."""
     spec = _spec(dataset, teacher, None, sizes)
     drawn = [
         draw_regions(spec.crop, spec.seed, image.hash, image.size, range(spec.regions))
@@ -122,9 +122,9 @@ def torch_side(
 def labeller(
     dataset: Dataset, teacher: Clip, sizes: ConfigDict
 ) -> torch_builder.Labeller:
-    """PyTorch's labels by our teacher.
+    """Return PyTorch's labeller with the weights of our teacher.
 
-    The text features are given to it; our builds encode the class prompts each time.
+    It gets the text features; our builds encode the class prompts each time.
     """
     device = torch_clip.torch_device()
     params = cast(teacher.params, np.float32)

@@ -1,8 +1,8 @@
-"""Reading stored regions: a RIL table against one PyTorch file an image.
+"""Reading stored regions: a RIL table compared with one PyTorch file per image.
 
 The paper's figure 9 reads 500 random records at several K; an epoch reads one region of
-every image. Both sides read what was just written, so from memory: of disks, this
-measures nothing but the bytes.
+every image. Both sides read files that were just written, so from the system's cache:
+disk speed is not measured, only the number of bytes.
 """
 
 import itertools
@@ -31,7 +31,7 @@ THEIRS, THEIRS_LOADER = "a file an image", "a file an image, DataLoader"
 
 
 class Stored(NamedTuple):
-    """The same amount of labels in both forms; features only beside ours."""
+    """The same amount of labels in both formats; features only in ours."""
 
     table: Path  # labels only
     featured: Path | None  # the same with features
@@ -39,12 +39,12 @@ class Stored(NamedTuple):
 
 
 def measure(sizes: ConfigDict, log: Callable[[str], None]) -> Section:
-    """Times random records at every K, and whole epochs at the largest of `epoch_keep`.
+    """Time random records for every K, and complete epochs for `epoch_keep`.
 
     Args:
       sizes: images (a multiple of batch), regions, classes, keep (several K),
         epoch_keep (one of them), width (D of the features), records, batch, epochs (of
-        ours, a timed run), workers (of the DataLoader; 0: one a core), repeats.
+        ours per timed run), workers (of the DataLoader; 0: one per core), repeats.
       log: takes lines on how far it is.
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -65,7 +65,7 @@ def measure(sizes: ConfigDict, log: Callable[[str], None]) -> Section:
 
 
 def write(folder: Path, sizes: ConfigDict, keep: int, width: int) -> Stored:
-    """Writes both forms; width 0: no table with features."""
+    """Write both formats; width 0: no table with features."""
     shape = (sizes.images, sizes.regions, sizes.classes, keep)
     write_table(folder / "table", synthetic_spec(*shape, width=0))
     featured = folder / "featured" if width else None
@@ -82,9 +82,9 @@ def write(folder: Path, sizes: ConfigDict, keep: int, width: int) -> Stored:
 
 
 def record_sides(stored: Stored, sizes: ConfigDict) -> list[Side]:
-    """Whole random records, other ones in each run.
+    """Return sides that read complete random records, different ones in each run.
 
-    One of the sides reads as training does: a random slot, the same of random images.
+    One side reads as training does: the same random slot of random images.
     """
     table = open_table(stored.table, "")
     names = (OURS, OURS_NEW, OURS_SLOT, OURS_FEATURES, THEIRS)
@@ -112,7 +112,7 @@ def record_sides(stored: Stored, sizes: ConfigDict) -> list[Side]:
 
 
 def epoch_sides(stored: Stored, sizes: ConfigDict) -> list[Side]:
-    """Epochs of batches in memory; ours several a run, being short."""
+    """Return sides that read epochs of batches; ours reads several per run."""
     seeds = itertools.count()
     workers = sizes.workers or cores()
     batches = torch_records.loader(stored.files, sizes.images, sizes.batch, workers)
@@ -137,7 +137,7 @@ def epoch_sides(stored: Stored, sizes: ConfigDict) -> list[Side]:
 
 
 def bytes_a_region(stored: Stored) -> dict[str, float]:
-    """Bytes the files take on disk, a region, by the name of the side."""
+    """Return bytes on disk per region, by the name of the side."""
     table = open_table(stored.table, "")
     regions = len(table.spec.images) * table.spec.regions
     folders = {OURS: stored.table, THEIRS: stored.files}
@@ -147,7 +147,7 @@ def bytes_a_region(stored: Stored) -> dict[str, float]:
 
 
 def _draws(sizes: ConfigDict) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Random rows and slots without end, the same for each side."""
+    """Yield random rows and slots, the same for each side."""
     rng = np.random.default_rng(0)
     while True:
         rows = rng.integers(sizes.images, size=sizes.records)
@@ -155,13 +155,13 @@ def _draws(sizes: ConfigDict) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 
 def _our_epochs(path: Path, sizes: ConfigDict) -> Callable[[], None]:
-    """A training's reading: `epochs` epochs, each of slots that none read before it."""
+    """Return a read of `epochs` epochs as in training, each with new slots."""
     rows = np.arange(sizes.images)
     labels = np.zeros(sizes.images, np.int32)
     plan = EpochPlan(sizes.epochs, 1, sizes.batch, "slab", seed=0)
 
     def run() -> None:
-        # A table just opened has nothing in its cache.
+        # A newly opened table has an empty cache.
         for _ in epoch_iterator(open_table(path), rows, labels, plan):
             pass
 
@@ -169,7 +169,7 @@ def _our_epochs(path: Path, sizes: ConfigDict) -> Callable[[], None]:
 
 
 def _on_disk(folder: Path) -> int:
-    """Bytes allocated to the files under a folder."""
+    """Return the bytes allocated to the files in a folder."""
     files = (file for file in folder.rglob("*") if file.is_file())
     return sum(file.stat().st_blocks * 512 for file in files)
 

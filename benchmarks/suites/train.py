@@ -1,8 +1,8 @@
 """A training step, an epoch and a run of CoOp, KDPL and FDBPL, ours and PyTorch's.
 
 PyTorch's CoOp and KDPL encode fresh views at every step, the released FDBPL stored
-regions; ours reads stored features, but for KDPL, whose teacher is online here too.
-Pixels are cut beforehand on every side; `whole_job` has what the loading costs.
+regions. Our steps read stored features, except KDPL's, whose teacher is online too.
+Pixels are prepared before timing on all sides; `whole_job` includes loading.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,18 +19,18 @@ from benchmarks.sides import (
 from benchmarks.stored import our_name, stored_side
 from benchmarks.timing import Timing, in_turns
 
-_SHOTS, _EPOCHS = 16, 50  # of the runs that steps are added up to
+_SHOTS, _EPOCHS = 16, 50  # of the runs that step times are extrapolated to
 _RIVAL = {
     "coop": "coop",
     "coop+kdpl": "coop+kdpl",
     "coop+fdbpl": "coop+fdbpl_release",
 }
-# FDBPL here against each of them, and how many times as fast it is to be.
+# Target speed-up of our FDBPL over each of these.
 _TARGETS = {"coop+kdpl": 100, "coop+fdbpl_release": 25, "coop": 10}
 
 
 def measure(sizes: ConfigDict, log: Callable[[str], None]) -> Section:
-    """Times all sides at every number of classes and batch size.
+    """Time all sides for every number of classes and batch size.
 
     Args:
       sizes: student and teacher (names in `benchmarks.sizes`), classes and batches (to
@@ -89,7 +89,7 @@ def _table(
 
 
 def _added(timing: Timing, classes: int, batch: int) -> list[str]:
-    """An epoch of so many steps, and a run of so many epochs."""
+    """Return the seconds of an epoch and of a run."""
     epoch = timing.median * (_SHOTS * classes // batch)
     return [_duration(epoch), _duration(epoch * _EPOCHS)]
 

@@ -1,7 +1,7 @@
-"""From images to tested prompts: our table and seeds against as many runs of KDPL.
+"""From images to tested prompts: our table and runs compared with as many runs of KDPL.
 
-A run takes hours at real sizes on a CPU. So every part is measured on real files for a
-while, and a job is the sum of its parts times how often they come.
+A run takes hours at real sizes on a CPU. So each part is measured on real files for a
+short time, and the total is the sum of the parts times their counts.
 """
 
 import tempfile
@@ -36,7 +36,7 @@ _SIZE = (375, 500)  # of the pictures
 
 
 class Parts(NamedTuple):
-    """Seconds: our compiling; a region, a step of ours and KDPL's, a test image."""
+    """Seconds of our compilation, a region, our step, KDPL's step, and a test image."""
 
     compiling: float
     region: float
@@ -47,12 +47,12 @@ class Parts(NamedTuple):
 
 
 def measure(sizes: ConfigDict, log: Callable[[str], None]) -> Section:
-    """Measures the parts, and adds them up.
+    """Measure the parts and add them up.
 
     Args:
       sizes: student and teacher (names in `benchmarks.sizes`), classes, shots, epochs,
         seeds, test_images; of the measuring: images, regions (of each), batch_size (of
-        our table), workers (0: one a core), kdpl_steps.
+        our table), workers (0: one per core), kdpl_steps.
       log: takes a line.
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -150,12 +150,12 @@ def _region(
 
 
 def classes_kept(dataset: Dataset) -> int:
-    """K: the paper's 20, or all classes."""
+    """Return K: the paper's 20, or all classes if there are fewer."""
     return min(20, len(dataset.class_names))
 
 
 def _test(folder: Path, dataset: Dataset, student: Clip) -> float:
-    """Seconds of a whole test image: decoded, resized, encoded."""
+    """Measure seconds per test image: decoded, resized, encoded."""
     split_features(student, dataset, dataset.train[:1], folder / "compiled")
     seconds = _seconds(
         lambda: split_features(student, dataset, dataset.train, folder / "features")
@@ -164,7 +164,7 @@ def _test(folder: Path, dataset: Dataset, student: Clip) -> float:
 
 
 def _kdpl(dataset: Dataset, pair: Pair, sizes: ConfigDict) -> tuple[float, float]:
-    """Seconds of a step of PyTorch's KDPL with its loading, and of a test image."""
+    """Measure seconds per step of PyTorch's KDPL with loading, and per test image."""
     optim = METHOD_OPTIM["coop+kdpl"]
     whole = pair.problem.text.context_length
     model, batch_of = torch_model(pair, "coop+kdpl", whole)

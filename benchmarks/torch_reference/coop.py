@@ -14,7 +14,7 @@ class Coop(torch.nn.Module):
     Args:
       image, text: the student's towers, frozen.
       problem: class prompts and the context to start from.
-      tokens: of each prompt to run.
+      tokens: positions of each prompt to run.
     """
 
     def __init__(
@@ -29,6 +29,6 @@ class Coop(torch.nn.Module):
         self.prompt = Prompt(text, problem, tokens)
 
     def forward(self, pixels: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        """Mean cross-entropy."""
+        """Return the mean cross-entropy."""
         logits = class_logits(image_features(self.image, pixels), self.prompt())
         return functional.cross_entropy(logits, label)

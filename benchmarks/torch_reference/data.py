@@ -1,6 +1,6 @@
-"""Images in a `DataLoader`: fresh views, or stored regions with a label file an image.
+"""Images in a `DataLoader`: fresh views, or stored regions with a label file per image.
 
-A label file is what the released generator writes: `[coords, flip, top]`, saved by
+A label file has the format of the released generator: `[coords, flip, top]`, saved by
 `torch.save`, with coords `[M 4]` (top, left, height, width as fractions of the image),
 flip `[M]`, and top `[M 2 K]`, the index and the logit of the K most probable classes.
 """
@@ -21,7 +21,7 @@ Item = tuple[torch.Tensor, torch.Tensor]  # pixels [3 S S], and a label
 
 
 class Views(Dataset):
-    """A random view of an image at each visit, with its class."""
+    """A data set of random views with their classes."""
 
     def __init__(
         self, files: Sequence[Path], labels: Sequence[int], image: ImageSettings
@@ -41,7 +41,7 @@ class Views(Dataset):
 
 
 class StoredRegions(Dataset):
-    """A random stored region of an image at each visit, with its label of C classes."""
+    """A data set of random stored regions with their labels of C classes."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ def save_labels(
     logit: np.ndarray,
     size: tuple[int, int],
 ) -> None:
-    """Writes the label file of an image of `size` (height, width)."""
+    """Write the label file of an image of `size` (height, width)."""
     coords = torch.from_numpy((box / np.array([*size, *size])).astype(np.float32))
     top = np.stack([index, logit], axis=1).astype(np.float32)
     # A copy: arrays read from a table are read-only, which torch warns of.
@@ -83,7 +83,7 @@ def save_labels(
 def replay(
     image: Image.Image, coords: torch.Tensor, flip: bool, size: int
 ) -> np.ndarray:
-    """The pixels `[S S 3]` of a stored region."""
+    """Return the pixels `[S S 3]` of a stored region."""
     height, width = image.height, image.width
     scale = torch.tensor([height, width, height, width])
     box = (coords * scale).round().to(torch.int32).numpy().astype(np.uint16)
@@ -91,13 +91,13 @@ def replay(
 
 
 def dense_label(top: torch.Tensor, classes: int) -> torch.Tensor:
-    """Probabilities of all classes: a softmax over the kept logits, zero elsewhere."""
+    """Return class probabilities: a softmax over the stored logits, zero elsewhere."""
     index, logit = top[0].long(), top[1]
     return torch.zeros(classes).scatter(0, index, logit.softmax(-1))
 
 
 def loader(dataset: Dataset, batch_size: int, workers: int) -> DataLoader:
-    """Shuffled whole batches, loaded ahead by worker processes."""
+    """Return a loader of shuffled complete batches, prefetched by worker processes."""
     return DataLoader(
         dataset,
         batch_size,
@@ -106,7 +106,7 @@ def loader(dataset: Dataset, batch_size: int, workers: int) -> DataLoader:
         num_workers=workers,
         pin_memory=torch.cuda.is_available(),
         persistent_workers=workers > 0,
-        # The parent has threads of JAX's: a fork of it may lock up.
+        # The parent process has JAX threads, so a fork may deadlock.
         multiprocessing_context="spawn" if workers else None,
     )
 

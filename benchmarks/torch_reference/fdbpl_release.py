@@ -1,7 +1,7 @@
-"""CoOp+FDBPL as its authors released it: two whole prompts, stored labels, live images.
+"""CoOp+FDBPL as its authors released it: two full prompts, stored labels, live images.
 
-Their second-order term is a sum over ordered pairs of an antisymmetric quantity, zero
-whatever the prompts are; it costs next to nothing and is left out here as in ours.
+Their second-order loss sums an antisymmetric quantity over ordered pairs, so it is zero
+for any prompts. It costs almost nothing and is left out here, as in our code.
 """
 
 import math
@@ -23,7 +23,7 @@ class FdbplRelease(torch.nn.Module):
     Args:
       image, text: the student's towers, frozen.
       problem: class prompts and the context that both prompts start from.
-      tokens: of each prompt to run.
+      tokens: positions of each prompt to run.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class FdbplRelease(torch.nn.Module):
         self.negative = Prompt(text, problem, tokens)
 
     def forward(self, pixels: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
-        """The loss; `teacher` are the stored label's probabilities `[B C]`."""
+        """Return the loss; `teacher` are the stored labels' probabilities `[B C]`."""
         seen = image_features(self.image, pixels)
         logits = class_logits(seen, self.positive())
         negative = class_logits(seen, self.negative())

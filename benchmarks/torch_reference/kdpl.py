@@ -1,4 +1,4 @@
-"""CoOp+KDPL: the teacher's image tower beside the student's at every step."""
+"""CoOp+KDPL: both image towers, teacher's and student's, at every step."""
 
 import torch
 from torch.nn import functional
@@ -14,9 +14,9 @@ class Kdpl(torch.nn.Module):
     Args:
       image, text: the student's towers, frozen.
       teacher: the teacher's image tower, frozen.
-      teacher_text: `[C D']`, the teacher's L2-normalised text features, made once.
+      teacher_text: `[C D']`, the teacher's L2-normalised text features, computed once.
       problem: class prompts and the context to start from.
-      tokens: of each prompt to run.
+      tokens: positions of each prompt to run.
     """
 
     def __init__(
@@ -34,9 +34,9 @@ class Kdpl(torch.nn.Module):
         self.register_buffer("teacher_text", teacher_text)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Half of KL(teacher ‖ student) and half of KL(student ‖ teacher), batch mean.
+        """Return the mean of KL(teacher ‖ student) and KL(student ‖ teacher).
 
-        Both logits have the student's scale, as in KDPL's code.
+        Both logits use the student's logit scale, as in KDPL's code.
         """
         seen = image_features(self.teacher, pixels)
         teacher = functional.log_softmax(class_logits(seen, self.teacher_text), dim=-1)
@@ -46,5 +46,5 @@ class Kdpl(torch.nn.Module):
 
 
 def _kl(log_p: torch.Tensor, log_q: torch.Tensor) -> torch.Tensor:
-    """KL(p ‖ q) of log-probabilities, batch mean."""
+    """Return KL(p ‖ q) of log-probabilities, batch mean."""
     return functional.kl_div(log_q, log_p, reduction="batchmean", log_target=True)

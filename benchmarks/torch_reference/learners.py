@@ -1,7 +1,7 @@
-"""Every learner in plain PyTorch: whole prompts of 77 tokens, a layer at a time.
+"""Every learner in plain PyTorch, with full prompts of 77 tokens.
 
-What is learned comes as nested dicts of tensors, named and shaped as ours are; a kernel
-is applied from the right.
+Learned values are nested dicts of tensors with the names and shapes of ours; kernels
+are multiplied from the right.
 """
 
 from typing import Any, NamedTuple
@@ -34,8 +34,14 @@ def encode_texts(
     context: torch.Tensor,
     deep: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Text features `[C D]`, L2-normalised, of a context `[L W]` and of `[J L W]`
-    that stand in its place in the layers after the first."""
+    """Encode prompts to text features `[C D]`, L2-normalised.
+
+    Args:
+      tower: of the text, frozen.
+      texts: of the classes.
+      context: `[L W]`, of the first layer.
+      deep: `[J L W]`, replaces the context's positions in the layers after the first.
+    """
     model = tower.text_model
     length = texts.ids.shape[1]
     x = model.embeddings.token_embedding(texts.ids)
@@ -61,8 +67,10 @@ def encode_images(
     pixels: torch.Tensor,
     prompts: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Projected image features `[B D]`, not normalised, with tokens `[J V w]` after
-    the patches of the first layers."""
+    """Encode images to projected features `[B D]`, not normalised.
+
+    Tokens `[J V w]` go after the patches of the first layers.
+    """
     model = tower.vision_model
     x = model.embeddings(pixels)
     own, batch = x.shape[1], len(x)
@@ -77,7 +85,7 @@ def encode_images(
 
 
 def linear(layer: Tensors, x: torch.Tensor) -> torch.Tensor:
-    """`x @ kernel + bias`."""
+    """Return `x @ kernel + bias`."""
     return x @ layer["kernel"] + layer["bias"]
 
 
@@ -89,13 +97,13 @@ def features(
     fixed: torch.Tensor | None,
     pixels: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """L2-normalised features of images `[B D]` and of classes `[C D]` or `[B C D]`.
+    """Return L2-normalised features of images `[B D]`, of classes `[C D]` or `[B C D]`.
 
     Args:
       learner: its name.
       towers: frozen.
-      learned: what is learned.
-      texts: where the context stands; None where the text is `fixed`.
+      learned: the learned values.
+      texts: the positions of the context; None where the text is `fixed`.
       fixed: features of the classes, where they are not learned.
       pixels: normalised.
     """

@@ -1,4 +1,4 @@
-"""A method as a PyTorch user trains it: pixels in, whole prompts, one update.
+"""Training steps of all methods in PyTorch: pixels in, full prompts, one update.
 
 Images go through the frozen tower at every step, also where only the text is learned,
 and so does the teacher where the method has one.
@@ -24,9 +24,9 @@ class Learned(torch.nn.Module):
     """The losses of a method on a batch of normalised pixels.
 
     Args:
-      method: what is learned and on what.
+      method: its learner and losses.
       towers: the student's, frozen.
-      learned: where it starts, nested dicts of tensors.
+      learned: initial values, nested dicts of tensors.
       texts: class prompts; None where the text is `fixed`.
       fixed: features of the classes, where they are not learned.
       written: features of hand-written texts, where a regularizer needs them.
@@ -52,7 +52,7 @@ class Learned(torch.nn.Module):
         self.texts, self.fixed, self.written = texts, fixed, written
 
     def losses(self, pixels: torch.Tensor, label: torch.Tensor) -> list[torch.Tensor]:
-        """The task's loss, and ProGrad's distance to the zero-shot model."""
+        """Return the method's loss, and ProGrad's distance to the zero-shot model."""
         seen, learner, scale = pixels, self.method.learner, self.scale
         regularizer = self.method.regularizer
         towers = Towers(self.image, self.text)
@@ -81,7 +81,7 @@ class Learned(torch.nn.Module):
 
 
 def make_step(model: Learned, optim: OptimConfig) -> Callable[..., torch.Tensor]:
-    """One update from a batch of tensors on any device; the loss, detached."""
+    """Return a function that does one update from a batch and returns the loss."""
     place = model.leaves[0].device
     sgd = torch.optim.SGD(
         model.leaves,
@@ -110,7 +110,7 @@ def make_step(model: Learned, optim: OptimConfig) -> Callable[..., torch.Tensor]
 
 
 def _parameters(tree: dict[str, Any]) -> tuple[dict[str, Any], torch.nn.ParameterList]:
-    """The same tree of parameters, and a list of them that a module can hold."""
+    """Return the same tree of parameters, and their list for a module."""
     leaves = torch.nn.ParameterList()
 
     def make(node: Any) -> Any:

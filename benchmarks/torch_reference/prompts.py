@@ -1,4 +1,4 @@
-"""A learnable context before every class name, and images, to class logits."""
+"""Class logits from images and a learnable context before every class name."""
 
 import numpy as np
 import torch
@@ -12,9 +12,9 @@ class Prompt(torch.nn.Module):
     """The text features of all classes under one learnable context.
 
     Args:
-      tower: of the text, frozen; it may be shared by several prompts.
+      tower: text tower, frozen; several prompts may share it.
       problem: ids of the prompts, and the context to start from.
-      tokens: how many of each prompt's positions to run; CoOp's own code runs all 77.
+      tokens: positions of each prompt to run; CoOp's code runs all 77.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Prompt(torch.nn.Module):
         self.context = torch.nn.Parameter(torch.from_numpy(problem.context.copy()))
 
     def forward(self) -> torch.Tensor:
-        """Text features `[C D]`, L2-normalised."""
+        """Return text features `[C D]`, L2-normalised."""
         classes = len(self.eos)
         context = self.context.expand(classes, -1, -1)
         x = torch.cat([self.before, context, self.after], dim=1) + self.position
@@ -52,17 +52,17 @@ class Prompt(torch.nn.Module):
 def image_features(
     tower: CLIPVisionModelWithProjection, pixels: torch.Tensor
 ) -> torch.Tensor:
-    """Image features `[B D]`, L2-normalised, of normalised pixels `[B 3 S S]`."""
+    """Encode normalised pixels `[B 3 S S]` to L2-normalised features `[B D]`."""
     return functional.normalize(tower(pixel_values=pixels).image_embeds, dim=-1)
 
 
 def class_logits(image: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
-    """Scaled cosines `[B C]`, float32 whatever autocast made of the towers."""
+    """Return scaled cosines `[B C]` in float32, also under autocast."""
     # Autocast would multiply even float32 in bfloat16: off by a quarter in a logit.
     with torch.autocast(image.device.type, enabled=False):
         return SCALE * image.float() @ text.float().T
 
 
 def to_torch_pixels(pixels: np.ndarray) -> torch.Tensor:
-    """Normalised pixels of our towers, `[B S S 3]`, as those of PyTorch want them."""
+    """Convert normalised pixels `[B S S 3]` to PyTorch's layout."""
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))

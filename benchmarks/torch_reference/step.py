@@ -1,4 +1,4 @@
-"""One update of a model whose forward pass is its loss."""
+"""An update step of a model whose forward pass returns its loss."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from fdbpl_jax.config import OptimConfig
 def make_step(
     model: torch.nn.Module, optim: OptimConfig, compiled: bool = False
 ) -> Callable[..., torch.Tensor]:
-    """SGD with momentum on the model's learnable parameters, bfloat16 towers on a GPU.
+    """Make a step of SGD with momentum; towers run in bfloat16 on a GPU.
 
     Args:
       model: on its device; called with a batch, it returns a loss.

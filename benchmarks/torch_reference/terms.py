@@ -1,4 +1,4 @@
-"""Every objective in plain PyTorch, from features of images and classes to a scalar."""
+"""Losses and regularizers in plain PyTorch, from features to a scalar."""
 
 import math
 
@@ -7,7 +7,7 @@ from torch.nn import functional
 
 
 def logits_of(image: torch.Tensor, text: torch.Tensor, scale: float) -> torch.Tensor:
-    """Scaled cosines `[B C]`; `text` is `[C D]`, or each image's own `[B C D]`."""
+    """Return scaled cosines `[B C]`; `text` is `[C D]`, or `[B C D]` per image."""
     # Autocast would multiply even float32 in bfloat16.
     with torch.autocast(image.device.type, enabled=False):
         image, text = image.float(), text.float()
@@ -17,7 +17,7 @@ def logits_of(image: torch.Tensor, text: torch.Tensor, scale: float) -> torch.Te
 
 
 def kl(target: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-    """KL(target ‖ softmax(logits)) of each row."""
+    """Return KL(target ‖ softmax(logits)) of each row."""
     log_p = logits.log_softmax(-1)
     return (torch.xlogy(target, target) - target * log_p).sum(-1)
 
@@ -25,17 +25,17 @@ def kl(target: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
 def cross_entropy(
     image: torch.Tensor, text: torch.Tensor, scale: float, label: torch.Tensor
 ) -> torch.Tensor:
-    """Mean cross-entropy with labels."""
+    """Return the mean cross-entropy with labels."""
     return functional.cross_entropy(logits_of(image, text, scale), label)
 
 
 def kdpl(
     image: torch.Tensor, text: torch.Tensor, scale: float, teacher: torch.Tensor
 ) -> torch.Tensor:
-    """Half of each direction's KL to the teacher's probabilities."""
+    """Return the mean of both KL directions to the teacher's probabilities."""
     logits = logits_of(image, text, scale)
     p, log_p = logits.softmax(-1), logits.log_softmax(-1)
-    # A teacher in float32 may be exactly zero: its logarithm is kept finite.
+    # The teacher's probability may be exactly zero in float32: keep its log finite.
     reverse = (p * (log_p - teacher.clamp(min=1e-30).log())).sum(-1)
     return (0.5 * kl(teacher, logits) + 0.5 * reverse).mean()
 
@@ -49,9 +49,9 @@ def fdbpl(
     weight: torch.Tensor,
     lambdas: dict[str, float],
 ) -> torch.Tensor:
-    """Equation 17, image by image and pair by pair.
+    """Return equation 17, computed per image and per pair.
 
-    `lambdas` has neg, diff1, diff2, alpha and delta.
+    `lambdas` contains neg, diff1, diff2, alpha and delta.
     """
     batch, classes = teacher.shape
     label = teacher.argmax(-1)
@@ -88,7 +88,7 @@ def fdbpl_release(
     teacher: torch.Tensor,
     weight: torch.Tensor,
 ) -> torch.Tensor:
-    """What the released code trains, without its term that is zero."""
+    """Return the released code's loss, without its second-order loss, which is zero."""
     logits = logits_of(image, positive, scale)
     other = logits_of(image, negative, scale)
     p, log_p = logits.softmax(-1), logits.log_softmax(-1)
@@ -103,7 +103,7 @@ def fdbpl_release(
 
 
 def kgcoop(text: torch.Tensor, written: torch.Tensor) -> torch.Tensor:
-    """1 − mean cosine with the hand-written text."""
+    """Return 1 − mean cosine with the hand-written text."""
     return (
         1 - functional.cosine_similarity(text, written.expand_as(text), dim=-1).mean()
     )
@@ -116,7 +116,7 @@ def promptsrc(
     written: torch.Tensor,
     scale: float,
 ) -> torch.Tensor:
-    """25 L1 of text, 10 L1 of images, and KL of logits summed and divided by B·C."""
+    """Return 25 L1 of text + 10 L1 of images + KL of logits, summed, divided by B·C."""
     logits = logits_of(image, text, scale)
     frozen = logits_of(frozen_image, written, scale)
     apart = functional.kl_div(
@@ -136,7 +136,7 @@ def zero_shot_distance(
     written: torch.Tensor,
     scale: float,
 ) -> torch.Tensor:
-    """ProGrad's: soft cross-entropy to the zero-shot model's probabilities."""
+    """Return ProGrad's soft cross-entropy to the zero-shot model's probabilities."""
     target = logits_of(frozen_image, written, scale).softmax(-1)
     log_p = logits_of(image, text, scale).log_softmax(-1)
     return -(target * log_p).sum(-1).mean()
@@ -145,7 +145,7 @@ def zero_shot_distance(
 def prograd(
     own: torch.Tensor, general: torch.Tensor, share: float = 1.0
 ) -> torch.Tensor:
-    """The gradient without what opposes the general direction."""
+    """Return the gradient without its component against the general direction."""
     direction = general / general.norm()
     along = (own * direction).sum()
     return own - share * along * direction if along < 0 else own
@@ -158,12 +158,12 @@ def promptkd(
     teacher: torch.Tensor,
     weight: float = 1000.0,
 ) -> torch.Tensor:
-    """`weight` times KL(teacher ‖ student), summed and divided by B·C."""
+    """Return `weight` times KL(teacher ‖ student), summed and divided by B·C."""
     logits = logits_of(image, text, scale)
     return weight * kl(teacher, logits).sum() / logits.numel()
 
 
 def epoch_weights(epochs: int, mean: float, std: float) -> list[float]:
-    """PromptSRC's, of epochs 1 to E."""
+    """Return PromptSRC's weights of epochs 1 to E."""
     found = [math.exp(-0.5 * ((e - mean) / std) ** 2) for e in range(1, epochs + 1)]
     return [weight / sum(found) for weight in found]

@@ -1,4 +1,4 @@
-"""`transformers`' towers with the weights of ours, frozen."""
+"""Frozen towers of `transformers` with our weights."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from fdbpl_jax.clip.convert import to_hf_tensors
 def image_tower(
     config: VisionConfig, params: dict[str, Any]
 ) -> CLIPVisionModelWithProjection:
-    """The image tower."""
+    """Return the image tower."""
     tensors = _tensors({"vision": params})
     tower = CLIPVisionModelWithProjection(
         CLIPVisionConfig(
@@ -34,7 +34,7 @@ def image_tower(
 def text_tower(
     config: TextConfig, params: dict[str, Any]
 ) -> CLIPTextModelWithProjection:
-    """The text tower."""
+    """Return the text tower."""
     tensors = _tensors({"text": params})
     tower = CLIPTextModelWithProjection(
         CLIPTextConfig(

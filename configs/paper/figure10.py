@@ -1,10 +1,10 @@
-"""The paper's figure 10: KDPL, and FDBPL's loss with one term more each time.
+"""The paper's figure 10: KDPL, and FDBPL's loss with its parts added one by one.
 
   python -m fdbpl_jax.main --config=configs/paper/figure10.py:pos
 
-and `:kdpl`, `:neg`, `:diff1` and `:diff2` are its lines on the embedded world;
-`:pos/sun397` is on data sets on disk. `python -m fdbpl_jax.paper run figure10` runs
-them all, each in a process of its own.
+and `:kdpl`, `:neg`, `:diff1` and `:diff2` are its lines on the embedded data;
+`:pos/sun397` uses data sets on disk. `python -m fdbpl_jax.paper run figure10` runs all
+of them, each in a separate process.
 """
 
 from ml_collections import ConfigDict
@@ -12,13 +12,13 @@ from ml_collections import ConfigDict
 from configs import base2new
 from fdbpl_jax.errors import unknown_name
 
-# Of the weights, in the order in which the terms are added.
+# In the order in which the losses are added.
 _WEIGHTS = "lambda_neg", "lambda_diff1", "lambda_diff2"
 _ADDED = {"pos": 0, "neg": 1, "diff1": 2, "diff2": 3}
 
 
 def get_config(part: str = "diff2") -> ConfigDict:
-    """The settings for what the loss ends with, and after "/" data sets."""
+    """Return the settings for the last part of the loss and, after "/", data sets."""
     last, _, datasets = part.partition("/")
     config = base2new.get_config(datasets or "shapes-negative")
     if last not in ("kdpl", *_ADDED):

@@ -1,8 +1,8 @@
-"""The paper's table 2: base-to-new, methods that learn by labels and by a teacher.
+"""The paper's table 2: base-to-new, methods with labels and methods with a teacher.
 
   python -m fdbpl_jax.main --config=configs/paper/table2.py
 
-is on the embedded world; `:all`, or names with commas, on data sets on disk.
+uses the embedded data; `:all`, or names separated by commas, data sets on disk.
 """
 
 from ml_collections import ConfigDict
@@ -11,7 +11,7 @@ from configs import methods
 
 
 def get_config(datasets: str = "shapes-negative,shapes-plain") -> ConfigDict:
-    """The settings for `datasets`, comma-separated."""
+    """Return the settings for `datasets`, comma-separated."""
     config = methods.get_config(datasets)
     config.name = "paper/table2"
     config.methods = (

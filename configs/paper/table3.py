@@ -1,8 +1,8 @@
-"""The paper's table 3: 1 to 16 training images a class, base-to-new.
+"""The paper's table 3: base-to-new with 1 to 16 training images per class.
 
   python -m fdbpl_jax.main --config=configs/paper/table3.py
 
-is on the embedded world; the paper's is `:imagenet,food101`.
+uses the embedded data; the paper's data sets are `:imagenet,food101`.
 """
 
 from ml_collections import ConfigDict
@@ -11,7 +11,7 @@ from configs import base2new
 
 
 def get_config(datasets: str = "shapes-negative") -> ConfigDict:
-    """The settings for `datasets`, comma-separated."""
+    """Return the settings for `datasets`, comma-separated."""
     config = base2new.get_config(datasets)
     config.name = "paper/table3"
     config.methods = "coop,coop+fdbpl"

@@ -1,10 +1,10 @@
-"""The paper's table 4: hard labels, and full, MS and MR labels of the teacher.
+"""The paper's table 4: hard labels, and the teacher's full, MS and MR labels.
 
   python -m fdbpl_jax.main --config=configs/paper/table4.py:hard
   python -m fdbpl_jax.main --config=configs/paper/table4.py:full
 
-and `:ms` and `:mr` are its rows on the embedded world, where K is 5 of the 16 classes;
-`:mr/sun397,dtd` is on data sets on disk, where K is the paper's 20.
+and `:ms` and `:mr` are its rows on the embedded data, with K = 5 of 16 classes;
+`:mr/sun397,dtd` uses data sets on disk, with the paper's K of 20.
 """
 
 from ml_collections import ConfigDict
@@ -13,7 +13,7 @@ from configs import base2new
 
 
 def get_config(part: str = "mr") -> ConfigDict:
-    """The settings for a kind of label, and after "/" data sets."""
+    """Return the settings for a kind of label and, after "/", data sets."""
     label, _, datasets = part.partition("/")
     config = base2new.get_config(datasets or "shapes-negative")
     config.name = f"paper/table4/{label}"

@@ -3,9 +3,9 @@
   python -m fdbpl_jax.main --config=configs/paper/table5.py:small
   python -m fdbpl_jax.main --config=configs/paper/table5.py:large
 
-are on the embedded world, with the student as its own teacher and with the larger one.
-`:large/imagenet` is on data sets on disk; what the part is called is yours to choose,
-the teacher is that of --config.teacher.
+use the embedded data, with the student as its own teacher and with the larger teacher.
+`:large/imagenet` uses data sets on disk and the teacher given by --config.teacher; the
+part before "/" is any name for that teacher.
 """
 
 from ml_collections import ConfigDict
@@ -15,7 +15,7 @@ from fdbpl_jax.shapes.pair import embedded
 
 
 def get_config(part: str = "large") -> ConfigDict:
-    """The settings for a teacher, and after "/" data sets."""
+    """Return the settings for a teacher and, after "/", data sets."""
     teacher, _, datasets = part.partition("/")
     config = base2new.get_config(datasets or "shapes-negative")
     config.name = f"paper/table5/{teacher}"

@@ -1,8 +1,8 @@
-"""The paper's table 6: domain generalisation, the two difference losses on and off.
+"""The paper's table 6: domain generalisation with and without the difference losses.
 
   python -m fdbpl_jax.main --config=configs/paper/table6.py
 
-is on the embedded world; `:imagenet` tests on ImageNet's variants V2, Sketch, A and R.
+uses the embedded data; `:imagenet` tests on ImageNet and its variants V2, Sketch, A, R.
 """
 
 from ml_collections import ConfigDict
@@ -13,7 +13,7 @@ from configs import domain_generalization
 def get_config(
     datasets: str = "shapes-plain,shapes-negative,shapes-both",
 ) -> ConfigDict:
-    """The settings for the first of `datasets`, comma-separated, and the rest."""
+    """Return the settings: train on the first of `datasets`, test on all of them."""
     config = domain_generalization.get_config(datasets)
     config.name = "paper/table6"
     config.methods = "coop+fdbpl,promptsrc+fdbpl"
