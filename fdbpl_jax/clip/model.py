@@ -9,7 +9,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import transformers
 from jaxtyping import Array, Float, Int, UInt8
 
 from fdbpl_jax.clip import files
@@ -22,7 +21,12 @@ from fdbpl_jax.clip.image import (
     to_hf_preprocessor,
 )
 from fdbpl_jax.clip.text import encode_text
-from fdbpl_jax.clip.tokenizer import check_tokenizer, load_tokenizer, tokenize
+from fdbpl_jax.clip.tokenizer import (
+    Tokenizer,
+    check_tokenizer,
+    load_tokenizer,
+    tokenize,
+)
 from fdbpl_jax.clip.vision import encode_image
 
 _TEXT_ROWS = 64  # texts encoded at a time
@@ -35,7 +39,7 @@ class Clip:
 
     config: ClipConfig
     params: dict[str, Any]  # {"vision": ..., "text": ..., "logit_scale": ...}
-    tokenizer: transformers.CLIPTokenizer
+    tokenizer: Tokenizer
     image: ImageSettings
     fingerprint: str  # sha256 of the files, see `clip.files.fingerprint`
     name: str  # as it was asked for; no part of the fingerprint

@@ -1,3 +1,5 @@
+import logging
+
 import pytest
 
 from fdbpl_jax.clip.config import parse_config, to_hf_config
@@ -44,6 +46,9 @@ def test_the_older_sections_win_with_their_own_defaults():
         ("text_config", "hidden_act", "relu"),
         ("text_config", "hidden_size", "512"),
         ("text_config", "num_attention_heads", 7),
+        ("text_config", "num_attention_heads", 0),
+        ("vision_config", "num_hidden_layers", -1),
+        ("text_config", "vocab_size", True),
         ("text_config", "eos_token_id", [2, 3]),
         ("text_config", "layer_norm_eps", None),
         ("text_config", "layer_norm_eps", 0),
@@ -55,3 +60,12 @@ def test_what_cannot_be_run_is_refused(tiny_config, section, name, value):
     with pytest.raises(UserError, match=f"{section}.*{name}") as error:
         parse_config(hf)
     assert str(value).strip("'") in str(error.value)
+
+
+def test_fields_that_are_not_used_are_not_looked_at(tiny_config, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
+    hf = to_hf_config(tiny_config)
+    hf["text_config"] |= {"torch_dtype": "float16", "num_labels": 2, "id2label": {0: "x"}}
+    hf["vision_config"]["attention_dropout"] = "none"
+    assert parse_config(hf) == tiny_config
+    assert not caplog.records
