@@ -1,4 +1,4 @@
-"""How far a build is: a bar on a terminal, a log line now and then elsewhere."""
+"""Progress of a build: a bar on a terminal, a log line now and then elsewhere."""
 
 import sys
 import time
@@ -11,7 +11,7 @@ _LOG_SECONDS = 10.0
 
 
 class Progress:
-    """Counts regions; shows regions/s and the time to finish. A context manager."""
+    """Counter of regions with regions/s and the time to finish; a context manager."""
 
     def __init__(self, title: str, total: int) -> None:
         self._title, self._total, self._done = title, total, 0
@@ -36,7 +36,7 @@ class Progress:
             self._bar.close()
 
     def update(self, regions: int) -> None:
-        """Counts `regions` more."""
+        """Count `regions` more."""
         self._done += regions
         if self._bar is not None:
             self._bar.update(regions)

@@ -65,7 +65,11 @@ def test_what_cannot_be_run_is_refused(tiny_config, section, name, value):
 def test_fields_that_are_not_used_are_not_looked_at(tiny_config, caplog, monkeypatch):
     monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
     hf = to_hf_config(tiny_config)
-    hf["text_config"] |= {"torch_dtype": "float16", "num_labels": 2, "id2label": {0: "x"}}
+    hf["text_config"] |= {
+        "torch_dtype": "float16",
+        "num_labels": 2,
+        "id2label": {0: "x"},
+    }
     hf["vision_config"]["attention_dropout"] = "none"
     assert parse_config(hf) == tiny_config
     assert not caplog.records

@@ -52,7 +52,7 @@ def build(pictures, pair_dirs) -> Callable[[Path], subprocess.Popen]:
 def unbroken(tmp_path_factory, pictures, teacher, student) -> Path:
     path = tmp_path_factory.mktemp("unbroken") / "t"
     dataset = load_dataset("folder", pictures)
-    spec = plan_spec(dataset, dataset.train, teacher, student, RilConfig(), 40)
+    spec = plan_spec(dataset, teacher, student, RilConfig(), 40)
     build_table(path, spec, dataset.root, teacher, student)
     return path
 
