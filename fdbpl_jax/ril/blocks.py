@@ -1,11 +1,11 @@
-"""Blocks of a table: claimed, cut, computed, written. Knows nothing of manifests."""
+"""Blocks of a table: claimed, cut, computed and written."""
 
 import contextlib
 import dataclasses
 import functools
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,12 +14,11 @@ import tensorstore as ts
 from jaxtyping import Bool, UInt16
 
 from fdbpl_jax.clip.model import Clip
-from fdbpl_jax.errors import UserError
 from fdbpl_jax.ril import ledger, store
 from fdbpl_jax.ril.compute import Models, compute, load_models
 from fdbpl_jax.ril.crops import BlockWork, check_images, cut_batches
 from fdbpl_jax.ril.lock import claim
-from fdbpl_jax.ril.progress import Progress
+from fdbpl_jax.ril.progress import progress
 from fdbpl_jax.ril.regions import draw_regions
 from fdbpl_jax.ril.spec import ImageRecord, TableSpec
 
@@ -46,7 +45,7 @@ class Site:
     folder: ts.KvStore
     spec: TableSpec
     root: Path  # of the images
-    teacher: Clip | None  # of the labels; None: they must be there
+    teacher: Clip  # of the labels
     student: Clip | None  # of the features; None: none are wanted
     settings: BuildSettings
 
@@ -81,9 +80,9 @@ def make_blocks(site: Site, blocks: Sequence[int]) -> int:
     with ThreadPoolExecutor(_workers(site)) as pool:
         check_images(pool, site.root, images)
         models = load_models(site.spec, site.teacher, site.student)
-        with Progress(title, len(images) * site.spec.regions) as progress:
+        with progress(title, len(images) * site.spec.regions) as update:
             while left:
-                now = _make_free(site, models, left, pool, progress)
+                now = _make_free(site, models, left, pool, update)
                 built += now
                 left = [block for block in left if site.missing(block)]
                 if left and not now:
@@ -109,7 +108,7 @@ def _make_free(
     models: Models,
     blocks: Sequence[int],
     pool: ThreadPoolExecutor,
-    progress: Progress,
+    update: Callable[[int], object],
 ) -> int:
     """Build the blocks that no other builder has claimed; return regions built."""
     claims: dict[int, contextlib.ExitStack] = {}
@@ -123,7 +122,7 @@ def _make_free(
             _write(site, done, values)
             claims.pop(done.block).close()
             built += done.flip.size
-            progress.update(done.flip.size)
+            update(done.flip.size)
     finally:
         for stack in claims.values():
             stack.close()
@@ -150,11 +149,6 @@ def _claimed(
 def _work(site: Site, block: int, missing: Sequence[str]) -> BlockWork:
     labels = any(not name.startswith("feature/") for name in missing)
     features = any(name.startswith("feature/") for name in missing)
-    if labels and site.teacher is None:
-        raise UserError(
-            f"RIL table '{site.folder.path}' has lost a part of {missing[0]}",
-            "Run the build with the table's teacher: it builds what is missing.",
-        )
     drawn = "box" in missing or "flip" in missing
     box, flip = _draw(site, block) if drawn else _read_regions(site, block)
     needed = [(labels, site.teacher), (features, site.student)]

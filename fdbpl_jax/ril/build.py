@@ -145,29 +145,6 @@ def build_table(
     return _fill(Site(folder, spec, root, teacher, student, settings))
 
 
-def add_features(
-    path: str | Path,
-    root: Path,
-    student: Clip,
-    *,
-    settings: BuildSettings = DEFAULT_SETTINGS,
-) -> BuildReport:
-    """Add a student's features of all regions to a finished table, without its teacher.
-
-    Args: as `build_table`, which also says what holds after kills and with others.
-
-    Raises:
-      UserError: there is no finished table, or as `build_table`.
-    """
-    table = open_table(path, "")
-    spec = dataclasses.replace(
-        table.spec,
-        student=student.fingerprint,
-        feature_width=student.config.projection,
-    )
-    return _fill(Site(table.folder, spec, root, None, student, settings))
-
-
 def _fill(site: Site) -> BuildReport:
     """Build this process's share of the missing blocks."""
     _check_dtypes(site)

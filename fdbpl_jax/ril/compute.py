@@ -23,15 +23,13 @@ Values = dict[str, np.ndarray]
 class Models(NamedTuple):
     """The frozen models of a build."""
 
-    teacher: Clip | None  # of the labels; None: they are all there
-    text: Float[jax.Array, "C D"] | None  # the teacher's features of the class prompts
+    teacher: Clip  # of the labels
+    text: Float[jax.Array, "C D"]  # the teacher's features of the class prompts
     student: Clip | None  # of the features; None: none are wanted
 
 
-def load_models(spec: TableSpec, teacher: Clip | None, student: Clip | None) -> Models:
+def load_models(spec: TableSpec, teacher: Clip, student: Clip | None) -> Models:
     """Encode the class prompts of the teacher's template, once for the build."""
-    if teacher is None:
-        return Models(None, None, student)
     texts = [spec.template.format(prompt_name(name)) for name in spec.class_names]
     return Models(teacher, text_features(teacher, texts), student)
 
@@ -70,7 +68,7 @@ def compute(
 
 def _run(spec: TableSpec, models: Models, batch: CutBatch) -> dict[str, jax.Array]:
     outputs = {}
-    if batch.work.labels and models.teacher is not None:
+    if batch.work.labels:
         pixels = batch.pixels[models.teacher.image.size]
         feature = image_features(models.teacher, pixels)
         scale = np.float32(spec.temperature)

@@ -10,7 +10,7 @@ from fdbpl_jax.config import CropConfig, RilConfig
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.ril import compute, ledger, manifest, store
 from fdbpl_jax.ril.blocks import BuildSettings
-from fdbpl_jax.ril.build import add_features, build_table, ensure_table, plan_spec
+from fdbpl_jax.ril.build import build_table, ensure_table, plan_spec
 from fdbpl_jax.ril.inspect.verify import verify_table
 from fdbpl_jax.ril.table import open_table
 
@@ -127,9 +127,9 @@ def test_added_features_are_those_of_a_build_with_them(
     assert report.regions_built == 40 * 6
     name = f"feature/{student.fingerprint}/c"
     assert files(path / name) == files(built / name)
-    # Without the teacher at hand, and for one more student.
     second = dataclasses.replace(student, fingerprint="f" * 64)
-    add_features(path, dataset.root, second)
+    other = dataclasses.replace(spec, student="f" * 64)
+    build_table(path, other, dataset.root, teacher, second)
     assert files(path / f"feature/{'f' * 64}/c") == files(built / name)
     assert verify_table(path).students == 2
     assert open_table(path).student == ""
@@ -137,10 +137,12 @@ def test_added_features_are_those_of_a_build_with_them(
 
 
 def test_blocks_stay_as_they_were_cut(
-    copy, built, files, monkeypatch, dataset, spec, student
+    copy, built, files, monkeypatch, dataset, spec, teacher, student
 ):
     monkeypatch.setattr(ledger, "images_per_block", lambda _: 7)
-    add_features(copy, dataset.root, dataclasses.replace(student, fingerprint="f" * 64))
+    second = dataclasses.replace(student, fingerprint="f" * 64)
+    other = dataclasses.replace(spec, student="f" * 64)
+    build_table(copy, other, dataset.root, teacher, second)
     name = f"feature/{student.fingerprint}/c"
     assert files(copy / f"feature/{'f' * 64}/c") == files(built / name)
 
