@@ -106,7 +106,7 @@ def parse_config(hf: dict[str, Any]) -> ClipConfig:
 
 
 def to_hf_config(config: ClipConfig) -> dict[str, Any]:
-    """The `config.json` that `parse_config` reads back as `config`."""
+    """Write the `config.json` that `parse_config` reads back as `config`."""
     vision = {
         **_to_hf_tower(config.vision.tower),
         "model_type": "clip_vision_model",

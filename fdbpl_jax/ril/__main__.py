@@ -36,7 +36,7 @@ from fdbpl_jax.shapes.pair import embedded
 _CROP = CropConfig()
 
 _PATH = flags.DEFINE_string("path", "", "The table: a folder, or a URL like gs://….")
-_DATASET = flags.DEFINE_string("dataset", "shapes-negative", "Its training images are used.")
+_DATASET = flags.DEFINE_string("dataset", "shapes-negative", "Of the training images.")
 _DATA_ROOT = flags.DEFINE_string("data_root", "", "The folder that holds the data.")
 _PICTURE = flags.DEFINE_string("picture", "", "show: the PNG file to draw into.")
 _IMAGE = flags.DEFINE_string(
@@ -48,7 +48,7 @@ _FEATURES = flags.DEFINE_bool("features", True, "Store the student's features.")
 _SUBSET = flags.DEFINE_string("subset", "base", "Classes: base, new or all.")
 _SHOTS = flags.DEFINE_integer("shots", 16, "Images per class; 0: all.")
 _SEEDS = flags.DEFINE_list("seeds", "1,2,3", "Seeds whose few-shot images are stored.")
-_REGIONS = flags.DEFINE_integer("regions", 50, "M, regions per image; the paper stores 500.")
+_REGIONS = flags.DEFINE_integer("regions", 50, "M, per image; the paper: 500.")
 _KEEP = flags.DEFINE_integer("keep", 0, "K; 0: 20, or all if there are fewer.")
 _RIL_SEED = flags.DEFINE_integer("ril_seed", 0, "Seed of the boxes and flips.")
 _SCALE = flags.DEFINE_list("scale", list(map(str, _CROP.scale)), "Share of the area.")
@@ -135,7 +135,7 @@ def _verify() -> None:
 def _show() -> None:
     if not _PICTURE.value:
         if _IMAGE.value:
-            raise UserError("--image without --picture", "Give --picture=FILE.png, too.")
+            raise UserError("--image is without --picture", "Add --picture=FILE.png.")
         print(describe(_path()))
         return
     file = png_file(_PICTURE.value)

@@ -179,11 +179,11 @@ def _check_model(kind: str, clip: Clip | None, wanted: str) -> None:
 
 
 def _check_dtypes(site: Site) -> None:
+    path, dtype = site.folder.path, site.spec.dtype
     for kind, clip in (("teacher", site.teacher), ("student", site.student)):
-        if clip is not None and clip.dtype != site.spec.dtype:
+        if clip is not None and clip.dtype != dtype:
             raise UserError(
-                f"the {kind} is in {clip.dtype}, and RIL table '{site.folder.path}' was "
-                f"made in {site.spec.dtype}: its rows would not be of one kind",
-                f"Set the dtype to {site.spec.dtype}, or choose another folder for the "
-                "table.",
+                f"the {kind} is in {clip.dtype}, and RIL table '{path}' was made in "
+                f"{dtype}: its rows would not be of one kind",
+                f"Set the dtype to {dtype}, or choose another folder for the table.",
             )

@@ -69,7 +69,7 @@ def missing_blocks(
 
 
 def is_complete(folder: ts.KvStore, spec: TableSpec) -> bool:
-    """Check that a finished table has the features of `spec.student` and every shard."""
+    """Check a finished table for the features of `spec.student` and every shard."""
     if spec.student and manifest.read_feature_width(folder, spec.student) is None:
         return False
     shapes = array_shapes(spec, spec.student, spec.feature_width)
@@ -107,7 +107,7 @@ def is_there(path: str | Path, needed: TableSpec) -> bool:
 
 
 def finish(folder: ts.KvStore, spec: TableSpec) -> None:
-    """Turn a folder with every shard into a table; several builders may do so at once."""
+    """Turn a folder with every shard into a table; several builders may do so."""
     if spec.student and manifest.read_feature_width(folder, spec.student) is None:
         manifest.write_feature_manifest(folder, spec.student, spec.feature_width)
     if manifest.read_manifest(folder) is None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+
 import msgspec
 import tensorstore as ts
 

@@ -92,7 +92,7 @@ def array_shapes(
 
 
 def images_per_block(spec: TableSpec) -> int:
-    """Count the images that are built, written and, after a kill, built again at once."""
+    """Count the images that are built at once and, after a kill, built again."""
     images = len(spec.images)
     return max(1, min(_BLOCK_REGIONS // spec.regions, 256, max(16, -(-images // 16))))
 
