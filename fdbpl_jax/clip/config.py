@@ -8,21 +8,16 @@ from huggingface_hub import errors
 
 from fdbpl_jax.errors import UserError
 
-_TOWER_FIELDS = (
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "hidden_act",
-    "layer_norm_eps",
-)
-_TEXT_FIELDS = (
-    *_TOWER_FIELDS,
-    "vocab_size",
-    "max_position_embeddings",
-    "eos_token_id",
-)
-_VISION_FIELDS = (*_TOWER_FIELDS, "num_channels", "image_size", "patch_size")
+# Fields of `transformers` by those of `TowerConfig`, and those of either section.
+_SIZES = {
+    "width": "hidden_size",
+    "layers": "num_hidden_layers",
+    "heads": "num_attention_heads",
+    "mlp_width": "intermediate_size",
+}
+_TOWER = (*_SIZES.values(), "hidden_act", "layer_norm_eps")
+_TEXT = (*_TOWER, "vocab_size", "max_position_embeddings", "eos_token_id")
+_VISION = (*_TOWER, "num_channels", "image_size", "patch_size")
 _USE_A_CLIP = (
     "Use a CLIP with ViT towers in Hugging Face layout, such as "
     "openai/clip-vit-base-patch16 or laion/CLIP-ViT-H-14-laion2B-s32B-b79K."
@@ -86,10 +81,8 @@ def parse_config(hf: dict[str, Any]) -> ClipConfig:
         raise UserError(
             f"model_type '{kind}' in config.json is not 'clip'", _USE_A_CLIP
         )
-    text = _section(hf, "text_config", transformers.CLIPTextConfig, _TEXT_FIELDS)
-    vision = _section(
-        hf, "vision_config", transformers.CLIPVisionConfig, _VISION_FIELDS
-    )
+    text = _section(hf, "text_config", transformers.CLIPTextConfig, _TEXT)
+    vision = _section(hf, "vision_config", transformers.CLIPVisionConfig, _VISION)
     projection = hf.get("projection_dim", transformers.CLIPConfig.projection_dim)
     return ClipConfig(
         vision=_vision(vision),
@@ -190,10 +183,11 @@ def _tower(section: Any, name: str) -> TowerConfig:
             f"{name}.layer_norm_eps in config.json is {eps}, not a number above 0",
             _USE_A_CLIP,
         )
-    width, layers, heads, mlp_width = (
-        _size(f"{name}.{field}", getattr(section, field)) for field in _TOWER_FIELDS[:4]
-    )
-    return TowerConfig(width, layers, heads, mlp_width, section.hidden_act, eps)
+    sizes = {
+        size: _size(f"{name}.{field}", getattr(section, field))
+        for size, field in _SIZES.items()
+    }
+    return TowerConfig(**sizes, activation=section.hidden_act, norm_eps=eps)
 
 
 def _size(name: str, value: Any, least: int = 1) -> int:
@@ -206,11 +200,5 @@ def _size(name: str, value: Any, least: int = 1) -> int:
 
 
 def _to_hf_tower(tower: TowerConfig) -> dict[str, Any]:
-    return {
-        "hidden_size": tower.width,
-        "num_hidden_layers": tower.layers,
-        "num_attention_heads": tower.heads,
-        "intermediate_size": tower.mlp_width,
-        "hidden_act": tower.activation,
-        "layer_norm_eps": tower.norm_eps,
-    }
+    sizes = {field: getattr(tower, size) for size, field in _SIZES.items()}
+    return sizes | {"hidden_act": tower.activation, "layer_norm_eps": tower.norm_eps}

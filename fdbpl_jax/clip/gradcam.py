@@ -23,8 +23,7 @@ def class_maps(
     class token's score depends on.
 
     Args:
-      config: of the tower.
-      params: of the tower, float32.
+      config, params: of the tower, float32.
       pixels: normalised, of the tower's size.
       text: per image the text feature of one class, L2-normalised; or any other
         direction, such as the difference of two.

@@ -94,7 +94,7 @@ def make_layout(
 def make_name_list(layout: PromptLayout) -> NameList:
     """List the names of a layout, each at the length of the longest, on the host."""
     last = max(bucket.ids.shape[-1] for bucket in layout.buckets)
-    parts: dict[str, list[np.ndarray]] = {"ids": [], "slot": [], "eos": []}
+    parts: dict[str, list[Array | np.ndarray]] = {"ids": [], "slot": [], "eos": []}
     for bucket in layout.buckets:
         fill = ((0, 0), (0, 0), (0, last - bucket.ids.shape[-1]))
         parts["ids"].append(np.pad(bucket.ids, fill))

@@ -14,7 +14,9 @@ from fdbpl_jax.clip.layout import PromptLayout
 from fdbpl_jax.clip.transformer import attend, shared_prefix_attention
 
 
-def end_to_end(prefix: Array, suffixes: Sequence[Array]) -> Array:
+def end_to_end(
+    prefix: Array | np.ndarray, suffixes: Sequence[Array | np.ndarray]
+) -> Array:
     """Join `[P …]` and the buckets' `[c S …]` as one `[N …]`."""
     flat = [suffix.reshape(-1, *suffix.shape[2:]) for suffix in suffixes]
     return jnp.concatenate([prefix, *flat])
@@ -76,6 +78,8 @@ def _apart(layout: PromptLayout, x: Float[Array, "N *F"]) -> tuple[Array, list[A
     ]
 
 
-def _causal_mask(query: Int[Array, "K Q"], length: int) -> Float[Array, "K Q {length}"]:
+def _causal_mask(
+    query: Int[Array | np.ndarray, "K Q"], length: int
+) -> Float[Array, "K Q {length}"]:
     visible = jnp.arange(length)[None, None] <= query[..., None]
     return jnp.where(visible, 0.0, -jnp.inf)

@@ -10,6 +10,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from fdbpl_jax.clip.config import TextConfig
@@ -118,14 +119,14 @@ def encode_text(
     The tower computes in the dtype of its parameters.
 
     Args:
-      config: of the tower.
-      params: of the tower.
+      config, params: of the tower.
       ids: SOS, words, EOS, then anything; at most `context_length` of them.
 
     Returns:
       Projected features, float32, not normalised.
     """
-    return _tower(config, params).apply({"params": params}, ids)
+    features: Any = _tower(config, params).apply({"params": params}, ids)
+    return features
 
 
 def encode_prompts(
@@ -141,8 +142,7 @@ def encode_prompts(
     the context in its slots.
 
     Args:
-      config: of the tower.
-      params: of the tower.
+      config, params: of the tower.
       layout: from `layout.make_layout`.
       context: the context tokens of all classes, or per class (then the layout must
         be `class_specific`).
@@ -164,8 +164,9 @@ def encode_prompts(
 
     def encode(buckets: tuple[Bucket, ...]) -> Float[Array, "c D"]:
         chunk = layout._replace(buckets=buckets)
-        variables = {"params": params}
-        return tower.apply(variables, chunk, context, deep, method="prompted")
+        inputs = (chunk, context, deep)
+        features: Any = tower.apply({"params": params}, *inputs, method="prompted")
+        return features
 
     if len(layout.buckets[0].eos) == 1:
         # Products are kept for the backward pass. What lies between them, three times
@@ -184,7 +185,9 @@ def _tower(config: TextConfig, params: dict[str, Any]) -> TextTower:
 
 
 def _put(
-    x: Float[Array, "*N T W"], slot: Int[Array, "*N T"], prompt: Float[Array, "*K L W"]
+    x: Float[Array, "*N T W"],
+    slot: Int[Array | np.ndarray, "*N T"],
+    prompt: Float[Array, "*K L W"],
 ) -> Float[Array, "*N T W"]:
     # A product with zeros and ones, not a gather: its gradient is a product too, where
     # a gather's would be a scatter, slow and in no fixed order on a GPU.

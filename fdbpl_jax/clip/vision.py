@@ -84,8 +84,7 @@ def encode_image(
     prompts.
 
     Args:
-      config: of the tower.
-      params: of the tower.
+      config, params: of the tower.
       pixels: normalised, of the tower's size.
       prompts: V prompt tokens for each of the first J layers, w wide, for all images
         or per image. The first set follows the patches from before `pre_norm` on, the
@@ -99,5 +98,5 @@ def encode_image(
     tower = VisionTower(config, params["to_joint"]["kernel"].shape[1])
     if prompts is not None:
         prompts = prompts.astype(dtype)
-    features = tower.apply({"params": params}, pixels.astype(dtype), prompts)
+    features: Any = tower.apply({"params": params}, pixels.astype(dtype), prompts)
     return jax.lax.convert_element_type(features, jnp.float32)

@@ -73,7 +73,7 @@ def _build() -> None:
     config = RilConfig(
         keep=_KEEP.value,
         seed=_RIL_SEED.value,
-        crop=CropConfig(_pair("scale"), _pair("ratio"), _FLIP.value),
+        crop=CropConfig(_pair(_SCALE), _pair(_RATIO), _FLIP.value),
     )
     spec = plan_spec(_chosen(dataset), teacher, student, config, _REGIONS.value)
     settings = BuildSettings(_BATCH.value, _WORKERS.value, share_of(_SHARD.value))
@@ -94,7 +94,7 @@ def _chosen(dataset: Dataset) -> Dataset:
         return chosen
     drawn = {
         example
-        for seed in _numbers("seeds", int)
+        for seed in _numbers(_SEEDS, int)
         for example in subset(
             few_shot(dataset, _SHOTS.value, seed), _SUBSET.value
         ).train
@@ -102,18 +102,21 @@ def _chosen(dataset: Dataset) -> Dataset:
     return dataclasses.replace(chosen, train=tuple(drawn))
 
 
-def _numbers(flag: str, kind: type) -> tuple:
+def _numbers(flag: flags.FlagHolder, kind: type) -> tuple:
     try:
-        return tuple(kind(text) for text in flags.FLAGS[flag].value)
+        return tuple(kind(text) for text in flag.value)
     except ValueError as error:
-        raise UserError(f"--{flag} is {','.join(flags.FLAGS[flag].value)}") from error
+        raise UserError(
+            f"--{flag.name} is {','.join(flag.value)}", "Give numbers."
+        ) from error
 
 
-def _pair(flag: str) -> tuple[float, float]:
+def _pair(flag: flags.FlagHolder) -> tuple[float, float]:
     values = _numbers(flag, float)
     if len(values) != 2 or not 0 < values[0] <= values[1]:
         raise UserError(
-            f"--{flag} is {values}", "Give two positive numbers, the lower one first."
+            f"--{flag.name} is {values}",
+            "Give two positive numbers, the lower one first.",
         )
     return values
 

@@ -64,8 +64,8 @@ def missing_blocks(
 ) -> list[int]:
     """List the blocks that lack a shard of some array."""
     blocks = -(-len(spec.images) // store.block_of(arrays["box"]))
-    there = [store.stored_blocks(folder, name) for name in arrays]
-    return sorted(set(range(blocks)) - set.intersection(*there))
+    stored = [store.stored_blocks(folder, name) for name in arrays]
+    return [b for b in range(blocks) if not all(b in shards for shards in stored)]
 
 
 def is_complete(folder: ts.KvStore, spec: TableSpec) -> bool:

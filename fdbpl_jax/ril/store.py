@@ -117,7 +117,8 @@ def open_array(
 
 def block_of(array: ts.TensorStore) -> int:
     """Count the images per shard of `array`."""
-    return array.chunk_layout.write_chunk.shape[0]
+    layout: Any = array.chunk_layout
+    return layout.write_chunk.shape[0]
 
 
 def stored_blocks(folder: ts.KvStore, name: str) -> set[int]:
