@@ -10,8 +10,6 @@ from jaxtyping import Int
 from fdbpl_jax.clip.config import TextConfig
 from fdbpl_jax.errors import UserError
 
-Tokenizer = transformers.CLIPTokenizer
-
 TOKENIZER_FILES = (
     "vocab.json",
     "merges.txt",
