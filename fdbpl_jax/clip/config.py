@@ -126,7 +126,7 @@ def to_hf_config(config: ClipConfig) -> dict[str, Any]:
 
 
 def _section(hf: dict[str, Any], name: str, kind: type, fields: tuple[str, ...]) -> Any:
-    """The `fields` of a section as a `kind` of `transformers`, which checks types."""
+    """Read the `fields` of a section as a `kind` of `transformers`; it checks types."""
     values = hf.get(f"{name}_dict")
     values = hf.get(name) if values is None else values
     values = {} if values is None else values

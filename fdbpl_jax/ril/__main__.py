@@ -88,7 +88,7 @@ def _build() -> None:
 
 
 def _chosen(dataset: Dataset) -> Dataset:
-    """The classes asked for, with the training images of all seeds."""
+    """Select the classes asked for, with the training images of all seeds."""
     chosen = subset(dataset, _SUBSET.value)
     if not _SHOTS.value:
         return chosen

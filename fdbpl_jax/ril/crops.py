@@ -158,7 +158,7 @@ def _open(root: Path, work: BlockWork, image: int) -> Image.Image:
 
 
 def _upload(root: Path, work: BlockWork, image: int) -> dict[int, Array]:
-    """All regions of an image, cut on the device, by their size in pixels."""
+    """Cut all regions of an image on the device, by their size in pixels."""
     decoded = decode(root, work.images[image])
     box, flip = work.box[image], work.flip[image]
     return {size: cut_image(decoded, box, flip, size) for size in work.sizes}

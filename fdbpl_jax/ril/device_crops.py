@@ -76,7 +76,7 @@ def _cut(
 def _weights(
     first: Int[Array, ""], length: Int[Array, ""], pixels: int, size: int
 ) -> Float[Array, "S pixels"]:
-    """Weights of the source pixels in each of the `size` pixels of a box's side.
+    """Weigh the source pixels in each of the `size` pixels of a box's side.
 
     Catmull-Rom's cubic, stretched where the side shrinks; zero outside the box, and
     scaled to sum to 1 inside it.
@@ -93,7 +93,7 @@ def _weights(
 
 
 def _cubic(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """The bicubic kernel with a = -1/2 (Keys, 1981), as Pillow's BICUBIC has it."""
+    """Evaluate Pillow's bicubic kernel, a = -1/2 (Keys, 1981)."""
     near = (1.5 * x - 2.5) * x * x + 1
     far = ((-0.5 * x + 2.5) * x - 4) * x + 2
     return jnp.where(x < 1, near, jnp.where(x < _SUPPORT, far, 0.0))
