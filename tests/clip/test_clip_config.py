@@ -16,6 +16,13 @@ def test_what_is_left_out_is_as_in_transformers():
     assert parse_config({"text_config": None}).text.eos_token_id == 49407
 
 
+@pytest.mark.parametrize("eos", [0, 2])
+def test_small_eos_ids_are_read(tiny_config, eos):
+    hf = to_hf_config(tiny_config)
+    hf["text_config"]["eos_token_id"] = eos
+    assert parse_config(hf).text.eos_token_id == eos
+
+
 def test_the_older_sections_win_with_their_own_defaults():
     transformers = pytest.importorskip("transformers")
     hf = {

@@ -8,7 +8,7 @@ import pytest
 from fdbpl_jax.clip.model import image_features
 from fdbpl_jax.config import CropConfig, RilConfig
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.ril import compute, ledger, manifest, store
+from fdbpl_jax.ril import blocks, compute, ledger, manifest, store
 from fdbpl_jax.ril.blocks import BuildSettings
 from fdbpl_jax.ril.build import build_table, ensure_table, plan_spec
 from fdbpl_jax.ril.inspect.verify import verify_table
@@ -103,6 +103,15 @@ def test_a_lost_shard_is_made_again_as_it_was(
     report = build_table(copy, spec, dataset.root, teacher, student)
     assert report.regions_built == 16 * 6
     assert used == {student.fingerprint if array == "feature" else teacher.fingerprint}
+    assert files(copy) == files(built)
+
+
+def test_stored_regions_are_not_drawn_again(
+    files, copy, built, monkeypatch, dataset, spec, teacher, student
+):
+    (copy / "label_prob/c/1/0/0").unlink()
+    monkeypatch.setattr(blocks, "draw_regions", None)  # another rule than when built
+    build_table(copy, spec, dataset.root, teacher, student)
     assert files(copy) == files(built)
 
 
