@@ -25,6 +25,7 @@ from fdbpl_jax.clip.model import Clip, logit_scale, text_features
 from fdbpl_jax.config import RilConfig
 from fdbpl_jax.data.types import Dataset, prompt_name
 from fdbpl_jax.device import describe
+from fdbpl_jax.ril.blocks import BuildSettings
 from fdbpl_jax.ril.build import build_table, plan_spec
 from fdbpl_jax.ril.regions import draw_regions
 from fdbpl_jax.ril.spec import TableSpec
@@ -85,8 +86,8 @@ def our_side(
 
     def run() -> None:
         path = folder / f"{name} {next(runs)}"
-        settings = (sizes.batch_size, sizes.workers or cores())
-        build_table(path, spec, dataset.root, *pair, *settings)
+        settings = BuildSettings(sizes.batch_size, sizes.workers or cores())
+        build_table(path, spec, dataset.root, *pair, settings=settings)
 
     return Side(name, run)
 
@@ -146,7 +147,7 @@ def _spec(
     dataset: Dataset, teacher: Clip, student: Clip | None, sizes: ConfigDict
 ) -> TableSpec:
     ril = RilConfig(keep=sizes.keep)
-    return plan_spec(dataset, dataset.train, teacher, student, ril, sizes.regions)
+    return plan_spec(dataset, teacher, student, ril, sizes.regions)
 
 
 def _section(

@@ -30,6 +30,7 @@ from fdbpl_jax.data.types import Dataset
 from fdbpl_jax.device import tower_dtype
 from fdbpl_jax.evaluation.features import split_features
 from fdbpl_jax.methods.published import METHOD_OPTIM
+from fdbpl_jax.ril.blocks import BuildSettings
 from fdbpl_jax.ril.build import build_table, plan_spec
 
 _SIZE = (375, 500)  # of the pictures
@@ -132,16 +133,15 @@ def _region(
     folder: Path, dataset: Dataset, teacher: Clip, student: Clip, sizes: ConfigDict
 ) -> tuple[float, float]:
     """Seconds that the towers take to compile, and of a region, all of it."""
-    spec = plan_spec(
-        dataset, dataset.train, teacher, student, RilConfig(keep=classes_kept(dataset)),
+    spec = plan_spec(dataset, teacher, student, RilConfig(keep=classes_kept(dataset)),
         sizes.regions,
     )  # fmt: skip
 
     def build(name: str) -> float:
-        settings = (sizes.batch_size, sizes.workers or cores())
+        settings = BuildSettings(sizes.batch_size, sizes.workers or cores())
         return _seconds(
             lambda: build_table(
-                folder / name, spec, dataset.root, teacher, student, *settings
+                folder / name, spec, dataset.root, teacher, student, settings=settings
             )
         )
 

@@ -2,5 +2,5 @@
 
 import os
 
-# Only its tokenizer is used: no word on stderr at every start that PyTorch is missing.
+# Keep transformers from reporting at every start that PyTorch is missing.
 os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")

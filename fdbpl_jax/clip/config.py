@@ -1,34 +1,23 @@
-"""What a CLIP is made of: to and from the `config.json` of Hugging Face."""
+"""The sizes of a CLIP, from and to the `config.json` of Hugging Face."""
 
 import dataclasses
 import math
 from typing import Any
 
+from huggingface_hub import errors
+
 from fdbpl_jax.errors import UserError
 
-# What `transformers` assumes for a field that a config.json leaves out.
-_TEXT_DEFAULTS = {
-    "hidden_size": 512,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 8,
-    "intermediate_size": 2048,
-    "hidden_act": "quick_gelu",
-    "layer_norm_eps": 1e-5,
-    "vocab_size": 49408,
-    "max_position_embeddings": 77,
-    "eos_token_id": 49407,
+# Fields of `transformers` by those of `TowerConfig`, and those of either section.
+_SIZES = {
+    "width": "hidden_size",
+    "layers": "num_hidden_layers",
+    "heads": "num_attention_heads",
+    "mlp_width": "intermediate_size",
 }
-_VISION_DEFAULTS = {
-    "hidden_size": 768,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "intermediate_size": 3072,
-    "hidden_act": "quick_gelu",
-    "layer_norm_eps": 1e-5,
-    "num_channels": 3,
-    "image_size": 224,
-    "patch_size": 32,
-}
+_TOWER = (*_SIZES.values(), "hidden_act", "layer_norm_eps")
+_TEXT = (*_TOWER, "vocab_size", "max_position_embeddings", "eos_token_id")
+_VISION = (*_TOWER, "num_channels", "image_size", "patch_size")
 _USE_A_CLIP = (
     "Use a CLIP with ViT towers in Hugging Face layout, such as "
     "openai/clip-vit-base-patch16 or laion/CLIP-ViT-H-14-laion2B-s32B-b79K."
@@ -37,7 +26,7 @@ _USE_A_CLIP = (
 
 @dataclasses.dataclass(frozen=True)
 class TowerConfig:
-    """The transformer that both towers share the form of."""
+    """The transformer of a tower, of the same form in both."""
 
     width: int
     layers: int
@@ -68,7 +57,7 @@ class TextConfig:
 
 @dataclasses.dataclass(frozen=True)
 class ClipConfig:
-    """Two towers and the width of the embedding they meet in."""
+    """Two towers and the width of their joint embedding."""
 
     vision: VisionConfig
     text: TextConfig
@@ -76,35 +65,41 @@ class ClipConfig:
 
 
 def parse_config(hf: dict[str, Any]) -> ClipConfig:
-    """The settings in a Hugging Face `config.json` of model type "clip".
+    """Read the content of a Hugging Face `config.json` of model type "clip".
 
-    Fields left out take the defaults of `transformers`. As there, a `text_config_dict`
-    or `vision_config_dict`, which older files have, wins over the section of its name.
+    As in `transformers`, whose defaults stand for fields that are left out, a
+    `text_config_dict` or `vision_config_dict`, which older files have, wins over the
+    section of its name.
 
     Raises:
       UserError: the model is no CLIP, or has a part that is not implemented here.
     """
+    import transformers  # here: half a second that commands without a model save
+
     kind = hf.get("model_type", "clip")
     if kind != "clip":
         raise UserError(
             f"model_type '{kind}' in config.json is not 'clip'", _USE_A_CLIP
         )
-    text = _section(hf, "text_config", _TEXT_DEFAULTS)
-    vision = _section(hf, "vision_config", _VISION_DEFAULTS)
+    text = _section(hf, "text_config", transformers.CLIPTextConfig, _TEXT)
+    vision = _section(hf, "vision_config", transformers.CLIPVisionConfig, _VISION)
+    projection = hf.get("projection_dim", transformers.CLIPConfig.projection_dim)
     return ClipConfig(
         vision=_vision(vision),
         text=TextConfig(
             tower=_tower(text, "text_config"),
-            vocab_size=_integer(text, "text_config", "vocab_size"),
-            context_length=_integer(text, "text_config", "max_position_embeddings"),
-            eos_token_id=_integer(text, "text_config", "eos_token_id", least=0),
+            vocab_size=_size("text_config.vocab_size", text.vocab_size),
+            context_length=_size(
+                "text_config.max_position_embeddings", text.max_position_embeddings
+            ),
+            eos_token_id=_size("text_config.eos_token_id", text.eos_token_id, least=0),
         ),
-        projection=_integer({"projection_dim": 512, **hf}, "", "projection_dim"),
+        projection=_size("projection_dim", projection),
     )
 
 
 def to_hf_config(config: ClipConfig) -> dict[str, Any]:
-    """The `config.json` that `parse_config` reads back as `config`."""
+    """Write the `config.json` that `parse_config` reads back as `config`."""
     vision = {
         **_to_hf_tower(config.vision.tower),
         "model_type": "clip_vision_model",
@@ -130,27 +125,41 @@ def to_hf_config(config: ClipConfig) -> dict[str, Any]:
     }
 
 
-def _section(hf: dict[str, Any], name: str, defaults: dict[str, Any]) -> dict[str, Any]:
-    given = hf.get(f"{name}_dict")
-    given = hf.get(name) if given is None else given
-    if given is not None and not isinstance(given, dict):
+def _section(hf: dict[str, Any], name: str, kind: type, fields: tuple[str, ...]) -> Any:
+    """Read the `fields` of a section as a `kind` of `transformers`; it checks types."""
+    values = hf.get(f"{name}_dict")
+    values = hf.get(name) if values is None else values
+    values = {} if values is None else values
+    if not isinstance(values, dict):
         raise UserError(
-            f"{name} in config.json is {given!r}, not an object", _USE_A_CLIP
+            f"{name} in config.json is {values!r}, not an object", _USE_A_CLIP
         )
-    return {**defaults, **(given or {})}
+    values = {field: values[field] for field in fields if field in values}
+    try:
+        # These two are not used, and their defaults may exceed a small vocabulary.
+        return kind(**values, bos_token_id=None, pad_token_id=None)
+    except ZeroDivisionError:
+        reason = "num_attention_heads is 0"
+    except errors.StrictDataclassClassValidationError as error:
+        reason = f"num_attention_heads must divide hidden_size ({error})"
+    except errors.StrictDataclassError as error:
+        reason = str(error)
+    raise UserError(
+        f"{name} in config.json is not valid: {' '.join(reason.split())}", _USE_A_CLIP
+    )
 
 
-def _vision(section: dict[str, Any]) -> VisionConfig:
-    if section["num_channels"] != 3:
+def _vision(section: Any) -> VisionConfig:
+    if section.num_channels != 3:
         raise UserError(
-            "vision_config.num_channels in config.json is "
-            f"{section['num_channels']!r}, and only colour images (3) are read",
+            f"vision_config.num_channels in config.json is {section.num_channels}, and "
+            "only colour images (3) are read",
             _USE_A_CLIP,
         )
     config = VisionConfig(
         tower=_tower(section, "vision_config"),
-        image_size=_integer(section, "vision_config", "image_size"),
-        patch_size=_integer(section, "vision_config", "patch_size"),
+        image_size=_size("vision_config.image_size", section.image_size),
+        patch_size=_size("vision_config.patch_size", section.patch_size),
     )
     if config.patch_size > config.image_size:
         raise UserError(
@@ -161,58 +170,35 @@ def _vision(section: dict[str, Any]) -> VisionConfig:
     return config
 
 
-def _tower(section: dict[str, Any], name: str) -> TowerConfig:
-    activation = section["hidden_act"]
-    if activation not in ("quick_gelu", "gelu"):
+def _tower(section: Any, name: str) -> TowerConfig:
+    if section.hidden_act not in ("quick_gelu", "gelu"):
         raise UserError(
-            f"{name}.hidden_act '{activation}' in config.json is not implemented "
-            "('quick_gelu' and 'gelu' are)",
+            f"{name}.hidden_act '{section.hidden_act}' in config.json is not "
+            "implemented ('quick_gelu' and 'gelu' are)",
             _USE_A_CLIP,
         )
-    tower = TowerConfig(
-        width=_integer(section, name, "hidden_size"),
-        layers=_integer(section, name, "num_hidden_layers"),
-        heads=_integer(section, name, "num_attention_heads"),
-        mlp_width=_integer(section, name, "intermediate_size"),
-        activation=activation,
-        norm_eps=_positive(section, name, "layer_norm_eps"),
-    )
-    if tower.width % tower.heads:
+    eps = section.layer_norm_eps
+    if eps is None or not 0 < eps < math.inf:
         raise UserError(
-            f"{name}.hidden_size {tower.width} in config.json is not a multiple of "
-            f"num_attention_heads {tower.heads}",
-            "Correct the file: it does not describe a model.",
+            f"{name}.layer_norm_eps in config.json is {eps}, not a number above 0",
+            _USE_A_CLIP,
         )
-    return tower
+    sizes = {
+        size: _size(f"{name}.{field}", getattr(section, field))
+        for size, field in _SIZES.items()
+    }
+    return TowerConfig(**sizes, activation=section.hidden_act, norm_eps=eps)
 
 
-def _integer(section: dict[str, Any], name: str, key: str, least: int = 1) -> int:
-    value = section[key]
+def _size(name: str, value: Any, least: int = 1) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        where = f"{name}.{key}".lstrip(".")
         raise UserError(
-            f"{where} in config.json is {value!r}, not a whole number from {least} on",
+            f"{name} in config.json is {value!r}, not a whole number from {least} on",
             _USE_A_CLIP,
         )
     return value
 
 
-def _positive(section: dict[str, Any], name: str, key: str) -> float:
-    value = section[key]
-    if not isinstance(value, (int, float)) or not 0 < value < math.inf:
-        raise UserError(
-            f"{name}.{key} in config.json is {value!r}, not a number above 0",
-            _USE_A_CLIP,
-        )
-    return float(value)
-
-
 def _to_hf_tower(tower: TowerConfig) -> dict[str, Any]:
-    return {
-        "hidden_size": tower.width,
-        "num_hidden_layers": tower.layers,
-        "num_attention_heads": tower.heads,
-        "intermediate_size": tower.mlp_width,
-        "hidden_act": tower.activation,
-        "layer_norm_eps": tower.norm_eps,
-    }
+    sizes = {field: getattr(tower, size) for size, field in _SIZES.items()}
+    return sizes | {"hidden_act": tower.activation, "layer_norm_eps": tower.norm_eps}

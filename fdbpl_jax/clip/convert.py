@@ -1,4 +1,4 @@
-"""Weights between the names and layouts of Hugging Face and those of our towers."""
+"""Conversion of weights between Hugging Face's names and layouts and ours."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from fdbpl_jax.errors import UserError
 
 KeyPath = tuple[str, ...]  # of a leaf in the tree of parameters
 
-# Ours to theirs. "pre_layrnorm" is how their file spells it.
+# Our names to theirs; "pre_layrnorm" is their spelling.
 _MODULES = {
     "patch_embedding": "embeddings.patch_embedding",
     "pre_norm": "pre_layrnorm",
@@ -39,17 +39,17 @@ _LEAVES = {
 # Kernels by their number of axes: of a dense layer, and of the patch convolution.
 _TO_OURS = {2: (1, 0), 4: (2, 3, 1, 0)}
 _TO_HF = {2: (1, 0), 4: (3, 2, 0, 1)}
-# A range of whole numbers that older files store with the weights.
+# A range of integers that older files store with the weights.
 _BUFFER = ".embeddings.position_ids"
 
 
 def param_shapes(config: ClipConfig) -> dict[str, Any]:
-    """The tree of a model's parameters, shapes and dtypes in place of arrays."""
+    """Build the tree of a model's parameters, with shapes in place of arrays."""
     return jax.eval_shape(lambda: init_clip(config, jax.random.key(0)))
 
 
 def init_clip(config: ClipConfig, key: jax.Array) -> dict[str, Any]:
-    """Random parameters of a whole CLIP, float32, with OpenAI's first logit scale."""
+    """Draw random parameters of a CLIP, float32, with OpenAI's first logit scale."""
     vision, text = jax.random.split(key)
     return {
         "vision": init_vision(config.vision, config.projection, vision),
@@ -59,7 +59,7 @@ def init_clip(config: ClipConfig, key: jax.Array) -> dict[str, Any]:
 
 
 def convert(config: ClipConfig, tensors: dict[str, np.ndarray]) -> dict[str, Any]:
-    """The parameters in a checkpoint of `transformers`' `CLIPModel`.
+    """Convert a checkpoint of `transformers`' `CLIPModel` to parameters.
 
     Every tensor is used exactly once and every parameter is filled.
 
@@ -80,21 +80,13 @@ def convert(config: ClipConfig, tensors: dict[str, np.ndarray]) -> dict[str, Any
     _refuse(
         "hold what a CLIPModel does not have:", [n for n in given if n not in wanted]
     )
-    _refuse(
-        "are not floating point:",
-        [
-            f"{name} {t.dtype}"
-            for name, t in given.items()
-            if not jnp.issubdtype(t.dtype, jnp.floating)
-        ],
-    )
+    types = {name: t.dtype for name, t in given.items()}
+    wrong = [n for n, dtype in types.items() if not jnp.issubdtype(dtype, jnp.floating)]
+    _refuse("are not floating point:", [f"{name} {types[name]}" for name in wrong])
+    wrong = [name for name, shape in wanted.items() if given[name].shape != shape]
     _refuse(
         "and config.json disagree on shapes:",
-        [
-            f"{name} {given[name].shape}, not {shape}"
-            for name, shape in wanted.items()
-            if given[name].shape != shape
-        ],
+        [f"{name} {given[name].shape}, not {wanted[name]}" for name in wrong],
     )
 
     def load(path: Any, _: jax.ShapeDtypeStruct) -> jax.Array:
@@ -105,7 +97,7 @@ def convert(config: ClipConfig, tensors: dict[str, np.ndarray]) -> dict[str, Any
 
 
 def to_hf_tensors(params: dict[str, Any]) -> dict[str, np.ndarray]:
-    """The way back: views of the parameters, by their names in a `CLIPModel`."""
+    """Convert parameters to tensors by their names in a `CLIPModel`, as views."""
     return {
         _hf_name(path): _permute(path, np.asarray(leaf), _TO_HF)
         for path, leaf in _leaves(params)
@@ -140,8 +132,8 @@ def _hf_shape(path: KeyPath, spec: jax.ShapeDtypeStruct) -> tuple[int, ...]:
 
 
 def _leaves(tree: dict[str, Any]) -> list[tuple[KeyPath, Any]]:
-    found, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return [(_keys(path), leaf) for path, leaf in found]
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return [(_keys(path), leaf) for path, leaf in leaves]
 
 
 def _keys(path: tuple[jax.tree_util.DictKey, ...]) -> KeyPath:
@@ -153,5 +145,5 @@ def _refuse(what: str, names: list[str]) -> None:
         more = f" and {len(names) - 8} more" if len(names) > 8 else ""
         raise UserError(
             f"the weights {what} {', '.join(names[:8])}{more}",
-            "Use weights and config.json of one and the same CLIPModel.",
+            "Use weights and config.json of the same CLIPModel.",
         )

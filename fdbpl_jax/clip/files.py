@@ -1,4 +1,4 @@
-"""A CLIP's files in Hugging Face layout: found, read, hashed; and written."""
+"""Files of a CLIP in Hugging Face layout: located, read, hashed, written."""
 
 import hashlib
 import json
@@ -31,7 +31,7 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
 def locate(source: str) -> Path:
-    """The directory of a model: a local one, or one fetched from the Hugging Face hub.
+    """Locate a model's directory, or fetch it from the Hugging Face hub.
 
     Raises:
       UserError: there is no such directory, and the hub has no such model or cannot be
@@ -42,7 +42,7 @@ def locate(source: str) -> Path:
         return path
     if path.exists() or not _HUB_ID.fullmatch(source):
         raise UserError(
-            f"the model '{source}' is no directory",
+            f"the model '{source}' is not a directory",
             "Give a directory with config.json and model.safetensors, or a Hugging "
             "Face id such as openai/clip-vit-base-patch16.",
         )
@@ -57,7 +57,7 @@ def locate(source: str) -> Path:
         ) from error
     except OSError as error:
         raise UserError(
-            f"the model '{source}' is no directory here, and the Hugging Face hub "
+            f"the model '{source}' is not a directory here, and the Hugging Face hub "
             f"cannot be reached ({type(error).__name__})",
             f"On a machine with network run `hf download {source}`, copy the folder "
             "it prints here, and give its path instead of the id.",
@@ -71,7 +71,7 @@ def _fetch(source: str) -> str:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file.
+    """Read the object in a JSON file.
 
     Raises:
       UserError: the file is missing, or holds something else.
@@ -81,7 +81,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise UserError(
             f"'{path.parent}' has no {path.name}",
-            "Give the directory of a whole model.",
+            "Give the directory of a complete model.",
         ) from error
     except ValueError as error:
         raise UserError(
@@ -95,7 +95,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_preprocessor(directory: Path) -> dict[str, Any]:
-    """A model's image settings, from either file that holds them; {} without one."""
+    """Read a model's image settings, from either file that holds them; {} without."""
     if (directory / _PREPROCESSOR).is_file():
         return read_json(directory / _PREPROCESSOR)
     if (directory / "processor_config.json").is_file():
@@ -104,7 +104,7 @@ def read_preprocessor(directory: Path) -> dict[str, Any]:
 
 
 def weight_files(directory: Path) -> list[Path]:
-    """The safetensors files of a model: one, or the shards that its index names.
+    """List the safetensors files of a model: one, or the shards that its index names.
 
     Raises:
       UserError: there are none, or only pickled ones, or a shard is missing.
@@ -129,12 +129,12 @@ def weight_files(directory: Path) -> list[Path]:
         + (f", only {pickled[0]}" if pickled else ""),
         _CONVERT.format(source=directory)
         if pickled
-        else "Give the directory of a whole model.",
+        else "Give the directory of a complete model.",
     )
 
 
 def read_tensors(files: list[Path]) -> dict[str, np.ndarray]:
-    """All tensors of some safetensors files by name, dtypes as stored.
+    """Read all tensors of some safetensors files by name, dtypes as stored.
 
     Raises:
       UserError: a file is damaged, or two files hold the same tensor.
@@ -143,36 +143,36 @@ def read_tensors(files: list[Path]) -> dict[str, np.ndarray]:
     for path in files:
         try:
             with safetensors.safe_open(path, framework="np") as file:
-                found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                part = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (safetensors.SafetensorError, TypeError, KeyError) as error:
             raise UserError(
                 f"'{path}' is not a readable safetensors file: {error}",
                 "Get the model's files again.",
             ) from error
-        twice = sorted(tensors.keys() & found.keys())
+        twice = sorted(tensors.keys() & part.keys())
         if twice:
             raise UserError(
                 f"'{path}' holds {twice[0]}, which another shard holds too",
                 "Get the model's files again.",
             )
-        tensors |= found
+        tensors |= part
     return tensors
 
 
 def fingerprint(directory: Path, weights: list[Path]) -> str:
-    """The sha256, in hexadecimal, of all that a model's features depend on.
+    """Hash all that a model's features depend on: sha256 in hexadecimal.
 
     That is the names and bytes of its configuration, weights, tokenizer and image
     settings; the name of the directory and its other files do not matter.
     """
     names = ["config.json", _PREPROCESSOR, "processor_config.json", *TOKENIZER_FILES]
     files = [directory / name for name in names if (directory / name).is_file()]
-    whole = hashlib.sha256()
+    digest = hashlib.sha256()
     for path in sorted([*files, *weights]):
         with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        whole.update(f"{path.name} {digest}\n".encode())
-    return whole.hexdigest()
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        digest.update(f"{path.name} {content}\n".encode())
+    return digest.hexdigest()
 
 
 def write_model(
@@ -181,10 +181,10 @@ def write_model(
     tensors: dict[str, np.ndarray],
     tokenizer: Path,
 ) -> None:
-    """Write a model's directory, all at once or not at all.
+    """Write a model's directory atomically.
 
     Args:
-      directory: to make; it must not exist, or be empty.
+      directory: to create; it must not exist, or be empty.
       jsons: file names and their content.
       tensors: to be `model.safetensors`.
       tokenizer: a directory whose tokenizer files are copied.
@@ -199,7 +199,7 @@ def write_model(
     directory.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=".clip-", dir=directory.parent))
     try:
-        temporary.chmod(0o755)  # mkdtemp's own is for the user alone
+        temporary.chmod(0o755)  # mkdtemp's is for the user alone
         for name, content in jsons.items():
             (temporary / name).write_text(json.dumps(content, indent=2) + "\n")
         safetensors.numpy.save_file(tensors, temporary / _WEIGHTS, {"format": "pt"})

@@ -1,4 +1,4 @@
-"""Grad-CAM on the image tower: where a class's score comes from."""
+"""Grad-CAM on the image tower: the patches that a class's score depends on."""
 
 from typing import Any
 
@@ -17,28 +17,29 @@ def class_maps(
     pixels: Float[Array, "B H W 3"],
     text: Float[Array, "B D"],
 ) -> Float[Array, "B G G"]:
-    """How much each patch speaks for a class (Selvaraju et al., "Grad-CAM", 2017).
+    """Compute each patch's evidence for a class (Selvaraju et al., "Grad-CAM", 2017).
 
     The activations are the patch tokens before the last layer, the last ones that the
     class token's score depends on.
 
     Args:
-      config: of the tower.
-      params: of the tower, float32.
-      pixels: normalised, of the tower's own size.
-      text: of each image the text feature of one class, L2-normalised; or any other
+      config, params: of the tower, float32.
+      pixels: normalised, of the tower's size.
+      text: per image the text feature of one class, L2-normalised; or any other
         direction, such as the difference of two.
 
     Returns:
-      max(0, Σ_k α_k A_k) of each patch, G patches a side, where α_k is the mean over
+      max(0, Σ_k α_k A_k) of each patch, G patches per side, where α_k is the mean over
       patches of the gradient of the cosine between image and text. Not normalised.
     """
     tower = VisionTower(config, params["to_joint"]["kernel"].shape[1])
 
     def score(offset: Array) -> tuple[Array, Array]:
         variables = {"params": params, "perturbations": {LAST_TOKENS: offset}}
-        features, kept = tower.apply(variables, pixels, None, mutable=["intermediates"])
-        (tokens,) = kept["intermediates"][LAST_TOKENS]
+        features, state = tower.apply(
+            variables, pixels, None, mutable=["intermediates"]
+        )
+        (tokens,) = state["intermediates"][LAST_TOKENS]
         return jnp.sum(unit(features) * text), tokens
 
     side = config.image_size // config.patch_size

@@ -1,4 +1,4 @@
-"""From a decoded image to what the image tower sees, as in `CLIPImageProcessor`."""
+"""Image preparation for the image tower, as in `CLIPImageProcessor`."""
 
 import dataclasses
 from typing import Any
@@ -13,7 +13,7 @@ from fdbpl_jax.errors import UserError
 # Per-channel statistics of the images OpenAI's CLIP was trained on, in [0, 1].
 _MEAN = (0.48145466, 0.4578275, 0.40821073)
 _STD = (0.26862954, 0.26130258, 0.27577711)
-# What the pre-processing here always does; a file that asks otherwise is refused.
+# The only pre-processing that is implemented; a file with another is refused.
 _FIXED = {
     "do_resize": True,
     "do_center_crop": True,
@@ -25,7 +25,7 @@ _FIXED = {
 
 @dataclasses.dataclass(frozen=True)
 class ImageSettings:
-    """How an image tower wants its pixels."""
+    """Input format of an image tower."""
 
     size: int  # pixels, square
     mean: tuple[float, float, float] = _MEAN
@@ -33,7 +33,7 @@ class ImageSettings:
 
 
 def parse_image_settings(hf: dict[str, Any], image_size: int) -> ImageSettings:
-    """The settings in a Hugging Face `preprocessor_config.json`.
+    """Read the content of a Hugging Face `preprocessor_config.json`.
 
     Args:
       hf: the file's content; fields left out take OpenAI's values.
@@ -43,7 +43,7 @@ def parse_image_settings(hf: dict[str, Any], image_size: int) -> ImageSettings:
       UserError: the file asks for a pre-processing that is not implemented here.
     """
     rescale = hf.get("rescale_factor", 1 / 255)
-    found = {
+    given = {
         **{name: hf.get(name, value) for name, value in _FIXED.items()},
         "size": _edge(hf.get("size", image_size)),
         "crop_size": _edge(hf.get("crop_size", image_size)),
@@ -56,7 +56,7 @@ def parse_image_settings(hf: dict[str, Any], image_size: int) -> ImageSettings:
         "rescale_factor": "1/255",
     }
     for name, value in wanted.items():
-        if found[name] != value:
+        if given[name] != value:
             raise UserError(
                 f"preprocessor_config.json has {name} {hf[name]!r}, and only {value} "
                 f"is implemented for this model of {image_size} pixels",
@@ -73,7 +73,7 @@ def parse_image_settings(hf: dict[str, Any], image_size: int) -> ImageSettings:
 
 
 def to_hf_preprocessor(settings: ImageSettings) -> dict[str, Any]:
-    """The `preprocessor_config.json` that is read back as `settings`."""
+    """Write the `preprocessor_config.json` that is read back as `settings`."""
     return {
         "image_processor_type": "CLIPImageProcessor",
         **_FIXED,
@@ -89,7 +89,7 @@ def to_hf_preprocessor(settings: ImageSettings) -> dict[str, Any]:
 def preprocess(
     image: PIL.Image.Image, size: int
 ) -> UInt8[np.ndarray, "{size} {size} 3"]:
-    """The centre square of an image, its shortest edge made `size` pixels, bicubic.
+    """Resize an image's shortest edge to `size`, bicubic, and cut the centre square.
 
     Args:
       image: RGB, of any size; a smaller one is enlarged.
@@ -110,14 +110,14 @@ def preprocess(
 def normalise(
     settings: ImageSettings, pixels: UInt8[Array, "B S S 3"]
 ) -> Float[Array, "B S S 3"]:
-    """Pixels of 0 to 255 as the tower wants them, float32; to be compiled with it."""
+    """Normalise pixels of 0 to 255 for the tower, float32; to be compiled with it."""
     mean = jnp.asarray(settings.mean, jnp.float32)[None, None, None]
     std = jnp.asarray(settings.std, jnp.float32)[None, None, None]
     return (pixels.astype(jnp.float32) / 255 - mean) / std
 
 
 def _edge(value: Any) -> Any:
-    """The edge in pixels, in any of the forms these files have had; else the value."""
+    """The edge in pixels, in any form of these files; else the value."""
     if isinstance(value, dict):
         edges = {edge for edge in value.values() if edge is not None}
         return edges.pop() if len(edges) == 1 else value

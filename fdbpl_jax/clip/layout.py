@@ -1,4 +1,4 @@
-"""Which positions of the prompts all classes share, and which are a class's own."""
+"""Layout of prompts: positions that all classes share, and suffixes per class."""
 
 import itertools
 from typing import NamedTuple
@@ -9,66 +9,44 @@ import numpy as np
 from jaxtyping import Array, Int
 
 _MOST_BUCKETS = 4
-_BUCKET_PRICE = 32  # tokens that one bucket more must save: its attention is not free
+_BUCKET_PRICE = 32  # tokens that another bucket must save, for its own attention
 _CHUNK_TOKENS = 8192  # suffix tokens encoded at once; beyond, memory would grow with C
 
 
 class Bucket(NamedTuple):
-    """Suffixes that are encoded at one length S, in G chunks of c classes.
+    """Suffixes that are encoded at one length S, in G chunks of c classes; int32.
 
-    Int32 arrays:
-
-    Attributes:
-      ids: `[G, c, S]`, each class's own positions, after the shared ones; after EOS
-        they are filled up with whatever follows, which nothing ever attends to.
-      slot: `[G, c, S]`, which context token stands here; -1: the ordinary token.
-      eos: `[G, c]`, the index of EOS within the suffix.
-      owner: `[G, c]`, whose suffix it is. To fill up the last chunks, a class may
-        stand here more than once.
+    A suffix is what follows the shared positions. After EOS it is padded with whatever
+    follows, which nothing ever attends to. A class may occur more than once, to fill up
+    the last chunks.
     """
 
-    ids: Array | np.ndarray
-    slot: Array | np.ndarray
-    eos: Array | np.ndarray
-    owner: Array | np.ndarray
+    ids: Array | np.ndarray  # [G, c, S]
+    slot: Array | np.ndarray  # [G, c, S], context token; -1: the ordinary token
+    eos: Array | np.ndarray  # [G, c], index of EOS within the suffix
+    owner: Array | np.ndarray  # [G, c], class of the suffix
 
 
 class PromptLayout(NamedTuple):
-    """The prompts of C classes, cut into a shared prefix and class-wise suffixes.
+    """The prompts of C classes: a shared prefix of P positions, and suffixes; int32."""
 
-    Int32 arrays, with P shared positions:
-
-    Attributes:
-      prefix_ids: `[P]`, token ids of the leading positions that all classes share.
-      prefix_slot: `[P]`, which context token stands here; -1: the ordinary token.
-      buckets: suffixes of about the same length, shortest first; as many chunks in
-        each.
-      place: `[C]`, where each class stands when chunks, and in them buckets, are laid
-        end to end.
-    """
-
-    prefix_ids: Array | np.ndarray
-    prefix_slot: Array | np.ndarray
-    buckets: tuple[Bucket, ...]
-    place: Array | np.ndarray
+    prefix_ids: Array | np.ndarray  # [P]
+    prefix_slot: Array | np.ndarray  # [P], context token; -1: the ordinary token
+    buckets: tuple[Bucket, ...]  # shortest suffixes first; the same G in each
+    place: Array | np.ndarray  # [C], index of each class by chunk, bucket and row
 
 
 class NameList(NamedTuple):
     """The prompts of a long list of V names, of which a few are encoded at a time.
 
-    Int32 arrays:
-
-    Attributes:
-      prefix_ids, prefix_slot: `[P]`, as in `PromptLayout`.
-      ids, slot: `[V, S]`, of each name's own positions, all filled up to one length.
-      eos: `[V]`.
+    As in `PromptLayout`, with all suffixes padded to one length.
     """
 
-    prefix_ids: Array | np.ndarray
-    prefix_slot: Array | np.ndarray
-    ids: Array | np.ndarray
-    slot: Array | np.ndarray
-    eos: Array | np.ndarray
+    prefix_ids: Array | np.ndarray  # [P]
+    prefix_slot: Array | np.ndarray  # [P]
+    ids: Array | np.ndarray  # [V, S]
+    slot: Array | np.ndarray  # [V, S]
+    eos: Array | np.ndarray  # [V]
 
 
 def make_layout(
@@ -80,18 +58,18 @@ def make_layout(
     """Find the longest prefix that all classes share; cut the rest to what is needed.
 
     Attention is causal and a text is read at its EOS. So positions after a class's EOS
-    need not be computed, and leading positions that hold the same tokens for all
-    classes have the same hidden states for all of them, in every layer. Suffixes are
-    sorted into a few lengths, so that one long class name does not make all of them
-    long, and many classes into chunks, so that memory does not grow with them.
+    need not be computed, and leading positions with the same tokens for all classes
+    have the same hidden states for all of them, in every layer. Suffixes are sorted
+    into a few lengths, so that one long class name does not lengthen all of them, and
+    many classes into chunks, so that memory does not grow with them.
 
     Args:
-      ids: token ids of each class's whole prompt, SOS first; those at context slots
-        matter to nothing but must be in the vocabulary.
-      slot: which context token stands at a position, -1 where the ordinary token does.
+      ids: token ids of each class's prompt, SOS first; those at context slots are not
+        used but must be in the vocabulary.
+      slot: context token at a position; -1: the ordinary token.
       eos: position of each class's EOS.
-      class_specific: the classes have contexts of their own, so no position with a
-        context token can be shared.
+      class_specific: each class has its own context, so no position with a context
+        token can be shared.
 
     Returns:
       The layout, on the host. The prefix has at least SOS, a suffix at least EOS.
@@ -114,9 +92,9 @@ def make_layout(
 
 
 def make_name_list(layout: PromptLayout) -> NameList:
-    """The names of a layout, each at the length of the longest, on the host."""
+    """List the names of a layout, each at the length of the longest, on the host."""
     last = max(bucket.ids.shape[-1] for bucket in layout.buckets)
-    parts: dict[str, list[np.ndarray]] = {"ids": [], "slot": [], "eos": []}
+    parts: dict[str, list[Array | np.ndarray]] = {"ids": [], "slot": [], "eos": []}
     for bucket in layout.buckets:
         fill = ((0, 0), (0, 0), (0, last - bucket.ids.shape[-1]))
         parts["ids"].append(np.pad(bucket.ids, fill))
@@ -124,13 +102,13 @@ def make_name_list(layout: PromptLayout) -> NameList:
         parts["eos"].append(bucket.eos)
     rows = {}
     for name, arrays in parts.items():
-        whole = np.concatenate(arrays, axis=1)  # chunks, then the classes of each
-        rows[name] = whole.reshape(-1, *whole.shape[2:])[layout.place]
+        chunks = np.concatenate(arrays, axis=1)
+        rows[name] = chunks.reshape(-1, *chunks.shape[2:])[layout.place]
     return NameList(layout.prefix_ids, layout.prefix_slot, **rows)
 
 
 def choose(names: NameList, index: Int[Array, " C"]) -> PromptLayout:
-    """The layout of the names at `index`; it can be traced."""
+    """Make the layout of the names at `index`; it can be traced."""
     names = jax.tree.map(jnp.asarray, names)
     count, length = len(index), names.ids.shape[1]
     chunks = -(-count * length // _CHUNK_TOKENS)
@@ -143,25 +121,24 @@ def choose(names: NameList, index: Int[Array, " C"]) -> PromptLayout:
 
 
 def bucket_lengths(lengths: Int[np.ndarray, "C"]) -> tuple[int, ...]:
-    """The few lengths at which suffixes of these lengths are best encoded, ascending.
+    """Choose the few lengths at which suffixes are padded, ascending.
 
-    A suffix is filled up to the next of them. Fewest tokens win, a bucket counting as
-    many as it must save.
+    The choice with the fewest tokens wins; each bucket counts as `_BUCKET_PRICE` more.
     """
-    found, counts = np.unique(lengths, return_counts=True)
-    below = np.cumsum(counts)  # suffixes no longer than found[i]
+    distinct, counts = np.unique(lengths, return_counts=True)
+    below = np.cumsum(counts)  # suffixes no longer than distinct[i]
 
     def cost(ends: tuple[int, ...]) -> int:
         sizes = np.diff(below[list(ends)], prepend=0)
-        return int(sizes @ found[list(ends)]) + _BUCKET_PRICE * len(ends)
+        return int(sizes @ distinct[list(ends)]) + _BUCKET_PRICE * len(ends)
 
-    last = len(found) - 1
+    last = len(distinct) - 1
     choices = (
         (*inner, last)
-        for inside in range(min(_MOST_BUCKETS, len(found)))
+        for inside in range(min(_MOST_BUCKETS, len(distinct)))
         for inner in itertools.combinations(range(last), inside)
     )
-    return tuple(int(found[end]) for end in min(choices, key=cost))
+    return tuple(int(distinct[end]) for end in min(choices, key=cost))
 
 
 def _shared_positions(
@@ -170,7 +147,7 @@ def _shared_positions(
     eos: Int[np.ndarray, "C"],
     class_specific: bool,
 ) -> int:
-    # An id at a context slot is a placeholder: only the slot tells what stands there.
+    # An id at a context slot is a placeholder: only the slot counts.
     tokens = np.where(slot >= 0, -1, ids)
     shared = ((tokens == tokens[:1]) & (slot == slot[:1])).all(0)
     if class_specific:

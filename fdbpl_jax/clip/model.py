@@ -1,4 +1,4 @@
-"""A frozen CLIP as one value, and the features it gives."""
+"""A frozen CLIP as one value, and its features."""
 
 import dataclasses
 import functools
@@ -9,7 +9,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import transformers
 from jaxtyping import Array, Float, Int, UInt8
 
 from fdbpl_jax.clip import files
@@ -22,7 +21,12 @@ from fdbpl_jax.clip.image import (
     to_hf_preprocessor,
 )
 from fdbpl_jax.clip.text import encode_text
-from fdbpl_jax.clip.tokenizer import check_tokenizer, load_tokenizer, tokenize
+from fdbpl_jax.clip.tokenizer import (
+    Tokenizer,
+    check_tokenizer,
+    load_tokenizer,
+    tokenize,
+)
 from fdbpl_jax.clip.vision import encode_image
 
 _TEXT_ROWS = 64  # texts encoded at a time
@@ -35,14 +39,14 @@ class Clip:
 
     config: ClipConfig
     params: dict[str, Any]  # {"vision": ..., "text": ..., "logit_scale": ...}
-    tokenizer: transformers.CLIPTokenizer
+    tokenizer: Tokenizer
     image: ImageSettings
     fingerprint: str  # sha256 of the files, see `clip.files.fingerprint`
-    name: str  # as it was asked for; no part of the fingerprint
+    name: str  # as given by the user; no part of the fingerprint
 
     @property
     def dtype(self) -> str:
-        """In which both towers compute."""
+        """The dtype in which both towers compute."""
         return self.params["vision"]["class_embedding"].dtype.name
 
 
@@ -72,9 +76,9 @@ def load_clip(source: str) -> Clip:
 
 
 def cast(clip: Clip, dtype: str) -> Clip:
-    """The model with both towers in another dtype; the logit scale stays float32.
+    """Cast both towers to another dtype; the logit scale stays float32.
 
-    Norms, softmax and what comes out of the towers are float32 all the same.
+    Norms, softmax and the towers' outputs are float32 all the same.
     """
     towers = {name: clip.params[name] for name in ("vision", "text")}
     towers = jax.tree.map(lambda leaf: leaf.astype(dtype), towers)
@@ -87,6 +91,7 @@ def save_clip(
     image: ImageSettings,
     tokenizer: Path,
     directory: Path,
+    *,
     dtype: Any = np.float32,
 ) -> None:
     """Write a CLIP in Hugging Face layout, for `load_clip` and for `transformers`.
@@ -94,7 +99,7 @@ def save_clip(
     Args:
       config: of the model.
       params: of the model.
-      image: how its images are prepared.
+      image: preparation of its images.
       tokenizer: a directory with the tokenizer files to copy beside the weights.
       directory: to write, which must not exist or be empty.
       dtype: of the weights in the file.
@@ -115,14 +120,14 @@ def save_clip(
 
 
 def logit_scale(clip: Clip) -> float:
-    """1 / temperature: what cosines are multiplied by to be logits."""
+    """Compute 1 / temperature, the factor from cosines to logits."""
     return float(np.exp(np.float32(clip.params["logit_scale"])))
 
 
 def image_features(
     clip: Clip, pixels: UInt8[Array | np.ndarray, "B S S 3"]
 ) -> Float[Array, "B D"]:
-    """L2-normalised image features, float32.
+    """Encode images as L2-normalised features, float32.
 
     Args:
       clip: the model.
@@ -132,10 +137,10 @@ def image_features(
 
 
 def text_features(clip: Clip, texts: Sequence[str]) -> Float[Array, "C D"]:
-    """L2-normalised text features, float32, in the order of the texts.
+    """Encode texts as L2-normalised features, float32, in the order of the texts.
 
     Texts are cut after the longest one's EOS, and encoded in chunks of a few fixed
-    shapes, so that other texts rarely mean another compilation.
+    shapes, so that other texts rarely need another compilation.
 
     Raises:
       UserError: a text is too long, or holds a special token.
@@ -172,7 +177,7 @@ def _text_features(
 
 
 def unit(x: Float[Array, "N D"]) -> Float[Array, "N D"]:
-    """Rows of length 1."""
+    """Normalise rows to length 1."""
     return x / jnp.linalg.norm(x, axis=-1, keepdims=True)
 
 

@@ -1,7 +1,7 @@
 """A shared prefix and suffixes of several lengths, laid end to end as N positions.
 
-Dense layers see one matrix `[N, W]`; attention takes it apart into the prefix and the
-buckets of a layout (one chunk: `[c, S]` arrays) and puts it together again.
+Dense layers take one matrix `[N, W]`; attention splits it into the prefix and the
+buckets of a layout (one chunk: `[c, S]` arrays) and joins them again.
 """
 
 from collections.abc import Sequence
@@ -14,8 +14,10 @@ from fdbpl_jax.clip.layout import PromptLayout
 from fdbpl_jax.clip.transformer import attend, shared_prefix_attention
 
 
-def end_to_end(prefix: Array, suffixes: Sequence[Array]) -> Array:
-    """`[P …]` and the buckets' `[c S …]` as one `[N …]`."""
+def end_to_end(
+    prefix: Array | np.ndarray, suffixes: Sequence[Array | np.ndarray]
+) -> Array:
+    """Join `[P …]` and the buckets' `[c S …]` as one `[N …]`."""
     flat = [suffix.reshape(-1, *suffix.shape[2:]) for suffix in suffixes]
     return jnp.concatenate([prefix, *flat])
 
@@ -26,15 +28,14 @@ def attention(
     key: Float[Array, "N H d"],
     value: Float[Array, "N H d"],
 ) -> Float[Array, "N H d"]:
-    """Causal: the prefix attends to itself, a suffix to the prefix and itself."""
+    """Attend causally: the prefix to itself, a suffix to the prefix and itself."""
     (query, queries), (key, keys), (value, values) = (
         _apart(layout, x) for x in (query, key, value)
     )
     mixed = []
-    for own in zip(queries, keys, values, strict=True):
-        length = own[0].shape[1]
-        mask = _causal_mask(jnp.arange(length)[None], length)
-        mixed.append(shared_prefix_attention(own[0], key, value, *own[1:], mask))
+    for q, k, v in zip(queries, keys, values, strict=True):
+        mask = _causal_mask(jnp.arange(q.shape[1])[None], q.shape[1])
+        mixed.append(shared_prefix_attention(q, (key, value), (k, v), mask))
     return end_to_end(attend(query, key, value, causal=True), mixed)
 
 
@@ -44,22 +45,20 @@ def attention_at_eos(
     key: Float[Array, "N H d"],
     value: Float[Array, "N H d"],
 ) -> Float[Array, "c H d"]:
-    """The same for the queries at EOS alone, in the order of the buckets."""
+    """Attend the same way for the queries at EOS alone, in the order of the buckets."""
     (key, keys), (value, values) = (_apart(layout, x) for x in (key, value))
     ends = np.cumsum([len(bucket.eos) for bucket in layout.buckets])
     queries = jnp.split(query, ends[:-1])
     mixed = []
-    for bucket, own, *own_key_value in zip(
-        layout.buckets, queries, keys, values, strict=True
-    ):
+    for bucket, q, k, v in zip(layout.buckets, queries, keys, values, strict=True):
         mask = _causal_mask(bucket.eos[:, None], bucket.ids.shape[1])
-        found = shared_prefix_attention(own[:, None], key, value, *own_key_value, mask)
-        mixed.append(found[:, 0])
+        at_eos = shared_prefix_attention(q[:, None], (key, value), (k, v), mask)
+        mixed.append(at_eos[:, 0])
     return jnp.concatenate(mixed)
 
 
 def eos_rows(layout: PromptLayout) -> Int[Array, "c"]:
-    """Where each EOS stands among the N positions."""
+    """Index each EOS among the N positions."""
     start, rows = len(layout.prefix_ids), []
     for bucket in layout.buckets:
         classes, length = bucket.ids.shape
@@ -69,7 +68,7 @@ def eos_rows(layout: PromptLayout) -> Int[Array, "c"]:
 
 
 def _apart(layout: PromptLayout, x: Float[Array, "N *F"]) -> tuple[Array, list[Array]]:
-    """What `end_to_end` put together."""
+    """Undo `end_to_end`."""
     shapes = [bucket.ids.shape for bucket in layout.buckets]
     starts = np.cumsum([len(layout.prefix_ids), *(c * s for c, s in shapes)])
     prefix, *suffixes = jnp.split(x, starts[:-1])
@@ -79,6 +78,8 @@ def _apart(layout: PromptLayout, x: Float[Array, "N *F"]) -> tuple[Array, list[A
     ]
 
 
-def _causal_mask(query: Int[Array, "K Q"], length: int) -> Float[Array, "K Q {length}"]:
-    seen = jnp.arange(length)[None, None] <= query[..., None]
-    return jnp.where(seen, 0.0, -jnp.inf)
+def _causal_mask(
+    query: Int[Array | np.ndarray, "K Q"], length: int
+) -> Float[Array, "K Q {length}"]:
+    visible = jnp.arange(length)[None, None] <= query[..., None]
+    return jnp.where(visible, 0.0, -jnp.inf)

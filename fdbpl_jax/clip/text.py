@@ -1,7 +1,7 @@
-"""The text tower, the plain way and with a prefix that all classes share.
+"""The text tower, over complete texts or with a prefix that all classes share.
 
 A text is read at its EOS, by one of two rules of `transformers`: configurations with
-`eos_token_id` 2, as the first files had by mistake, read at the largest id of the text;
+`eos_token_id` 2, a mistake of the first files, read at the largest id of the text;
 others at the first position that holds `eos_token_id`.
 """
 
@@ -10,6 +10,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from fdbpl_jax.clip.config import TextConfig
@@ -27,7 +28,7 @@ class TextTower(nn.Module):
     projection: int
 
     def setup(self) -> None:
-        """Name the parameters."""
+        """Define the parameters."""
         config, width = self.config, self.config.tower.width
         normal = nn.initializers.normal(0.02)
         self.token_embedding = self.param(
@@ -53,10 +54,10 @@ class TextTower(nn.Module):
         context: Float[Array, "*K L W"],
         deep: Float[Array, "J L W"] | None,
     ) -> Float[Array, "c D"]:
-        """One chunk of `encode_prompts`: the layout's buckets without their first axis.
+        """Encode one chunk of `encode_prompts`: buckets without their first axis.
 
         The shared prefix and all suffixes lie end to end, so that a dense layer is one
-        product whatever the lengths; only attention looks at them bucket by bucket.
+        product whatever the lengths; only attention splits them into buckets.
         """
         x = self._embed(layout, context)
         slot = end_to_end(layout.prefix_slot, [b.slot for b in layout.buckets])
@@ -65,7 +66,7 @@ class TextTower(nn.Module):
                 x = _put(x, slot, deep[i - 1])
             key_value = layer.key_value(x)
             if i + 1 == len(self.layers):
-                break  # of the last layer's outputs, only those at EOS are read
+                break  # only the last layer's outputs at EOS are used
             x = layer.finish(x, attention(layout, layer.query(x), *key_value))
         last = x[eos_rows(layout)]
         mixed = attention_at_eos(layout, layer.query(last), *key_value)
@@ -76,12 +77,12 @@ class TextTower(nn.Module):
     ) -> Float[Array, "N W"]:
         cut = len(layout.prefix_ids)
         prefix = self.token_embedding[layout.prefix_ids]
-        if context.ndim == 2:  # contexts of single classes are never in the prefix
+        if context.ndim == 2:  # contexts per class are never in the prefix
             prefix = _put(prefix, layout.prefix_slot, context)
         suffixes = []
         for bucket in layout.buckets:
-            own = context if context.ndim == 2 else context[bucket.owner]
-            placed = _put(self.token_embedding[bucket.ids], bucket.slot, own)
+            of_class = context if context.ndim == 2 else context[bucket.owner]
+            placed = _put(self.token_embedding[bucket.ids], bucket.slot, of_class)
             end = cut + placed.shape[1]
             suffixes.append(placed + self.position_embedding[None, cut:end])
         return end_to_end(prefix + self.position_embedding[:cut], suffixes)
@@ -91,13 +92,13 @@ class TextTower(nn.Module):
 
 
 def init_text(config: TextConfig, projection: int, key: Array) -> dict[str, Any]:
-    """Random parameters of a text tower, float32, as a nested dict."""
+    """Draw random parameters of a text tower, float32, as a nested dict."""
     ids = jnp.zeros((1, config.context_length), jnp.int32)
     return TextTower(config, projection).init(key, ids)["params"]
 
 
 def eos_position(config: TextConfig, ids: Int[Array, "C T"]) -> Int[Array, "C"]:
-    """Where each text is read, by the rule of its configuration (see the module)."""
+    """Locate the EOS of each text by the rule of the configuration."""
     if config.eos_token_id == _ARGMAX_EOS:
         return jnp.argmax(ids, -1)
     return jnp.argmax(ids == config.eos_token_id, -1)
@@ -106,26 +107,26 @@ def eos_position(config: TextConfig, ids: Int[Array, "C T"]) -> Int[Array, "C"]:
 def embed_tokens(
     params: dict[str, Any], ids: Int[Array, "*N T"]
 ) -> Float[Array, "*N T W"]:
-    """The token embeddings of ids, without positions, in the parameters' dtype."""
+    """Embed ids, without positions, in the parameters' dtype."""
     return params["token_embedding"][ids]
 
 
 def encode_text(
     config: TextConfig, params: dict[str, Any], ids: Int[Array, "C T"]
 ) -> Float[Array, "C D"]:
-    """The joint embedding of whole texts, T tokens long, whatever T.
+    """Encode texts of T tokens in the joint embedding, whatever T.
 
     The tower computes in the dtype of its parameters.
 
     Args:
-      config: of the tower.
-      params: of the tower.
+      config, params: of the tower.
       ids: SOS, words, EOS, then anything; at most `context_length` of them.
 
     Returns:
       Projected features, float32, not normalised.
     """
-    return _tower(config, params).apply({"params": params}, ids)
+    features: Any = _tower(config, params).apply({"params": params}, ids)
+    return features
 
 
 def encode_prompts(
@@ -135,17 +136,16 @@ def encode_prompts(
     context: Float[Array, "L W"] | Float[Array, "C L W"],
     deep: Float[Array, "J L W"] | None = None,
 ) -> Float[Array, "C D"]:
-    """The joint embedding of each class's prompt, the shared prefix encoded only once.
+    """Encode each class's prompt, the shared prefix only once.
 
-    Equal, forward and backward, to the encoding of every class's whole token sequence
-    with the context put into its slots.
+    Equal, forward and backward, to encoding every class's complete token sequence with
+    the context in its slots.
 
     Args:
-      config: of the tower.
-      params: of the tower.
+      config, params: of the tower.
       layout: from `layout.make_layout`.
-      context: the context tokens of all classes, or of each (then the layout must have
-        been made with `class_specific`).
+      context: the context tokens of all classes, or per class (then the layout must
+        be `class_specific`).
       deep: replacements of the hidden states at the context slots, `deep[j]` at the
         input of layer j + 1 (J less than the number of layers), for all classes alike.
 
@@ -164,16 +164,17 @@ def encode_prompts(
 
     def encode(buckets: tuple[Bucket, ...]) -> Float[Array, "c D"]:
         chunk = layout._replace(buckets=buckets)
-        variables = {"params": params}
-        return tower.apply(variables, chunk, context, deep, method="prompted")
+        inputs = (chunk, context, deep)
+        features: Any = tower.apply({"params": params}, *inputs, method="prompted")
+        return features
 
     if len(layout.buckets[0].eos) == 1:
         # Products are kept for the backward pass. What lies between them, three times
-        # as much memory, is sooner made again than read back.
-        kept = jax.checkpoint_policies.dots_with_no_batch_dims_saveable
+        # as much memory, is recomputed faster than read back.
+        policy = jax.checkpoint_policies.dots_with_no_batch_dims_saveable
         chunk = jax.tree.map(lambda array: array[0], layout.buckets)
-        features = jax.checkpoint(encode, policy=kept)(chunk)
-    else:  # only one chunk's hidden states are kept at a time; nothing of the others
+        features = jax.checkpoint(encode, policy=policy)(chunk)
+    else:  # only one chunk's hidden states are kept at a time
         chunks = jax.lax.map(jax.checkpoint(encode), layout.buckets)
         features = chunks.reshape(-1, chunks.shape[-1])
     return features[layout.place]
@@ -184,7 +185,9 @@ def _tower(config: TextConfig, params: dict[str, Any]) -> TextTower:
 
 
 def _put(
-    x: Float[Array, "*N T W"], slot: Int[Array, "*N T"], prompt: Float[Array, "*K L W"]
+    x: Float[Array, "*N T W"],
+    slot: Int[Array | np.ndarray, "*N T"],
+    prompt: Float[Array, "*K L W"],
 ) -> Float[Array, "*N T W"]:
     # A product with zeros and ones, not a gather: its gradient is a product too, where
     # a gather's would be a scatter, slow and in no fixed order on a GPU.

@@ -1,16 +1,14 @@
 """Texts to token ids, with the tokenizer of `transformers` and local files only."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
-import transformers
 from jaxtyping import Int
 
 from fdbpl_jax.clip.config import TextConfig
 from fdbpl_jax.errors import UserError
-
-Tokenizer = transformers.CLIPTokenizer
 
 TOKENIZER_FILES = (
     "vocab.json",
@@ -22,13 +20,34 @@ TOKENIZER_FILES = (
 )
 
 
-def load_tokenizer(path: str | Path) -> transformers.CLIPTokenizer:
-    """The tokenizer in a model's directory.
+@runtime_checkable
+class Tokenizer(Protocol):
+    """The part of `transformers.CLIPTokenizer` that is used."""
+
+    bos_token_id: int  # SOS
+    eos_token_id: int
+    pad_token_id: int
+
+    def __call__(
+        self, text: str, *, add_special_tokens: bool = True
+    ) -> Mapping[str, list[int]]:
+        """Encode a text; its ids are the entry "input_ids"."""
+        ...
+
+    def get_vocab(self) -> dict[str, int]:
+        """List all tokens with their ids."""
+        ...
+
+
+def load_tokenizer(path: str | Path) -> Tokenizer:
+    """Read the tokenizer in a model's directory.
 
     Raises:
       UserError: the directory holds neither `tokenizer.json` nor `vocab.json` with
         `merges.txt`, or they cannot be read.
     """
+    import transformers  # here: half a second that commands without a model save
+
     path = Path(path)
     pair = (path / "vocab.json").is_file() and (path / "merges.txt").is_file()
     if not pair and not (path / "tokenizer.json").is_file():
@@ -45,8 +64,8 @@ def load_tokenizer(path: str | Path) -> transformers.CLIPTokenizer:
         ) from error
 
 
-def check_tokenizer(tokenizer: transformers.CLIPTokenizer, config: TextConfig) -> None:
-    """See that a tokenizer's ids are those that the text tower knows.
+def check_tokenizer(tokenizer: Tokenizer, config: TextConfig) -> None:
+    """Check that a tokenizer's ids are those of the text tower.
 
     Raises:
       UserError: it has ids beyond the tower's vocabulary, or another EOS than the tower
@@ -70,8 +89,8 @@ def check_tokenizer(tokenizer: transformers.CLIPTokenizer, config: TextConfig) -
         )
 
 
-def word_ids(tokenizer: transformers.CLIPTokenizer, text: str) -> list[int]:
-    """The ids of a text's words, without SOS and EOS.
+def word_ids(tokenizer: Tokenizer, text: str) -> list[int]:
+    """Encode the words of a text, without SOS and EOS.
 
     Raises:
       UserError: the text holds a special token, or a character that the vocabulary can
@@ -88,9 +107,9 @@ def word_ids(tokenizer: transformers.CLIPTokenizer, text: str) -> list[int]:
 
 
 def tokenize(
-    tokenizer: transformers.CLIPTokenizer, texts: Sequence[str], config: TextConfig
+    tokenizer: Tokenizer, texts: Sequence[str], config: TextConfig
 ) -> Int[np.ndarray, "C T"]:
-    """SOS, words, EOS of each text, padded to the tower's `context_length`.
+    """Encode each text as SOS, words, EOS, padded to the tower's `context_length`.
 
     Raises:
       UserError: a text is too long, or holds a special token.
@@ -105,6 +124,6 @@ def tokenize(
                 f"text tower takes {length}",
                 "Shorten it.",
             )
-        whole = [tokenizer.bos_token_id, *words, tokenizer.eos_token_id]
-        row[: len(whole)] = whole
+        row[0] = tokenizer.bos_token_id
+        row[1 : len(words) + 2] = [*words, tokenizer.eos_token_id]
     return ids

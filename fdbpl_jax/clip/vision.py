@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from fdbpl_jax.clip.config import VisionConfig
 from fdbpl_jax.clip.transformer import Block, layer_norm
 
-LAST_TOKENS = "last_tokens"  # what enters the last layer, for `gradcam.py`
+LAST_TOKENS = "last_tokens"  # inputs of the last layer, for `gradcam.py`
 
 
 class VisionTower(nn.Module):
@@ -20,7 +20,7 @@ class VisionTower(nn.Module):
     projection: int
 
     def setup(self) -> None:
-        """Name the parameters."""
+        """Define the parameters."""
         config, width = self.config, self.config.tower.width
         patch = (config.patch_size, config.patch_size)
         positions = (config.image_size // config.patch_size) ** 2 + 1
@@ -49,16 +49,16 @@ class VisionTower(nn.Module):
         first = jnp.broadcast_to(self.class_embedding, (batch, 1, width))
         x = jnp.concatenate([first, patches.reshape(batch, -1, width)], axis=1)
         x = x + self.position_embedding[None]
-        own = x.shape[1]  # the prompts stand after the tower's own tokens
+        length = x.shape[1]  # the prompts follow these tokens
         if prompts is not None:
             prompts = jnp.broadcast_to(prompts, (batch, *prompts.shape[-3:]))
             x = jnp.concatenate([x, prompts[:, 0]], axis=1)
         x = self.pre_norm(x)
         for i, layer in enumerate(self.layers):
             if prompts is not None and 0 < i < prompts.shape[1]:
-                x = jnp.concatenate([x[:, :own], prompts[:, i]], axis=1)
+                x = jnp.concatenate([x[:, :length], prompts[:, i]], axis=1)
             if layer is self.layers[-1]:
-                # Both do nothing unless they are asked for by `apply`.
+                # Neither does anything unless asked for by `apply`.
                 self.sow("intermediates", LAST_TOKENS, x)
                 x = self.perturb(LAST_TOKENS, x)
             x = layer(x, causal=False)
@@ -66,7 +66,7 @@ class VisionTower(nn.Module):
 
 
 def init_vision(config: VisionConfig, projection: int, key: Array) -> dict[str, Any]:
-    """Random parameters of an image tower, float32, as a nested dict."""
+    """Draw random parameters of an image tower, float32, as a nested dict."""
     tower = VisionTower(config, projection)
     pixels = jnp.zeros((1, config.image_size, config.image_size, 3))
     return tower.init(key, pixels, None)["params"]
@@ -78,20 +78,18 @@ def encode_image(
     pixels: Float[Array, "B H W 3"],
     prompts: Float[Array, "J V w"] | Float[Array, "B J V w"] | None = None,
 ) -> Float[Array, "B D"]:
-    """The joint embedding of images.
+    """Encode images in the joint embedding.
 
-    The tower computes in the dtype of its parameters (bfloat16 on an accelerator, if so
-    cast), whatever the pixels and prompts come in.
+    The tower computes in the dtype of its parameters, whatever that of the pixels and
+    prompts.
 
     Args:
-      config: of the tower.
-      params: of the tower.
-      pixels: normalised, of the tower's own size.
-      prompts: V prompt tokens for each of the first J layers, w wide, the same for all
-        images or each image's own. The first set stands after the patches from before
-        `pre_norm` on, the others replace it at the input of layers 1 to J - 1: deep
-        visual prompt tuning (arXiv:2203.12119), placed as MaPLe (arXiv:2210.03117)
-        places it.
+      config, params: of the tower.
+      pixels: normalised, of the tower's size.
+      prompts: V prompt tokens for each of the first J layers, w wide, for all images
+        or per image. The first set follows the patches from before `pre_norm` on, the
+        others replace it at the input of layers 1 to J - 1: deep visual prompt tuning
+        (arXiv:2203.12119), placed as in MaPLe (arXiv:2210.03117).
 
     Returns:
       Projected features, float32, not normalised.
@@ -100,5 +98,5 @@ def encode_image(
     tower = VisionTower(config, params["to_joint"]["kernel"].shape[1])
     if prompts is not None:
         prompts = prompts.astype(dtype)
-    features = tower.apply({"params": params}, pixels.astype(dtype), prompts)
+    features: Any = tower.apply({"params": params}, pixels.astype(dtype), prompts)
     return jax.lax.convert_element_type(features, jnp.float32)

@@ -84,7 +84,7 @@ def table_spec(config: RunConfig, images: Dataset, models: Models) -> TableSpec:
     """What the table of `table_images` is made from; see `plan_spec`."""
     student, teacher = models
     regions = regions_stored(config)
-    return plan_spec(images, images.train, teacher, student, config.ril, regions)
+    return plan_spec(images, teacher, student, config.ril, regions)
 
 
 def table_path(config: RunConfig, spec: TableSpec, workdir: Path) -> str | Path:

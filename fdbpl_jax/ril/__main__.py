@@ -1,4 +1,4 @@
-"""RIL tables by hand: `python -m fdbpl_jax.ril build|verify|show`.
+"""RIL tables on the command line: `python -m fdbpl_jax.ril build|verify|show`.
 
 build --dataset=caltech101 --data_root=DATA --path=TABLE --student=… --teacher=…
 verify TABLE
@@ -11,6 +11,7 @@ agree, and the most and the least informative regions with their labels. The dat
 is the table's; an embedded one needs no --data_root.
 """
 
+import dataclasses
 import sys
 
 from absl import flags, logging
@@ -20,10 +21,11 @@ from fdbpl_jax.clip.model import cast, load_clip
 from fdbpl_jax.config import CropConfig, RilConfig
 from fdbpl_jax.data.open_dataset import open_by_flag
 from fdbpl_jax.data.splits import few_shot, subset
-from fdbpl_jax.data.types import Dataset, Example
+from fdbpl_jax.data.types import Dataset
 from fdbpl_jax.device import tower_dtype
 from fdbpl_jax.errors import UserError, unknown_name
 from fdbpl_jax.files import png_file, write_bytes
+from fdbpl_jax.ril.blocks import BuildSettings
 from fdbpl_jax.ril.build import build_table, plan_spec
 from fdbpl_jax.ril.inspect.picture import draw_table, png
 from fdbpl_jax.ril.inspect.show import describe
@@ -34,7 +36,7 @@ from fdbpl_jax.shapes.pair import embedded
 _CROP = CropConfig()
 
 _PATH = flags.DEFINE_string("path", "", "The table: a folder, or a URL like gs://….")
-_DATASET = flags.DEFINE_string("dataset", "shapes-negative", "Whose training images.")
+_DATASET = flags.DEFINE_string("dataset", "shapes-negative", "Of the training images.")
 _DATA_ROOT = flags.DEFINE_string("data_root", "", "The folder that holds the data.")
 _PICTURE = flags.DEFINE_string("picture", "", "show: the PNG file to draw into.")
 _IMAGE = flags.DEFINE_string(
@@ -44,11 +46,11 @@ _STUDENT = flags.DEFINE_string("student", "", "Directory or hub id; or the embed
 _TEACHER = flags.DEFINE_string("teacher", "", "Directory or hub id; or the embedded.")
 _FEATURES = flags.DEFINE_bool("features", True, "Store the student's features.")
 _SUBSET = flags.DEFINE_string("subset", "base", "Classes: base, new or all.")
-_SHOTS = flags.DEFINE_integer("shots", 16, "Images a class; 0: all.")
-_SEEDS = flags.DEFINE_list("seeds", "1,2,3", "Whose few-shot images it serves.")
-_REGIONS = flags.DEFINE_integer("regions", 50, "M an image; the paper stores 500.")
+_SHOTS = flags.DEFINE_integer("shots", 16, "Images per class; 0: all.")
+_SEEDS = flags.DEFINE_list("seeds", "1,2,3", "Seeds whose few-shot images are stored.")
+_REGIONS = flags.DEFINE_integer("regions", 50, "M, per image; the paper: 500.")
 _KEEP = flags.DEFINE_integer("keep", 0, "K; 0: 20, or all if there are fewer.")
-_RIL_SEED = flags.DEFINE_integer("ril_seed", 0, "Of the boxes and flips.")
+_RIL_SEED = flags.DEFINE_integer("ril_seed", 0, "Seed of the boxes and flips.")
 _SCALE = flags.DEFINE_list("scale", list(map(str, _CROP.scale)), "Share of the area.")
 _RATIO = flags.DEFINE_list("ratio", list(map(str, _CROP.ratio)), "Width / height.")
 _FLIP = flags.DEFINE_float("flip", _CROP.flip, "Probability of mirroring.")
@@ -57,62 +59,64 @@ _DTYPE = flags.DEFINE_enum(
     "dtype", "", ["", "float32", "bfloat16"],
     "Of the towers; default: bfloat16 on accelerators, float32 on a CPU.",
 )  # fmt: skip
-_WORKERS = flags.DEFINE_integer("workers", 0, "Threads; 0: one a processor.", 0)
+_WORKERS = flags.DEFINE_integer("workers", 0, "Threads; 0: one per processor.", 0)
 _SHARD = flags.DEFINE_string("shard", "0/1", "index/count: every count-th block only.")
 
 
 def _build() -> None:
     dataset = open_by_flag(_DATASET.value, _DATA_ROOT.value)
-    examples = _examples(dataset)
     dtype = tower_dtype(_DTYPE.value)
     teacher = cast(load_clip(_TEACHER.value or str(embedded("teacher"))), dtype)
     student = None
     if _FEATURES.value:
         student = cast(load_clip(_STUDENT.value or str(embedded("student"))), dtype)
-    settings = RilConfig(
+    config = RilConfig(
         keep=_KEEP.value,
         seed=_RIL_SEED.value,
-        crop=CropConfig(_pair("scale"), _pair("ratio"), _FLIP.value),
+        crop=CropConfig(_pair(_SCALE), _pair(_RATIO), _FLIP.value),
     )
-    chosen = subset(dataset, _SUBSET.value)
-    spec = plan_spec(chosen, examples, teacher, student, settings, _REGIONS.value)
+    spec = plan_spec(_chosen(dataset), teacher, student, config, _REGIONS.value)
+    settings = BuildSettings(_BATCH.value, _WORKERS.value, share_of(_SHARD.value))
     report = build_table(
-        _path(), spec, dataset.root, teacher, student,
-        batch_size=_BATCH.value, workers=_WORKERS.value, shard=share_of(_SHARD.value),
-    )  # fmt: skip
+        _path(), spec, dataset.root, teacher, student, settings=settings
+    )
     rate = report.regions_built / report.seconds
     logging.info(
-        "RIL table '%s': %d of its %d regions made in %.1f s, %.0f regions/s",
+        "RIL table '%s': %d of its %d regions built in %.1f s, %.0f regions/s",
         *(_path(), report.regions_built, report.regions, report.seconds, rate),
     )
 
 
-def _examples(dataset: Dataset) -> list[Example]:
-    """The training images of all seeds together, of the classes asked for."""
+def _chosen(dataset: Dataset) -> Dataset:
+    """Select the classes asked for, with the training images of all seeds."""
+    chosen = subset(dataset, _SUBSET.value)
     if not _SHOTS.value:
-        return list(subset(dataset, _SUBSET.value).train)
+        return chosen
     drawn = {
         example
-        for seed in _numbers("seeds", int)
+        for seed in _numbers(_SEEDS, int)
         for example in subset(
             few_shot(dataset, _SHOTS.value, seed), _SUBSET.value
         ).train
     }
-    return sorted(drawn, key=lambda example: example.path)
+    return dataclasses.replace(chosen, train=tuple(drawn))
 
 
-def _numbers(flag: str, kind: type) -> tuple:
+def _numbers(flag: flags.FlagHolder, kind: type) -> tuple:
     try:
-        return tuple(kind(text) for text in flags.FLAGS[flag].value)
+        return tuple(kind(text) for text in flag.value)
     except ValueError as error:
-        raise UserError(f"--{flag} is {','.join(flags.FLAGS[flag].value)}") from error
+        raise UserError(
+            f"--{flag.name} is {','.join(flag.value)}", "Give numbers."
+        ) from error
 
 
-def _pair(flag: str) -> tuple[float, float]:
+def _pair(flag: flags.FlagHolder) -> tuple[float, float]:
     values = _numbers(flag, float)
     if len(values) != 2 or not 0 < values[0] <= values[1]:
         raise UserError(
-            f"--{flag} is {values}", "Give two positive numbers, the lower one first."
+            f"--{flag.name} is {values}",
+            "Give two positive numbers, the lower one first.",
         )
     return values
 
@@ -124,17 +128,17 @@ def _path() -> str:
 
 
 def _verify() -> None:
-    found = verify_table(_path())
+    report = verify_table(_path())
     print(
-        f"OK: {found.images} images, {found.regions} regions, {found.arrays} arrays, "
-        f"features of {found.students} student(s)"
+        f"OK: {report.images} images, {report.regions} regions, {report.arrays} "
+        f"arrays, features of {report.students} student(s)"
     )
 
 
 def _show() -> None:
     if not _PICTURE.value:
         if _IMAGE.value:
-            raise UserError("--image is of a picture", "Give --picture=FILE.png, too.")
+            raise UserError("--image is without --picture", "Add --picture=FILE.png.")
         print(describe(_path()))
         return
     file = png_file(_PICTURE.value)
@@ -146,7 +150,7 @@ def _show() -> None:
 
 
 def _command(argv: list[str]) -> str:
-    """Takes the command out of `argv`; a word after it becomes --path."""
+    """Take the command out of `argv`; a word after it becomes --path."""
     name, path = command_of(argv), command_of(argv)
     if path:
         argv.insert(1, f"--path={path}")
@@ -154,7 +158,7 @@ def _command(argv: list[str]) -> str:
 
 
 def main() -> None:
-    """Runs the command that `sys.argv` names."""
+    """Run the command that `sys.argv` names."""
     name = _command(sys.argv)
     commands = {"build": _build, "verify": _verify, "show": _show}
 

@@ -1,9 +1,11 @@
-"""Makes blocks of a table: claim, cut, compute, write. Knows nothing of manifests."""
+"""Blocks of a table: claimed, cut, computed and written."""
 
 import contextlib
 import dataclasses
+import functools
+import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,31 +14,45 @@ import tensorstore as ts
 from jaxtyping import Bool, UInt16
 
 from fdbpl_jax.clip.model import Clip
-from fdbpl_jax.errors import UserError
-from fdbpl_jax.ril import store
+from fdbpl_jax.ril import ledger, store
 from fdbpl_jax.ril.compute import Models, compute, load_models
 from fdbpl_jax.ril.crops import BlockWork, check_images, cut_batches
 from fdbpl_jax.ril.lock import claim
-from fdbpl_jax.ril.progress import Progress
+from fdbpl_jax.ril.progress import progress
 from fdbpl_jax.ril.regions import draw_regions
 from fdbpl_jax.ril.spec import ImageRecord, TableSpec
 
-_POLL_SECONDS = 1.0  # between looks at blocks that other builders have in work
+_POLL_SECONDS = 1.0  # between looks at blocks that other builders are working on
+_THREADS = 16  # at most, unless asked for: each holds a batch of pixels
+
+
+@dataclasses.dataclass(frozen=True)
+class BuildSettings:
+    """How one process builds: nothing that the table depends on."""
+
+    batch_size: int = 128  # regions computed at once, at most
+    workers: int = 0  # threads that decode and cut; 0: one per processor, up to 16
+    shard: tuple[int, int] = (0, 1)  # index and count: every count-th block
+
+
+DEFAULT_SETTINGS = BuildSettings()
 
 
 @dataclasses.dataclass(frozen=True)
 class Site:
-    """A table in the making."""
+    """A table under construction."""
 
     folder: ts.KvStore
-    locks: Path | None  # folder of the builders' claims; None: there are none
     spec: TableSpec
-    arrays: Mapping[str, ts.TensorStore]
     root: Path  # of the images
-    teacher: Clip | None  # makes the labels; None: they must be there
-    student: Clip | None  # makes the features; None: none are wanted
-    batch_size: int
-    workers: int  # threads that decode and cut
+    teacher: Clip  # of the labels
+    student: Clip | None  # of the features; None: none are wanted
+    settings: BuildSettings
+
+    @functools.cached_property
+    def arrays(self) -> Mapping[str, ts.TensorStore]:
+        """The arrays by name, created when missing."""
+        return ledger.open_arrays(self.folder, self.spec)
 
     def images(self, block: int) -> Sequence[ImageRecord]:
         """The images of a block."""
@@ -44,15 +60,15 @@ class Site:
         return self.spec.images[block * size : (block + 1) * size]
 
     def missing(self, block: int) -> list[str]:
-        """The arrays whose shard of this block is not there."""
+        """The arrays that lack their shard of this block."""
         return [n for n in self.arrays if not store.has_block(self.folder, n, block)]
 
 
 def make_blocks(site: Site, blocks: Sequence[int]) -> int:
-    """Makes those of `blocks` that are not there, and waits for those others make.
+    """Build those of `blocks` that are missing, and wait for those others build.
 
     Returns:
-      Regions that were made here.
+      Regions that were built here.
 
     Raises:
       UserError: a broken image, a full disk, a model that gives no finite numbers;
@@ -60,22 +76,22 @@ def make_blocks(site: Site, blocks: Sequence[int]) -> int:
     """
     images = [image for block in blocks for image in site.images(block)]
     title = f"RIL table of {site.spec.dataset}"
-    made, left = 0, list(blocks)
-    with ThreadPoolExecutor(site.workers) as pool:
+    built, left = 0, list(blocks)
+    with ThreadPoolExecutor(_workers(site)) as pool:
         check_images(pool, site.root, images)
         models = load_models(site.spec, site.teacher, site.student)
-        with Progress(title, len(images) * site.spec.regions) as progress:
+        with progress(title, len(images) * site.spec.regions) as update:
             while left:
-                now = _make_free(site, models, left, pool, progress)
-                made += now
+                now = _make_free(site, models, left, pool, update)
+                built += now
                 left = [block for block in left if site.missing(block)]
                 if left and not now:
                     time.sleep(_POLL_SECONDS)
-    return made
+    return built
 
 
 def fixed_batch(batch_size: int, regions: int) -> int:
-    """The batch of at most `batch_size` that fits a block's `regions` with least waste.
+    """Choose the batch of at most `batch_size` that fits `regions` with least waste.
 
     It is a multiple of 8 where that is possible.
     """
@@ -83,40 +99,45 @@ def fixed_batch(batch_size: int, regions: int) -> int:
     return min(-(-batch // 8) * 8, batch_size)
 
 
+def _workers(site: Site) -> int:
+    return site.settings.workers or min(_THREADS, os.cpu_count() or 1)
+
+
 def _make_free(
     site: Site,
     models: Models,
     blocks: Sequence[int],
     pool: ThreadPoolExecutor,
-    progress: Progress,
+    update: Callable[[int], object],
 ) -> int:
-    """Makes the blocks that no other builder has claimed; returns regions made."""
+    """Build the blocks that no other builder has claimed; return regions built."""
     claims: dict[int, contextlib.ExitStack] = {}
     block_regions = len(site.images(0)) * site.spec.regions
-    batch = fixed_batch(site.batch_size, block_regions)
-    made = 0
+    batch = fixed_batch(site.settings.batch_size, block_regions)
+    built = 0
     try:
         work = _claimed(site, blocks, claims)
-        cut = cut_batches(pool, site.workers + 2, site.root, work, batch)
+        cut = cut_batches(pool, _workers(site) + 2, site.root, work, batch)
         for done, values in compute(site.spec, models, cut):
             _write(site, done, values)
             claims.pop(done.block).close()
-            made += done.flip.size
-            progress.update(done.flip.size)
+            built += done.flip.size
+            update(done.flip.size)
     finally:
         for stack in claims.values():
             stack.close()
-    return made
+    return built
 
 
 def _claimed(
     site: Site, blocks: Sequence[int], claims: dict[int, contextlib.ExitStack]
 ) -> Iterator[BlockWork]:
-    """Claims blocks one by one, and says what is to be made of each."""
+    """Claim blocks one by one, and plan the work on each."""
+    locks = ledger.lock_folder(site.folder)
     for block in blocks:
         with contextlib.ExitStack() as stack:
             with store.store_errors(site.folder, "building"):
-                free = stack.enter_context(claim(site.locks, block))
+                free = stack.enter_context(claim(locks, block))
             missing = site.missing(block) if free else []
             if not missing:
                 continue
@@ -128,18 +149,20 @@ def _claimed(
 def _work(site: Site, block: int, missing: Sequence[str]) -> BlockWork:
     labels = any(not name.startswith("feature/") for name in missing)
     features = any(name.startswith("feature/") for name in missing)
-    if labels and site.teacher is None:
-        raise UserError(
-            f"RIL table '{site.folder.path}' has lost a part of {missing[0]}",
-            "Run the build with the table's teacher: it makes what is missing.",
-        )
     drawn = "box" in missing or "flip" in missing
     box, flip = _draw(site, block) if drawn else _read_regions(site, block)
     needed = [(labels, site.teacher), (features, site.student)]
-    sizes = frozenset(clip.image.size for need, clip in needed if need and clip)
-    images = site.images(block)
-    how = labels, features, sizes, site.spec.cut
-    return BlockWork(block, missing, images, box, flip, *how)
+    return BlockWork(
+        block=block,
+        missing=missing,
+        images=site.images(block),
+        box=box,
+        flip=flip,
+        labels=labels,
+        features=features,
+        sizes=frozenset(clip.image.size for need, clip in needed if need and clip),
+        cut=site.spec.cut,
+    )
 
 
 def _draw(
@@ -156,20 +179,19 @@ def _draw(
 def _read_regions(
     site: Site, block: int
 ) -> tuple[UInt16[np.ndarray, "n M 4"], Bool[np.ndarray, "n M"]]:
-    # What is stored is what the labels are of, whatever would be drawn today.
+    # The stored labels are of these regions, whatever would be drawn today.
     first = block * store.block_of(site.arrays["box"])
     rows = slice(first, first + len(site.images(block)))
-    found = []
-    for name in ("box", "flip"):
-        with store.store_errors(site.folder, name):
-            found.append(site.arrays[name][rows].read().result())
-    return found[0], found[1]
+    with store.store_errors(site.folder, "box"):
+        box = site.arrays["box"][rows].read().result()
+    with store.store_errors(site.folder, "flip"):
+        return box, site.arrays["flip"][rows].read().result()
 
 
 def _write(site: Site, work: BlockWork, values: dict[str, np.ndarray]) -> None:
     values |= {"box": work.box, "flip": work.flip}
     writes = {}
-    # Not what is there already: a block with all its shards has no write under way.
+    # Only what is missing: a block with all its shards has no write under way.
     for name in work.missing:
         value = values["feature" if name.startswith("feature/") else name]
         writes[name] = value.astype(site.arrays[name].dtype.numpy_dtype)

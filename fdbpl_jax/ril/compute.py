@@ -1,4 +1,4 @@
-"""What teacher and student say of cut regions, a batch in flight behind the next."""
+"""Teacher labels and student features of cut regions, several batches in flight."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Float
 
 from fdbpl_jax.clip.model import Clip, image_features, text_features
 from fdbpl_jax.data.types import prompt_name
@@ -20,21 +21,15 @@ Values = dict[str, np.ndarray]
 
 
 class Models(NamedTuple):
-    """The frozen models of a build.
+    """The frozen models of a build."""
 
-    teacher: makes the labels; None: they are all there. text [C D]: its features of the
-    class prompts. student: makes the features; None: none are wanted.
-    """
-
-    teacher: Clip | None
-    text: jax.Array | None
-    student: Clip | None
+    teacher: Clip  # of the labels
+    text: Float[jax.Array, "C D"]  # the teacher's features of the class prompts
+    student: Clip | None  # of the features; None: none are wanted
 
 
-def load_models(spec: TableSpec, teacher: Clip | None, student: Clip | None) -> Models:
-    """The models, and the teacher's text features of `template` for every class."""
-    if teacher is None:
-        return Models(None, None, student)
+def load_models(spec: TableSpec, teacher: Clip, student: Clip | None) -> Models:
+    """Encode the class prompts of the teacher's template, once for the build."""
     texts = [spec.template.format(prompt_name(name)) for name in spec.class_names]
     return Models(teacher, text_features(teacher, texts), student)
 
@@ -42,10 +37,10 @@ def load_models(spec: TableSpec, teacher: Clip | None, student: Clip | None) -> 
 def compute(
     spec: TableSpec, models: Models, batches: Iterable[CutBatch]
 ) -> Iterator[tuple[BlockWork, Values]]:
-    """Runs the models on all batches; gives each block when its last batch is done.
+    """Run the models on all batches; yield each block when its last batch is done.
 
-    Returns:
-      The block, and by name what was made of its n images and M regions each:
+    Yields:
+      The block, and by name the values of its n images and M regions each:
       label_index [n M K], label_prob [n M K] and entropy [n M], feature [n M D].
 
     Raises:
@@ -55,11 +50,11 @@ def compute(
     parts: list[Values] = []
 
     def land() -> Iterator[tuple[BlockWork, Values]]:
-        batch, made = flying.popleft()
-        real = batch.stop - batch.start
-        parts.append({name: np.asarray(part)[:real] for name, part in made.items()})
+        batch, outputs = flying.popleft()
+        real = batch.stop - batch.start  # the rest is padding
+        parts.append({name: np.asarray(part)[:real] for name, part in outputs.items()})
         if batch.stop == batch.work.flip.size:
-            values = _whole(batch.work, parts)
+            values = _join(batch.work, parts)
             parts.clear()
             yield batch.work, values
 
@@ -72,23 +67,25 @@ def compute(
 
 
 def _run(spec: TableSpec, models: Models, batch: CutBatch) -> dict[str, jax.Array]:
-    made = {}
-    if batch.work.labels and models.teacher is not None:
-        seen = image_features(models.teacher, batch.pixels[models.teacher.image.size])
+    outputs = {}
+    if batch.work.labels:
+        pixels = batch.pixels[models.teacher.image.size]
+        feature = image_features(models.teacher, pixels)
         scale = np.float32(spec.temperature)
-        index, prob, entropy = soft_labels(seen, models.text, scale, spec.keep)
-        made = {"label_index": index, "label_prob": prob, "entropy": entropy}
+        index, prob, entropy = soft_labels(feature, models.text, scale, spec.keep)
+        outputs = {"label_index": index, "label_prob": prob, "entropy": entropy}
     if batch.work.features and models.student is not None:
         pixels = batch.pixels[models.student.image.size]
-        made["feature"] = image_features(models.student, pixels)
-    return made
+        outputs["feature"] = image_features(models.student, pixels)
+    return outputs
 
 
-def _whole(work: BlockWork, parts: list[Values]) -> Values:
+def _join(work: BlockWork, parts: list[Values]) -> Values:
+    """Put the batches of a block together as [n M …], and check them."""
     values = {}
     for name in parts[0]:
-        whole = np.concatenate([part[name] for part in parts])
-        values[name] = whole.reshape(*work.flip.shape, *whole.shape[1:])
+        flat = np.concatenate([part[name] for part in parts])
+        values[name] = flat.reshape(*work.flip.shape, *flat.shape[1:])
     for name, value in values.items():
         finite = np.isfinite(value).reshape(len(value), -1).all(axis=1)
         if not finite.all():

@@ -24,35 +24,26 @@ from fdbpl_jax.ril.spec import ImageRecord
 
 
 class BlockWork(NamedTuple):
-    """A block of images whose regions are to be cut, and what for.
-
-    missing: arrays to be written. box [n M 4] uint16, flip [n M]: of the n `images`.
-    labels, features: what is to be made of them. sizes: in pixels, to cut at. cut: on
-    the "host", by Pillow, or on the "device".
-    """
+    """A block of n images whose regions are to be cut, and what for."""
 
     block: int
-    missing: Sequence[str]
+    missing: Sequence[str]  # arrays to be written
     images: Sequence[ImageRecord]
-    box: np.ndarray
-    flip: np.ndarray
-    labels: bool
-    features: bool
-    sizes: frozenset[int]
-    cut: str
+    box: UInt16[np.ndarray, "n M 4"]
+    flip: Bool[np.ndarray, "n M"]
+    labels: bool  # whether the teacher labels the regions
+    features: bool  # whether the student encodes them
+    sizes: frozenset[int]  # pixels, to cut at
+    cut: str  # on the "host", by Pillow, or on the "device"
 
 
 class CutBatch(NamedTuple):
-    """Consecutive regions of a block, counted through its images.
-
-    pixels: by size S, uint8 [B S S 3]; only the first `stop - start` are regions, the
-    rest is padding.
-    """
+    """Consecutive regions of a block, counted through its images."""
 
     work: BlockWork
     start: int
     stop: int
-    pixels: Mapping[int, np.ndarray | Array]
+    pixels: Mapping[int, np.ndarray | Array]  # by size S, uint8 [B S S 3]; padded to B
 
 
 def cut_batches(
@@ -62,16 +53,16 @@ def cut_batches(
     blocks: Iterable[BlockWork],
     batch: int,
 ) -> Iterator[CutBatch]:
-    """Cuts all regions of all blocks, in order, up to `ahead` batches in advance.
+    """Cut all regions of all blocks, in order, up to `ahead` batches in advance.
 
     A batch never spans two blocks: what is computed together does not depend on which
     blocks were finished before.
 
     Args:
       pool: whose threads decode and cut.
-      ahead: batches kept ready or in work.
+      ahead: batches kept ready or under way.
       root: the folder of the images.
-      blocks: taken one at a time, as threads get free.
+      blocks: taken one at a time, as threads become free.
       batch: B, of every batch.
 
     Raises:
@@ -94,13 +85,17 @@ def cut_batches(
 def check_images(
     pool: ThreadPoolExecutor, root: Path, images: Sequence[ImageRecord]
 ) -> None:
-    """Decodes all images once: better now than after hours of computing.
+    """Decode all images once: better now than after hours of computing.
 
     Raises:
       UserError: listing the images that cannot be read or have changed.
     """
+
+    def check(image: ImageRecord) -> None:
+        decode(root, image)  # and drop it: together they may not fit
+
     broken = []
-    for future in [pool.submit(_check, root, image) for image in images]:
+    for future in [pool.submit(check, image) for image in images]:
         try:
             future.result()
         except UserError as error:
@@ -120,7 +115,7 @@ def _submit_block(
         stop = min(start + batch, images * regions)
         touched = range(start // regions, (stop - 1) // regions + 1)
         # A thread that cuts may wait for these: they were submitted before it, so
-        # another thread has them in work.
+        # another thread works on them.
         decoded = {
             image: decoded.get(image) or pool.submit(open_image, root, work, image)
             for image in touched
@@ -128,28 +123,24 @@ def _submit_block(
         yield pool.submit(cut, work, start, stop, batch, decoded)
 
 
-def _check(root: Path, image: ImageRecord) -> None:
-    decode(root, image)  # and forget it: together they may not fit
-
-
 def decode(root: Path, image: ImageRecord) -> Image.Image:
-    """One image of a table.
+    """Decode one image of a table.
 
     Raises:
-      UserError: it cannot be read, or is not of the size that the table knows.
+      UserError: it cannot be read, or is not of the size that the table records.
     """
-    found = read_image(root, image.path)
-    if (found.height, found.width) != image.size:
+    decoded = read_image(root, image.path)
+    if (decoded.height, decoded.width) != image.size:
         raise UserError(
-            f"image '{root / image.path}' is {found.height}×{found.width} pixels, and "
-            f"was {image.size[0]}×{image.size[1]} when the table was begun",
+            f"image '{root / image.path}' is {decoded.height}×{decoded.width} pixels, "
+            f"and was {image.size[0]}×{image.size[1]} when the table was begun",
             "Put the former image back, or delete the table and build it again.",
         )
-    return found
+    return decoded
 
 
 def decode_unchanged(root: Path, image: ImageRecord) -> Image.Image:
-    """`decode` of the very file that the table was made from, by its content.
+    """Decode one image of a table, if its content is the one the table was built from.
 
     Raises:
       UserError: it cannot be read, or the file has changed since.
@@ -157,7 +148,7 @@ def decode_unchanged(root: Path, image: ImageRecord) -> Image.Image:
     if content_hash(root, image.path) != image.hash:
         raise UserError(
             f"image '{root / image.path}' is not the one that the table was made from",
-            "Put the former image back, or build a table of the images as they are.",
+            "Put the former image back, or build a table of the present images.",
         )
     return decode(root, image)
 
@@ -167,10 +158,10 @@ def _open(root: Path, work: BlockWork, image: int) -> Image.Image:
 
 
 def _upload(root: Path, work: BlockWork, image: int) -> dict[int, Array]:
-    """All regions of an image, cut on the device, by their size in pixels."""
-    found = decode(root, work.images[image])
+    """Cut all regions of an image on the device, by their size in pixels."""
+    decoded = decode(root, work.images[image])
     box, flip = work.box[image], work.flip[image]
-    return {size: cut_image(found, box, flip, size) for size in work.sizes}
+    return {size: cut_image(decoded, box, flip, size) for size in work.sizes}
 
 
 def _cut_on_device(

@@ -1,8 +1,8 @@
-"""Regions cut on the device: an image goes up once, whatever the number of its regions.
+"""Regions cut on the device: an image is uploaded once for all of its regions.
 
 Crop, bicubic resize and flip are two small matrices applied to the image (as in
-Pillow's resampling): one weighs its columns, one its rows. Images are padded to a few
-sizes, so that the program is compiled for each of them only.
+Pillow's resampling): one weights its columns, one its rows. Images are padded to a few
+sizes, so that few programs are compiled.
 """
 
 import functools
@@ -15,8 +15,8 @@ from PIL import Image
 
 from fdbpl_jax.ril.regions import crop_region
 
-_SIDES = (256, 384, 512, 768, 1024, 1536, 2048)  # pixels that sides are padded to
-_TOGETHER = 32  # regions cut at a time: each needs a whole column-weighted image
+_SIDES = (256, 384, 512, 768, 1024, 1536, 2048)  # padded sides, in pixels
+_TOGETHER = 32  # regions cut at a time: each needs a column-weighted image
 _SUPPORT = 2.0  # source pixels that the cubic reaches to either side, not shrunk
 
 
@@ -26,7 +26,7 @@ def cut_image(
     flip: Bool[np.ndarray, " M"],
     size: int,
 ) -> UInt8[Array, "M S S 3"]:
-    """All regions of an RGB image, on the device, within one grey level of Pillow's.
+    """Cut all regions of an RGB image on the device, within one grey level of Pillow.
 
     Images with a side of more than 2048 pixels are cut by Pillow.
 
@@ -61,7 +61,7 @@ def _cut(
     # A GPU would multiply in TF32: a quarter of a grey level.
     product = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
 
-    def one(region: tuple[Int[Array, " 4"], Bool[Array, ""]]) -> UInt8[Array, "S S 3"]:
+    def cut(region: tuple[Int[Array, " 4"], Bool[Array, ""]]) -> UInt8[Array, "S S 3"]:
         (top, left, height, width), mirrored = region
         columns = _weights(left, width, image.shape[1], size)
         columns = jnp.where(mirrored, columns[::-1], columns)
@@ -70,16 +70,16 @@ def _cut(
         narrow = _rounded(product("hwc,sw->hsc", pixels, columns))
         return _rounded(product("hsc,th->tsc", narrow, rows)).astype(jnp.uint8)
 
-    return jax.lax.map(one, (box, flip), batch_size=_TOGETHER)
+    return jax.lax.map(cut, (box, flip), batch_size=_TOGETHER)
 
 
 def _weights(
     first: Int[Array, ""], length: Int[Array, ""], pixels: int, size: int
 ) -> Float[Array, "S pixels"]:
-    """What each source pixel adds to each of `size` pixels made of a box's side.
+    """Weigh the source pixels in each of the `size` pixels of a box's side.
 
-    Catmull-Rom's cubic, stretched where the side shrinks; nothing outside the box
-    counts, and what is left within it is scaled to sum to 1.
+    Catmull-Rom's cubic, stretched where the side shrinks; zero outside the box, and
+    scaled to sum to 1 inside it.
     """
     scale = length / size
     stretch = jnp.maximum(scale, 1.0)
@@ -93,7 +93,7 @@ def _weights(
 
 
 def _cubic(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """The bicubic kernel with a = -1/2 (Keys, 1981), as Pillow's BICUBIC has it."""
+    """Evaluate Pillow's bicubic kernel, a = -1/2 (Keys, 1981)."""
     near = (1.5 * x - 2.5) * x * x + 1
     far = ((-0.5 * x + 2.5) * x - 4) * x + 2
     return jnp.where(x < 1, near, jnp.where(x < _SUPPORT, far, 0.0))
@@ -107,5 +107,5 @@ def _rounded(x: Float[Array, "..."]) -> Float[Array, "..."]:
 def take_batch(
     images: tuple[UInt8[Array, "M S S 3"], ...], first: Int[Array, ""], batch: int
 ) -> UInt8[Array, "B S S 3"]:
-    """`batch` consecutive regions from the `first` on, of images laid end to end."""
+    """Take `batch` consecutive regions from `first` on, of images laid end to end."""
     return jax.lax.dynamic_slice_in_dim(jnp.concatenate(images), first, batch)

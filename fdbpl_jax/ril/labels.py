@@ -1,4 +1,4 @@
-"""Soft labels: what is kept of the teacher's word, and how it is made whole again.
+"""Top-K teacher labels and their reconstruction (MR, MS, full).
 
 Always on probabilities, never on logits.
 """
@@ -18,7 +18,7 @@ _EPSILON = 1e-6
 
 
 def entropy(probability: Float[Array, "*batch C"]) -> Float[Array, "*batch"]:
-    """H = -Σ_c p_c log(p_c + ε) with ε = 1e-6, in nats, float32 (paper, equation 6)."""
+    """Compute H = -Σ_c p_c log(p_c + ε), ε = 1e-6, in nats (paper, equation 6)."""
     probability = probability.astype(jnp.float32)
     return -jnp.sum(probability * jnp.log(probability + _EPSILON), axis=-1)
 
@@ -26,9 +26,9 @@ def entropy(probability: Float[Array, "*batch C"]) -> Float[Array, "*batch"]:
 def information_weight(
     entropy: Float[Array, "*batch"], classes: int
 ) -> Float[Array, "*batch"]:
-    """w = 1 - H / log C, clipped to [0, 1] (paper, equation 6).
+    """Compute w = 1 - H / log C, clipped to [0, 1] (paper, equation 6).
 
-    With a single class nothing can be uncertain: w = 1.
+    With a single class nothing is uncertain: w = 1.
     """
     if classes == 1:
         return jnp.ones_like(entropy)
@@ -38,14 +38,14 @@ def information_weight(
 def keep_top(
     probability: Float[Array | np.ndarray, "*batch C"], keep: int
 ) -> tuple[Int32[Array, "*batch K"], Float[Array, "*batch K"]]:
-    """The `keep` most probable classes, most probable first.
+    """Select the `keep` most probable classes, most probable first.
 
     Returns:
       index: the classes; of equally probable ones the lower index comes first.
       prob: their probabilities.
 
     Raises:
-      UserError: there are fewer classes than are to be kept, or none are.
+      UserError: there are fewer classes than labels to keep, or none to keep.
     """
     check_keep(keep, probability.shape[-1])
     prob, index = jax.lax.top_k(jnp.asarray(probability), keep)
@@ -58,12 +58,12 @@ def densify(
     classes: int,
     kind: str,
 ) -> Float[Array, "*batch C"]:
-    """Whole soft labels from kept ones.
+    """Reconstruct full soft labels from the kept ones.
 
     Args:
       index: kept classes, all different.
       prob: their probabilities under the full label.
-      classes: C, how many there are.
+      classes: C, the number of classes.
       kind: "ms", marginal smoothing: every other class gets the same share of what
         is left, (1 - Σ kept) / (C - K) (paper, equation 4, with the bracket that its
         typesetting lost); "mr", marginal renormalisation: the kept ones are scaled to
@@ -80,28 +80,28 @@ def densify(
     keep = index.shape[-1]
     check_keep(keep, classes)
     prob = prob.astype(jnp.float32)
-    kept = jnp.sum(prob, axis=-1, keepdims=True)
+    total = jnp.sum(prob, axis=-1, keepdims=True)
     if kind == "mr":
-        return _scatter(index, prob / kept, jnp.zeros_like(kept), classes)
-    # With all classes kept nothing is left to share, and rounding stays as it is.
+        return _scatter(index, prob / total, jnp.zeros_like(total), classes)
+    # With all classes kept nothing is left to share, and rounding is left unchanged.
     if kind == "ms" and keep < classes:
-        # Stored probabilities are rounded, so their sum may pass 1 by a hair.
-        rest = jnp.maximum(1 - kept, 0) / (classes - keep)
+        # Stored probabilities are rounded, so their sum may slightly exceed 1.
+        rest = jnp.maximum(1 - total, 0) / (classes - keep)
         return _scatter(index, prob, rest, classes)
     if kind == "full" and keep < classes:
         raise UserError(
-            f"whole labels are asked for, but the table keeps {keep} of {classes} "
+            f"full labels are asked for, but the table keeps {keep} of {classes} "
             "probabilities",
             "Build a table that keeps all of them (keep 0), or use 'mr' or 'ms'.",
         )
-    return _scatter(index, prob, jnp.zeros_like(kept), classes)
+    return _scatter(index, prob, jnp.zeros_like(total), classes)
 
 
 def check_keep(keep: int, classes: int) -> None:
-    """Refuses to keep no label, or more labels than there are classes."""
+    """Refuse to keep no label, or more labels than there are classes."""
     if not 1 <= keep <= classes:
         raise UserError(
-            f"{keep} labels a region cannot be kept of {classes} classes",
+            f"{keep} labels per region cannot be kept of {classes} classes",
             f"Keep 1 to {classes}.",
         )
 
@@ -113,7 +113,7 @@ def soft_labels(
     scale: Float[Array, ""],
     keep: int,
 ) -> tuple[Int32[Array, "B K"], Float16[Array, "B K"], Float[Array, " B"]]:
-    """What a table keeps of the teacher's label p = softmax(scale · f Tᵀ) (equation 2).
+    """Compute the stored part of the label p = softmax(scale · f Tᵀ) (equation 2).
 
     Args:
       feature: the teacher's L2-normalised region features.
@@ -141,5 +141,5 @@ def _scatter(
     rest: Float[Array, "*batch 1"],
     classes: int,
 ) -> Float[Array, "*batch C"]:
-    whole = jnp.broadcast_to(rest, (*rest.shape[:-1], classes))
-    return jnp.put_along_axis(whole, index, prob, axis=-1, inplace=False)
+    label = jnp.broadcast_to(rest, (*rest.shape[:-1], classes))
+    return jnp.put_along_axis(label, index, prob, axis=-1, inplace=False)

@@ -1,4 +1,4 @@
-"""The state of a table in the making: what it is to be, and what is there of it."""
+"""The state of a table under construction: its spec, and the blocks that are there."""
 
 import dataclasses
 import shutil
@@ -11,14 +11,14 @@ import tensorstore as ts
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.ril import manifest, store
 from fdbpl_jax.ril.spec import TableSpec, first_difference
-from fdbpl_jax.ril.table import array_shapes, check_rows, images_per_block
+from fdbpl_jax.ril.table import array_shapes, check_fits, images_per_block
 
 _FOLDER = "building"
-_PATIENCE = 1800.0  # seconds without seeing a block done
+_PATIENCE = 1800.0  # seconds without a finished block
 
 
 def begin(folder: ts.KvStore, spec: TableSpec) -> None:
-    """Writes down what is being built, so that nothing else is ever mixed in.
+    """Record what is being built, so that nothing else is ever mixed in.
 
     Raises:
       UserError: another table is there, finished or not, naming the field that differs.
@@ -40,14 +40,14 @@ def begin(folder: ts.KvStore, spec: TableSpec) -> None:
             "Delete the folder, or choose another.",
         )
     content = manifest.encode(spec)
-    found = store.write_new_file(folder, manifest.RECORD, content)
-    if found != content:
-        begun = manifest.decode(found, f"{folder.path}{manifest.RECORD}")
+    recorded = store.write_new_file(folder, manifest.RECORD, content)
+    if recorded != content:
+        begun = manifest.decode(recorded, f"{folder.path}{manifest.RECORD}")
         _refuse_other(folder, begun, spec, "holds an unfinished RIL table")
 
 
 def open_arrays(folder: ts.KvStore, spec: TableSpec) -> dict[str, ts.TensorStore]:
-    """The arrays of a table to be written, made when missing."""
+    """Open the arrays of a table for writing; create them when missing."""
     shapes = array_shapes(spec, spec.student, spec.feature_width)
     block = images_per_block(spec)
     if store.read_file(folder, "box/zarr.json") is not None:
@@ -62,14 +62,14 @@ def open_arrays(folder: ts.KvStore, spec: TableSpec) -> dict[str, ts.TensorStore
 def missing_blocks(
     folder: ts.KvStore, spec: TableSpec, arrays: Mapping[str, ts.TensorStore]
 ) -> list[int]:
-    """The blocks of which a shard of some array is not there."""
+    """List the blocks that lack a shard of some array."""
     blocks = -(-len(spec.images) // store.block_of(arrays["box"]))
-    there = [store.stored_blocks(folder, name) for name in arrays]
-    return sorted(set(range(blocks)) - set.intersection(*there))
+    stored = [store.stored_blocks(folder, name) for name in arrays]
+    return [b for b in range(blocks) if not all(b in shards for shards in stored)]
 
 
 def is_complete(folder: ts.KvStore, spec: TableSpec) -> bool:
-    """Whether a finished table has the features of `spec.student` and every shard."""
+    """Check a finished table for the features of `spec.student` and every shard."""
     if spec.student and manifest.read_feature_width(folder, spec.student) is None:
         return False
     shapes = array_shapes(spec, spec.student, spec.feature_width)
@@ -81,33 +81,33 @@ def is_complete(folder: ts.KvStore, spec: TableSpec) -> bool:
 
 
 def find(folder: ts.KvStore, needed: TableSpec) -> TableSpec | None:
-    """The finished table there, with the features that are needed; None if none is.
+    """Find the spec of the finished table, with the needed features; None without one.
 
     Raises:
-      UserError: it does not serve, naming the field.
+      UserError: the table does not fit, naming the field.
     """
-    found = manifest.read_manifest(folder)
-    if found is None:
+    finished = manifest.read_manifest(folder)
+    if finished is None:
         return None
-    check_rows(found, needed, folder.path)
+    check_fits(finished, needed, folder.path)
     return dataclasses.replace(
-        found, student=needed.student, feature_width=needed.feature_width
+        finished, student=needed.student, feature_width=needed.feature_width
     )
 
 
 def is_there(path: str | Path, needed: TableSpec) -> bool:
-    """Whether nothing need be made for a table at `path` to serve.
+    """Check whether the table at `path` can be used without building anything.
 
     Raises:
-      UserError: a table is there that does not serve, naming the field.
+      UserError: a table is there that does not fit, naming the field.
     """
     folder = store.open_folder(path)
-    found = find(folder, needed)
-    return found is not None and is_complete(folder, found)
+    finished = find(folder, needed)
+    return finished is not None and is_complete(folder, finished)
 
 
 def finish(folder: ts.KvStore, spec: TableSpec) -> None:
-    """Makes a folder with every shard a table; several builders may do so at once."""
+    """Turn a folder with every shard into a table; several builders may do so."""
     if spec.student and manifest.read_feature_width(folder, spec.student) is None:
         manifest.write_feature_manifest(folder, spec.student, spec.feature_width)
     if manifest.read_manifest(folder) is None:
@@ -120,34 +120,34 @@ def finish(folder: ts.KvStore, spec: TableSpec) -> None:
 
 
 def wait(folder: ts.KvStore, spec: TableSpec) -> None:
-    """Returns when the processes that were dealt other blocks have made them.
+    """Wait for the blocks of other processes.
 
     Raises:
       UserError: for half an hour, none of them has finished a block.
     """
     arrays = open_arrays(folder, spec)
-    seen, since = -1, time.monotonic()
+    before, since = -1, time.monotonic()
     while not (manifest.read_manifest(folder) and is_complete(folder, spec)):
         left = len(missing_blocks(folder, spec, arrays))
-        if left != seen:
-            seen, since = left, time.monotonic()
+        if left != before:
+            before, since = left, time.monotonic()
         if time.monotonic() - since > _PATIENCE:
             raise UserError(
                 f"no other process has finished a block of RIL table '{folder.path}' "
                 f"for {_PATIENCE / 60:.0f} minutes; {left} blocks are missing",
-                "See what became of the other processes, and start all of them again.",
+                "Check the other processes, and start all of them again.",
             )
         time.sleep(1)
 
 
 def lock_folder(folder: ts.KvStore) -> Path | None:
-    """Where builders of this table claim blocks; None if it is in an object store."""
+    """Locate the claims of this table's builders; None in an object store."""
     local = store.folder_path(folder)
     return local / _FOLDER if local else None
 
 
 def check_space(folder: ts.KvStore, need: int) -> None:
-    """Refuses to begin what the disk cannot hold; `need` in bytes.
+    """Refuse to begin what the disk cannot hold; `need` in bytes.
 
     Raises:
       UserError: with the bytes that are needed and free.
@@ -168,9 +168,9 @@ def check_space(folder: ts.KvStore, need: int) -> None:
 
 
 def _refuse_other(
-    folder: ts.KvStore, found: TableSpec, spec: TableSpec, holds: str
+    folder: ts.KvStore, other: TableSpec, spec: TableSpec, holds: str
 ) -> None:
-    difference = first_difference(found, spec)
+    difference = first_difference(other, spec)
     if difference is not None:
         raise UserError(
             f"'{folder.path}' {holds} with {difference}",

@@ -1,8 +1,8 @@
 """Claims on blocks, so that several builders of one table share the work.
 
 A claim is a lock of the operating system on a small file: it ends with the process that
-holds it, however that ends. Object stores have no such locks; there, builders are kept
-apart by the share of the blocks that each is dealt.
+holds it, however that ends. Object stores have no such locks; there, each builder has
+its own share of the blocks.
 """
 
 import contextlib
@@ -16,11 +16,11 @@ from absl import logging
 
 @contextlib.contextmanager
 def claim(folder: Path | None, block: int) -> Iterator[bool]:
-    """Whether the block is this builder's to make, while the context lasts.
+    """Try to claim a block while the context lasts; yield whether that worked.
 
     Args:
-      folder: of the lock files, made when missing; None: there are no locks here.
-      block: which block.
+      folder: of the lock files, created when missing; None: there are no locks.
+      block: its number.
     """
     if folder is None:
         yield True

@@ -1,7 +1,7 @@
-"""Regions: random boxes of an image and a coin for the flip, drawn and cut.
+"""Regions: random boxes of an image, each with a random flip, drawn and cut.
 
-The rule is torchvision's RandomResizedCrop. Every draw uses up the same number of
-uniforms whatever comes of it, so slot j of an image starts at a known place of the
+The rule is torchvision's RandomResizedCrop. Every draw takes the same number of
+uniforms, whatever its result, so slot j of an image starts at a known place of the
 image's random stream and can be drawn without the slots before it.
 """
 
@@ -15,14 +15,14 @@ from PIL import Image
 from fdbpl_jax.config import CropConfig
 
 _TRIES = 10  # torchvision's; then the centre
-_WORDS = 2 * _TRIES + 4  # uniforms a slot: two a try, two to place, the flip, a spare
-_PHILOX_BLOCK = 4  # words a step of Philox's counter: `_WORDS` is a multiple of it
+_WORDS = 2 * _TRIES + 4  # uniforms per slot: two per try, position, flip, a spare
+_PHILOX_BLOCK = 4  # words per step of Philox's counter: `_WORDS` is a multiple of it
 
 
 def draw_regions(
     crop: CropConfig, seed: int, image_hash: str, size: tuple[int, int], slots: range
 ) -> tuple[UInt16[np.ndarray, "m 4"], Bool[np.ndarray, " m"]]:
-    """Draws the regions in `slots` of one image.
+    """Draw the regions in `slots` of one image.
 
     A slot's region follows from (crop, seed, image content, slot) alone: not from other
     slots, other images or their order.
@@ -48,7 +48,7 @@ def draw_regions(
 def draw_region(
     crop: CropConfig, rng: np.random.Generator, size: tuple[int, int]
 ) -> tuple[UInt16[np.ndarray, " 4"], bool]:
-    """Draws one region of an image of `size` (height, width) by the same rule.
+    """Draw one region of an image of `size` (height, width) by the same rule.
 
     Returns:
       box: top, left, height and width in pixels.
@@ -61,7 +61,7 @@ def draw_region(
 def crop_region(
     image: Image.Image, box: UInt16[np.ndarray, " 4"], flip: bool, size: int
 ) -> UInt8[np.ndarray, "S S 3"]:
-    """Cuts a region out of an RGB image: crop, bicubic resize to `size`, mirror.
+    """Cut a region out of an RGB image: crop, bicubic resize to `size`, mirror.
 
     Pixels outside the box never count, as with torchvision's `resized_crop`.
     """
@@ -97,7 +97,7 @@ def _regions(
 
 
 def _centre(crop: CropConfig, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """What torchvision falls back to: the largest centred box of an allowed ratio."""
+    """torchvision's fallback: the largest centred box of an allowed ratio."""
     image_height, image_width = height, width = size
     low, high = crop.ratio
     if image_width < low * image_height:

@@ -1,4 +1,4 @@
-"""What a RIL table is made from: everything that its rows depend on."""
+"""The specification of a RIL table: everything that its rows depend on."""
 
 import dataclasses
 import hashlib
@@ -6,6 +6,8 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
+
+import msgspec
 
 from fdbpl_jax.config import CropConfig
 from fdbpl_jax.data.types import first_few
@@ -42,20 +44,20 @@ class TableSpec:
     feature_width: int  # D of the student; 0 without features
     crop: CropConfig
     seed: int  # of the boxes and flips
-    regions: int  # M an image
-    keep: int  # K labels a region
-    dtype: str  # in which teacher and student computed
+    regions: int  # M, per image
+    keep: int  # K, labels per region
+    dtype: str  # of the towers of teacher and student
     cut: str  # where regions were cut: "host", by Pillow, or "device"
 
     def __post_init__(self) -> None:
         if not self.images:
             raise UserError(
-                f"there is no image of data set '{self.dataset}' to make a table of",
+                f"there is no image of data set '{self.dataset}' to build a table from",
                 "Check the split and the shots.",
             )
         if self.regions < 1:
             raise UserError(
-                f"{self.regions} regions an image make no table", "Ask for 1 or more."
+                f"{self.regions} regions per image make no table", "Ask for 1 or more."
             )
         check_keep(self.keep, len(self.class_names))
         twice = [
@@ -71,9 +73,9 @@ class TableSpec:
             )
 
     def fingerprint(self) -> str:
-        """SHA-256, in hex, of what decides boxes and labels, but for rounding.
+        """Hash what decides boxes and labels, but for rounding: SHA-256 in hex.
 
-        Not of the student, whose features can be added, nor of how the machine
+        The student is left out, whose features can be added, and so is how the machine
         computed: a table built on a GPU is the same table on a CPU.
         """
         values = self.to_json()
@@ -83,7 +85,7 @@ class TableSpec:
         return digest(values)
 
     def to_json(self) -> dict[str, Any]:
-        """The spec as plain JSON values; `from_json` is the way back."""
+        """Convert to plain JSON values; `from_json` is the way back."""
         values = dataclasses.asdict(self)
         values["images"] = [
             [image.path, *image.size, image.hash] for image in self.images
@@ -92,71 +94,62 @@ class TableSpec:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "TableSpec":
-        """The spec of `to_json`; TypeError, KeyError or ValueError for other values."""
-        values = dict(values)
-        values["class_names"] = tuple(values["class_names"])
-        values["images"] = tuple(
-            ImageRecord(path, (height, width), content)
-            for path, height, width, content in values["images"]
-        )
-        crop = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in values["crop"].items()
-        }
-        values["crop"] = CropConfig(**crop)
-        return cls(**values)
+        """Convert back from `to_json`.
+
+        Raises:
+          msgspec.ValidationError, KeyError, TypeError, ValueError: other values.
+        """
+        images = [
+            {"path": path, "size": size, "hash": content}
+            for path, *size, content in values["images"]
+        ]
+        return msgspec.convert({**values, "images": images}, cls)
 
 
 def digest(values: Any) -> str:
-    """SHA-256, in hex, of JSON values, whatever the order of their keys."""
+    """Hash JSON values, whatever the order of their keys: SHA-256 in hex."""
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def first_difference(found: TableSpec, wanted: TableSpec) -> str | None:
-    """The first field in which two specs differ, with both values; None if equal."""
+def first_difference(table: TableSpec, wanted: TableSpec) -> str | None:
+    """Name the first field in which two specs differ, with both values, if any."""
     for field in dataclasses.fields(TableSpec):
-        ours, theirs = getattr(found, field.name), getattr(wanted, field.name)
-        if ours == theirs:
+        stored, asked = getattr(table, field.name), getattr(wanted, field.name)
+        if stored == asked:
             continue
         if field.name == "class_names":
-            return class_difference(found.class_names, wanted.class_names)
+            return class_difference(stored, asked)
         if field.name == "images":
-            return _image_difference(found, wanted)
-        return f"{field.name} {ours!r}, not {theirs!r}"
+            return (
+                image_difference(table, wanted)
+                or image_difference(wanted, table)
+                or "the same images in another order"
+            )
+        return f"{field.name} {stored!r}, not {asked!r}"
     return None
 
 
-def class_difference(found: tuple[str, ...], wanted: tuple[str, ...]) -> str:
-    """In words, how two different lists of classes differ."""
-    if sorted(found) == sorted(wanted):
-        place = next(
-            i
-            for i, pair in enumerate(zip(found, wanted, strict=True))
-            if len(set(pair)) > 1
-        )
+def class_difference(stored: tuple[str, ...], wanted: tuple[str, ...]) -> str:
+    """Say how two different lists of classes differ."""
+    if sorted(stored) == sorted(wanted):
+        pairs = zip(stored, wanted, strict=True)
+        place = next(i for i, (one, other) in enumerate(pairs) if one != other)
         return (
-            f"the classes in another order: class {place} is '{found[place]}', not "
+            f"the classes in another order: class {place} is '{stored[place]}', not "
             f"'{wanted[place]}'"
         )
-    extra = first_few(sorted(set(found) - set(wanted)), 3) or "none"
-    absent = first_few(sorted(set(wanted) - set(found)), 3) or "none"
+    extra = first_few(sorted(set(stored) - set(wanted)), 3) or "none"
+    absent = first_few(sorted(set(wanted) - set(stored)), 3) or "none"
     return (
-        f"other classes: {len(found)}, not {len(wanted)}; only there: {extra}; only "
+        f"other classes: {len(stored)}, not {len(wanted)}; only there: {extra}; only "
         f"here: {absent}"
     )
 
 
-def _image_difference(found: TableSpec, wanted: TableSpec) -> str:
-    return (
-        image_difference(found, wanted)
-        or image_difference(wanted, found)
-        or "the same images in another order"
-    )
-
-
-def image_difference(found: TableSpec, wanted: TableSpec) -> str | None:
-    """Which images of `wanted` are not in `found`, or have changed; None if none."""
-    there = {image.path: image for image in found.images}
+def image_difference(table: TableSpec, wanted: TableSpec) -> str | None:
+    """Name images of `wanted` that are not in `table`, or have changed, if any."""
+    there = {image.path: image for image in table.images}
     absent = [image.path for image in wanted.images if image.path not in there]
     if absent:
         return f"images: {len(absent)} are not in both: {first_few(absent, 3)}"

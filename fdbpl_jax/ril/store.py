@@ -1,4 +1,4 @@
-"""Arrays and small files of a table: the only place that speaks to TensorStore.
+"""Arrays and small files of a table, in TensorStore.
 
 A shard of an array holds one block of images, so a block's write is one whole file,
 put in place by a rename. An inner chunk holds one region slot of all images of the
@@ -24,7 +24,7 @@ _FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 
 
 def local_folder(path: str | Path) -> Path | None:
-    """The folder of a table on a file system; None for one in an object store."""
+    """Locate the folder of a table on a file system; None in an object store."""
     text = str(path)
     if text.startswith("file://"):
         return Path(text.removeprefix("file://"))
@@ -32,13 +32,13 @@ def local_folder(path: str | Path) -> Path | None:
 
 
 def folder_path(folder: ts.KvStore) -> Path | None:
-    """The same of an open table."""
+    """Locate the folder of an open table; None in an object store."""
     local = folder.spec().to_json()["driver"] == "file"
     return Path(folder.path) if local else None
 
 
 def open_folder(path: str | Path) -> ts.KvStore:
-    """The files of a table as a key-value store; `path` may be a URL such as gs://…."""
+    """Open the files of a table; `path` may be a URL such as gs://…."""
     local = local_folder(path)
     try:
         if local is not None:
@@ -52,30 +52,30 @@ def open_folder(path: str | Path) -> ts.KvStore:
 
 
 def read_file(folder: ts.KvStore, name: str) -> bytes | None:
-    """The content of a small file; None if there is none."""
+    """Read a small file; None if there is none."""
     with store_errors(folder, name):
         result = folder.read(name).result()
         return bytes(result.value) if result.state == "value" else None
 
 
 def write_file(folder: ts.KvStore, name: str, content: bytes) -> None:
-    """Puts a small file in place, whole or not at all."""
+    """Write a small file atomically."""
     with store_errors(folder, name):
         folder.write(name, content).result()
 
 
 def write_new_file(folder: ts.KvStore, name: str, content: bytes) -> bytes:
-    """Puts a small file in place if none is; returns what is there in the end."""
+    """Write a small file if there is none; return what is there in the end."""
     with store_errors(folder, name):
-        found = folder.read(name).result()
-        if found.state != "value":
-            folder.write(name, content, if_equal=found.stamp.generation).result()
-            found = folder.read(name).result()
-        return bytes(found.value)
+        present = folder.read(name).result()
+        if present.state != "value":
+            folder.write(name, content, if_equal=present.stamp.generation).result()
+            present = folder.read(name).result()
+        return bytes(present.value)
 
 
 def delete_file(folder: ts.KvStore, name: str) -> None:
-    """Removes a small file; it need not be there."""
+    """Remove a small file, if it is there."""
     with store_errors(folder, name):
         folder.write(name, None).result()
 
@@ -83,14 +83,14 @@ def delete_file(folder: ts.KvStore, name: str) -> None:
 def open_array(
     folder: ts.KvStore, name: str, shape: tuple[int, ...], dtype: str, block: int = 0
 ) -> ts.TensorStore:
-    """Opens an array of the table; given a block size, creates it when missing.
+    """Open an array of the table; given a block size, create it when missing.
 
     Args:
       folder: the table.
       name: of the array.
-      shape: N, M and what a region holds.
+      shape: N, M and the values per region.
       dtype: of the elements.
-      block: images a shard; 0: the array must be there.
+      block: images per shard; 0: the array must be there.
 
     Raises:
       UserError: it is missing, damaged, or has another shape or element type.
@@ -116,12 +116,13 @@ def open_array(
 
 
 def block_of(array: ts.TensorStore) -> int:
-    """How many images a shard of `array` holds."""
-    return array.chunk_layout.write_chunk.shape[0]
+    """Count the images per shard of `array`."""
+    layout: Any = array.chunk_layout
+    return layout.write_chunk.shape[0]
 
 
 def stored_blocks(folder: ts.KvStore, name: str) -> set[int]:
-    """The blocks whose shard of array `name` is there."""
+    """List the blocks whose shard of array `name` is there."""
     shards = folder / f"{name}/c/"
     with store_errors(folder, name):
         keys = [key.decode() for key in shards.list().result()]
@@ -129,15 +130,9 @@ def stored_blocks(folder: ts.KvStore, name: str) -> set[int]:
 
 
 def has_block(folder: ts.KvStore, name: str, block: int) -> bool:
-    """Whether the shard of a block of array `name` is there."""
+    """Check whether the shard of a block of array `name` is there."""
     with store_errors(folder, name):
         return bool((folder / f"{name}/c/{block}/").list().result())
-
-
-def shard_file(array: ts.TensorStore, block: int) -> str:
-    """Where the shard of a block lies, for messages."""
-    zeros = "/0" * (array.rank - 1)
-    return f"{array.kvstore.path}c/{block}{zeros}"
 
 
 def write_block(
@@ -146,7 +141,7 @@ def write_block(
     block: int,
     values: Mapping[str, np.ndarray],
 ) -> None:
-    """Writes a block's shard of every array in `values`, each whole or not at all."""
+    """Write a block's shard of every array in `values`, each atomically."""
     futures = {}
     for name, value in values.items():
         first = block * block_of(arrays[name])
@@ -158,7 +153,7 @@ def write_block(
 
 @contextlib.contextmanager
 def store_errors(folder: ts.KvStore, name: str) -> Iterator[None]:
-    """Turns TensorStore's exceptions about `name` in `folder` into `UserError`s."""
+    """Turn TensorStore's exceptions about `name` in `folder` into `UserError`s."""
     try:
         yield
     except (ValueError, OSError) as error:
@@ -181,7 +176,7 @@ def _user_error(error: Exception, where: str) -> UserError:
         return UserError(
             f"{where} is damaged or incomplete ({reason})",
             "Delete the file named here, if it is there, and build again with the same "
-            "settings: only what is missing is made again.",
+            "settings: only what is missing is built again.",
         )
     return UserError(
         f"{where} cannot be read or written ({reason})",

@@ -1,8 +1,8 @@
-"""A finished RIL table: what makes a folder one, what is in it, and whether it serves.
+"""A finished RIL table: its arrays, how it is opened and read, and whether it fits.
 
-A folder is a table when its manifest is there, whole; the manifest is written last.
-The features of a student are there when their own small manifest is, so that features
-can be added without touching the table's.
+A folder is a table when it has a complete manifest, which is written last. The features
+of a student have a small manifest of their own, so that they can be added without
+touching the table's.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from fdbpl_jax.ril import store
 from fdbpl_jax.ril.manifest import feature_name, read_feature_width, read_manifest
 from fdbpl_jax.ril.spec import TableSpec, class_difference, image_difference
 
-_BLOCK_REGIONS = 16_384  # a block's regions at most: what a kill may cost
+_BLOCK_REGIONS = 16_384  # at most, of a block: what a kill may cost
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Table:
         slots: Int[np.ndarray, "*m"],
         paired: bool = False,
     ) -> dict[str, np.ndarray]:
-        """Reads regions of several arrays at once.
+        """Read regions of several arrays at once.
 
         Args:
           names: of the arrays.
@@ -55,21 +55,22 @@ class Table:
         Raises:
           UserError: a shard is missing or damaged, naming it.
         """
-        views = {}
+        futures = {}
         for name in names:
             array = self.arrays[name]
-            views[name] = (array.vindex if paired else array.oindex)[rows, slots].read()
-        found = {}
-        for name, future in views.items():
+            view = (array.vindex if paired else array.oindex)[rows, slots]
+            futures[name] = view.read()
+        values = {}
+        for name, future in futures.items():
             with store.store_errors(self.folder, name):
-                found[name] = future.result()
-        return found
+                values[name] = future.result()
+        return values
 
 
 def array_shapes(
     spec: TableSpec, student: str, feature_width: int
 ) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Name, shape and element type of every array; N images, M regions, K kept labels.
+    """List every array with its shape and element type.
 
     box [N M 4]: top, left, height, width in pixels. flip [N M]: mirrored or not.
     label_index [N M K]: classes, most probable first. label_prob [N M K]: their
@@ -91,13 +92,13 @@ def array_shapes(
 
 
 def images_per_block(spec: TableSpec) -> int:
-    """How many images are made, written and, after a kill, made again at once."""
+    """Count the images that are built at once and, after a kill, built again."""
     images = len(spec.images)
     return max(1, min(_BLOCK_REGIONS // spec.regions, 256, max(16, -(-images // 16))))
 
 
 def region_bytes(spec: TableSpec) -> int:
-    """Bytes a region takes on disk, before compression."""
+    """Count the bytes per region on disk, before compression."""
     shapes = array_shapes(spec, spec.student, spec.feature_width)
     return sum(
         math.prod(shape[2:]) * np.dtype(dtype).itemsize
@@ -106,7 +107,7 @@ def region_bytes(spec: TableSpec) -> int:
 
 
 def open_table(path: str | Path, student: str | None = None) -> Table:
-    """Opens a finished table.
+    """Open a finished table.
 
     Args:
       path: the folder, or a URL of one.
@@ -122,52 +123,39 @@ def open_table(path: str | Path, student: str | None = None) -> Table:
     if spec is None:
         raise UserError(
             f"there is no finished RIL table in '{folder.path}'",
-            "Check the path, or build it: a build that was broken off goes on when it "
-            "is run again.",
+            "Check the path, or build it: an interrupted build resumes when it is run "
+            "again.",
         )
     student = spec.student if student is None else student
-    width = 0
-    if student:
-        found = read_feature_width(folder, student)
-        if found is None:
-            raise UserError(
-                f"RIL table '{folder.path}' has no features of student {student[:12]}…",
-                "Run `python -m fdbpl_jax.ril build` with this student and the table's "
-                "settings: it adds them.",
-            )
-        width = found
-    names = array_shapes(spec, student, width)
+    width = read_feature_width(folder, student) if student else 0
+    if width is None:
+        raise UserError(
+            f"RIL table '{folder.path}' has no features of student {student[:12]}…",
+            "Run `python -m fdbpl_jax.ril build` with this student and the table's "
+            "settings: it adds them.",
+        )
     arrays = {
         name: store.open_array(folder, name, shape, dtype)
-        for name, (shape, dtype) in names.items()
+        for name, (shape, dtype) in array_shapes(spec, student, width).items()
     }
     return Table(str(path), spec, student, width, arrays, folder)
 
 
-def check_table(table: Table, needed: TableSpec) -> None:
-    """Refuses a table that a run must not read.
+def check_fits(table: TableSpec, needed: TableSpec, path: str) -> None:
+    """Refuse a table whose rows are not those that a run needs.
 
-    A table may hold more images, regions or kept labels than are needed.
+    A table may hold more images, regions or kept labels than are needed. The student's
+    features are left out: they can be added.
 
     Args:
-      table: what there is.
-      needed: what the run would build.
+      table: of what there is.
+      needed: of what the run would build.
+      path: of the table.
 
     Raises:
       UserError: naming the first field that differs, both values, and what to do.
     """
-    check_rows(table.spec, needed, table.path)
-    if needed.student and table.student != needed.student:
-        raise UserError(
-            f"RIL table '{table.path}' was opened with features of student "
-            f"'{table.student[:12]}', and this run needs '{needed.student[:12]}'",
-            "Add them with `python -m fdbpl_jax.ril build` and this student.",
-        )
-
-
-def check_rows(found: TableSpec, needed: TableSpec, path: str) -> None:
-    """`check_table`, but for the student's features."""
-    difference = _difference(found, needed)
+    difference = _difference(table, needed)
     if difference is not None:
         raise UserError(
             f"RIL table '{path}' does not fit: it was built with {difference}",
@@ -176,19 +164,17 @@ def check_rows(found: TableSpec, needed: TableSpec, path: str) -> None:
         )
 
 
-def _difference(found: TableSpec, needed: TableSpec) -> str | None:
-    if found.dataset != needed.dataset:
-        return f"dataset '{found.dataset}', not '{needed.dataset}'"
-    if found.class_names != needed.class_names:
-        return class_difference(found.class_names, needed.class_names)
-    for name in ("template", "teacher", "crop", "seed"):
-        ours, theirs = getattr(found, name), getattr(needed, name)
-        if ours != theirs:
-            return f"{name} {ours!r}, not {theirs!r}"
-    if not math.isclose(found.temperature, needed.temperature, rel_tol=1e-4):
-        return f"temperature {found.temperature}, not {needed.temperature}"
+def _difference(table: TableSpec, needed: TableSpec) -> str | None:
+    if table.class_names != needed.class_names and table.dataset == needed.dataset:
+        return class_difference(table.class_names, needed.class_names)
+    for name in ("dataset", "template", "teacher", "crop", "seed"):
+        stored, wanted = getattr(table, name), getattr(needed, name)
+        if stored != wanted:
+            return f"{name} {stored!r}, not {wanted!r}"
+    if not math.isclose(table.temperature, needed.temperature, rel_tol=1e-4):
+        return f"temperature {table.temperature}, not {needed.temperature}"
     for name in ("regions", "keep"):
-        ours, theirs = getattr(found, name), getattr(needed, name)
-        if ours < theirs:
-            return f"{name} {ours}, fewer than {theirs}"
-    return image_difference(found, needed)
+        stored, wanted = getattr(table, name), getattr(needed, name)
+        if stored < wanted:
+            return f"{name} {stored}, fewer than {wanted}"
+    return image_difference(table, needed)

@@ -49,7 +49,7 @@ def region_source(table: Table, data: TrainingData, models: Models) -> Source:
     rows, labels = _rows(table, data)
     cutter = _cutter({"student": models.student.image.size})
     plan, root = _plan(data), data.dataset.root
-    loader = region_batches(table, root, rows, labels, plan, cutter.cut)
+    loader = region_batches(table, root, rows, labels, plan, cut=cutter.cut)
     regions = len(rows) * plan.regions_per_epoch
     _, steps = epoch_steps(regions, data.optim.batch_size)
 

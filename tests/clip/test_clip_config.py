@@ -1,3 +1,5 @@
+import logging
+
 import pytest
 
 from fdbpl_jax.clip.config import parse_config, to_hf_config
@@ -12,6 +14,13 @@ def test_what_is_left_out_is_as_in_transformers():
     transformers = pytest.importorskip("transformers")
     assert parse_config({}) == parse_config(transformers.CLIPConfig().to_dict())
     assert parse_config({"text_config": None}).text.eos_token_id == 49407
+
+
+@pytest.mark.parametrize("eos", [0, 2])
+def test_small_eos_ids_are_read(tiny_config, eos):
+    hf = to_hf_config(tiny_config)
+    hf["text_config"]["eos_token_id"] = eos
+    assert parse_config(hf).text.eos_token_id == eos
 
 
 def test_the_older_sections_win_with_their_own_defaults():
@@ -44,6 +53,9 @@ def test_the_older_sections_win_with_their_own_defaults():
         ("text_config", "hidden_act", "relu"),
         ("text_config", "hidden_size", "512"),
         ("text_config", "num_attention_heads", 7),
+        ("text_config", "num_attention_heads", 0),
+        ("vision_config", "num_hidden_layers", -1),
+        ("text_config", "vocab_size", True),
         ("text_config", "eos_token_id", [2, 3]),
         ("text_config", "layer_norm_eps", None),
         ("text_config", "layer_norm_eps", 0),
@@ -55,3 +67,16 @@ def test_what_cannot_be_run_is_refused(tiny_config, section, name, value):
     with pytest.raises(UserError, match=f"{section}.*{name}") as error:
         parse_config(hf)
     assert str(value).strip("'") in str(error.value)
+
+
+def test_fields_that_are_not_used_are_not_looked_at(tiny_config, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
+    hf = to_hf_config(tiny_config)
+    hf["text_config"] |= {
+        "torch_dtype": "float16",
+        "num_labels": 2,
+        "id2label": {0: "x"},
+    }
+    hf["vision_config"]["attention_dropout"] = "none"
+    assert parse_config(hf) == tiny_config
+    assert not caplog.records

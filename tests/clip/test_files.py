@@ -21,12 +21,12 @@ def test_a_directory_is_taken_as_it_is(clip_dir, monkeypatch):
 
 @pytest.mark.parametrize("source", ["no_such_folder", "./a/b", "/a/b", "a/b/c", ""])
 def test_a_path_that_is_no_directory_is_refused(source):
-    with pytest.raises(UserError, match=f"the model '{source}' is no directory"):
+    with pytest.raises(UserError, match=f"the model '{source}' is not a directory"):
         files.locate(source)
 
 
 def test_a_file_is_refused(clip_dir):
-    with pytest.raises(UserError, match="is no directory"):
+    with pytest.raises(UserError, match="is not a directory"):
         files.locate(str(clip_dir / "config.json"))
 
 

@@ -45,7 +45,7 @@ def test_half_precision_files_are_loaded_as_float32(
 ):
     image = ImageSettings(15, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
     save = functools.partial(save_clip, tiny_config, tiny_params, image, tokenizer_dir)
-    save(tmp_path / "half", dtype)
+    save(tmp_path / "half", dtype=dtype)
     save(tmp_path / "whole")
     half, whole = ((tmp_path / n / "model.safetensors") for n in ("half", "whole"))
     assert half.stat().st_size < 0.7 * whole.stat().st_size

@@ -44,6 +44,12 @@ def test_texts_are_framed_and_padded(tokenizer, tiny_config):
     assert (ids[:, 4:] == 13).all()
 
 
+def test_eos_ends_a_text_whatever_pads_it(tokenizer, tiny_config):
+    tokenizer.pad_token = "f"
+    ids = tokenize(tokenizer, ["ab"], tiny_config.text)
+    assert ids[0].tolist() == [12, 0, 7, 13] + [5] * 73
+
+
 def test_ids_are_those_of_transformers(tokenizer, tiny_config):
     texts = ["a photo of a cab.", "fade", "bad bed"]
     texts = [t for t in texts if set(t) <= set("abcdef ")]

@@ -102,7 +102,7 @@ def dataset(tmp_path_factory) -> Dataset:
 @pytest.fixture(scope="session")
 def spec(dataset, teacher, student):
     settings = RilConfig(keep=KEEP, seed=3)
-    return plan_spec(dataset, dataset.train, teacher, student, settings, REGIONS)
+    return plan_spec(dataset, teacher, student, settings, REGIONS)
 
 
 @pytest.fixture(scope="session")

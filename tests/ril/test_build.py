@@ -11,7 +11,7 @@ from fdbpl_jax.clip.model import image_features, text_features
 from fdbpl_jax.config import RilConfig
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.ril import compute, crops, store
-from fdbpl_jax.ril.blocks import fixed_batch
+from fdbpl_jax.ril.blocks import BuildSettings, fixed_batch
 from fdbpl_jax.ril.build import build_table, plan_spec
 from fdbpl_jax.ril.regions import crop_region, draw_regions
 from fdbpl_jax.ril.table import open_table
@@ -68,35 +68,37 @@ def test_spec_says_what_the_table_was_made_from(table, spec, dataset, teacher, s
     [(RilConfig(), 6), (RilConfig(keep=2), 2), (RilConfig(label="full"), 6)],
 )
 def test_keep_follows_the_settings(dataset, teacher, settings, expected):
-    few = dataset.train[:2]
-    assert plan_spec(dataset, few, teacher, None, settings, 1).keep == expected
+    few = dataclasses.replace(dataset, train=dataset.train[:2])
+    assert plan_spec(few, teacher, None, settings, 1).keep == expected
 
 
 def test_full_labels_need_all_to_be_kept(dataset, teacher):
     settings = RilConfig(label="full", keep=5)
     with pytest.raises(UserError, match="keep is 5 of 6 classes"):
-        plan_spec(dataset, dataset.train[:2], teacher, None, settings, 1)
+        plan_spec(dataset, teacher, None, settings, 1)
 
 
 def test_keeping_more_labels_than_classes_is_refused(dataset, teacher):
     with pytest.raises(UserError, match=r"7 labels .* of 6 classes"):
-        plan_spec(dataset, dataset.train[:2], teacher, None, RilConfig(keep=7), 1)
+        plan_spec(dataset, teacher, None, RilConfig(keep=7), 1)
 
 
 def test_sizes_are_of_upright_images(tmp_path, dataset, teacher):
     exif = Image.Exif()
     exif[0x0112] = 6  # a quarter turn
     Image.new("RGB", (30, 20)).save(tmp_path / "turned.jpg", exif=exif)
-    turned = dataclasses.replace(dataset, root=tmp_path)
     example = dataclasses.replace(dataset.train[0], path="turned.jpg")
-    spec = plan_spec(turned, [example], teacher, None, RilConfig(), 1)
+    turned = dataclasses.replace(dataset, root=tmp_path, train=(example,))
+    spec = plan_spec(turned, teacher, None, RilConfig(), 1)
     assert spec.images[0].size == (30, 20)
 
 
 def test_rows_do_not_depend_on_other_images(tmp_path, table, dataset, teacher, student):
-    few = [dataset.train[i] for i in (33, 2, 17, 8, 25)]
-    spec = plan_spec(dataset, few, teacher, student, SETTINGS, 6)
-    assert spec == plan_spec(dataset, few[::-1], teacher, student, SETTINGS, 6)
+    few = tuple(dataset.train[i] for i in (33, 2, 17, 8, 25))
+    part = dataclasses.replace(dataset, train=few)
+    spec = plan_spec(part, teacher, student, SETTINGS, 6)
+    turned = dataclasses.replace(dataset, train=few[::-1])
+    assert spec == plan_spec(turned, teacher, student, SETTINGS, 6)
     build_table(tmp_path / "few", spec, dataset.root, teacher, student)
     alone = contents(open_table(tmp_path / "few"))
     place = {image.path: row for row, image in enumerate(table.spec.images)}
@@ -123,7 +125,14 @@ def test_batches_have_one_shape_and_images_are_decoded_once(
 
     monkeypatch.setattr(compute, "image_features", features)
     monkeypatch.setattr(crops, "read_image", read)
-    build_table(tmp_path / "t", spec, dataset.root, teacher, student, batch_size=40)
+    build_table(
+        tmp_path / "t",
+        spec,
+        dataset.root,
+        teacher,
+        student,
+        settings=BuildSettings(batch_size=40),
+    )
     assert {shape[0] for _, shape in shapes} == {32}  # 96 regions a block in 3
     assert len(shapes) == 2
     assert set(decoded.values()) == {2}  # once more to see that it can be
@@ -142,7 +151,7 @@ def test_broken_images_are_listed_before_anything_is_computed(
 ):
     root = shutil.copytree(dataset.root, tmp_path / "pictures")
     here = dataclasses.replace(dataset, root=root)
-    spec = plan_spec(here, here.train, teacher, student, RilConfig(), 2)
+    spec = plan_spec(here, teacher, student, RilConfig(), 2)
     for number in (3, 6):  # JPEGs: planning reads no more than their header
         file = root / dataset.train[number].path
         file.write_bytes(file.read_bytes()[:-200])
@@ -155,7 +164,7 @@ def test_broken_images_are_listed_before_anything_is_computed(
 def test_missing_images_are_listed_when_planning(tmp_path, dataset, teacher):
     empty = dataclasses.replace(dataset, root=tmp_path)
     with pytest.raises(UserError, match=r"40 images are broken: .*is missing"):
-        plan_spec(empty, empty.train, teacher, None, RilConfig(), 2)
+        plan_spec(empty, teacher, None, RilConfig(), 2)
 
 
 def test_an_image_swapped_while_building_is_noticed(

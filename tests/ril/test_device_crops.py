@@ -9,6 +9,7 @@ from fdbpl_jax.clip.model import cast
 from fdbpl_jax.config import CropConfig
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.ril import device_crops
+from fdbpl_jax.ril.blocks import BuildSettings
 from fdbpl_jax.ril.build import build_table, ensure_table
 from fdbpl_jax.ril.regions import crop_region, draw_regions
 from fdbpl_jax.ril.table import open_table
@@ -81,7 +82,14 @@ def on_device(tmp_path_factory, dataset, spec, teacher, student):
     path = tmp_path_factory.mktemp("device") / "table"
     spec = dataclasses.replace(spec, cut="device")
     # 6 regions an image: a batch of 16 spans up to four images.
-    build_table(path, spec, dataset.root, teacher, student, batch_size=16)
+    build_table(
+        path,
+        spec,
+        dataset.root,
+        teacher,
+        student,
+        settings=BuildSettings(batch_size=16),
+    )
     return path, spec
 
 
@@ -122,7 +130,9 @@ def test_mending_it_gives_the_same_bits(on_device, dataset, teacher, student, tm
 def test_two_ways_of_cutting_are_never_mixed(tmp_path, dataset, spec, teacher, student):
     """A build that was broken off on one machine and goes on on another."""
     path = tmp_path / "table"
-    build_table(path, spec, dataset.root, teacher, student, shard=(0, 2))
+    build_table(
+        path, spec, dataset.root, teacher, student, settings=BuildSettings(shard=(0, 2))
+    )
     other = dataclasses.replace(spec, cut="device")
     with pytest.raises(UserError, match="cut 'host', not 'device'"):
         build_table(path, other, dataset.root, teacher, student)

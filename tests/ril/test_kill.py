@@ -12,8 +12,10 @@ import pytest
 
 from fdbpl_jax.config import RilConfig
 from fdbpl_jax.data.datasets import load_dataset
+from fdbpl_jax.data.splits import few_shot, subset
 from fdbpl_jax.ril.build import build_table, plan_spec
 from fdbpl_jax.ril.inspect.show import describe
+from fdbpl_jax.ril.table import open_table
 
 
 def call(*arguments: str) -> subprocess.Popen:
@@ -52,7 +54,7 @@ def build(pictures, pair_dirs) -> Callable[[Path], subprocess.Popen]:
 def unbroken(tmp_path_factory, pictures, teacher, student) -> Path:
     path = tmp_path_factory.mktemp("unbroken") / "t"
     dataset = load_dataset("folder", pictures)
-    spec = plan_spec(dataset, dataset.train, teacher, student, RilConfig(), 40)
+    spec = plan_spec(dataset, teacher, student, RilConfig(), 40)
     build_table(path, spec, dataset.root, teacher, student)
     return path
 
@@ -110,6 +112,33 @@ def test_two_builders_share_the_work_and_make_one_table(
     logs = [finish(process) for process in (build(path), build(path))]
     assert sum(made(log) for log in logs) == 2400  # no block was made twice
     assert files(path) == files(unbroken)
+
+
+def test_a_table_serves_the_shots_of_all_seeds(tmp_path, pictures, pair_dirs):
+    finish(
+        call(
+            "build",
+            "--dataset=folder",
+            f"--data_root={pictures}",
+            f"--student={pair_dirs[0]}",
+            f"--teacher={pair_dirs[1]}",
+            f"--path={tmp_path / 't'}",
+            "--subset=base",
+            "--shots=1",
+            "--seeds=1,4",
+            "--regions=1",
+        )
+    )
+    dataset = load_dataset("folder", pictures)
+    drawn = {
+        example.path
+        for seed in (1, 4)
+        for example in subset(few_shot(dataset, 1, seed), "base").train
+    }
+    spec = open_table(tmp_path / "t").spec
+    assert len(drawn) > 3  # three classes: the seeds differ
+    assert [image.path for image in spec.images] == sorted(drawn)
+    assert spec.class_names == subset(dataset, "base").class_names
 
 
 def test_verify_and_show_from_the_command_line(unbroken, tmp_path):

@@ -8,19 +8,24 @@ import pytest
 from fdbpl_jax.clip.model import image_features
 from fdbpl_jax.config import CropConfig, RilConfig
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.ril import compute, ledger, manifest, store
-from fdbpl_jax.ril.build import add_features, build_table, ensure_table, plan_spec
+from fdbpl_jax.ril import blocks, compute, ledger, manifest, store
+from fdbpl_jax.ril.blocks import BuildSettings
+from fdbpl_jax.ril.build import build_table, ensure_table, plan_spec
 from fdbpl_jax.ril.inspect.verify import verify_table
 from fdbpl_jax.ril.table import open_table
 
 
 def test_shards_make_one_table(files, tmp_path, built, dataset, spec, teacher, student):
     path = tmp_path / "t"
-    first = build_table(path, spec, dataset.root, teacher, student, shard=(0, 2))
+    first = build_table(
+        path, spec, dataset.root, teacher, student, settings=BuildSettings(shard=(0, 2))
+    )
     assert first.regions_built == (16 + 8) * 6
     with pytest.raises(UserError, match="no finished RIL table"):
         open_table(path)
-    second = build_table(path, spec, dataset.root, teacher, student, shard=(1, 2))
+    second = build_table(
+        path, spec, dataset.root, teacher, student, settings=BuildSettings(shard=(1, 2))
+    )
     assert (second.regions_built, second.regions) == (16 * 6, 40 * 6)
     assert files(path) == files(built)
 
@@ -101,6 +106,15 @@ def test_a_lost_shard_is_made_again_as_it_was(
     assert files(copy) == files(built)
 
 
+def test_stored_regions_are_not_drawn_again(
+    files, copy, built, monkeypatch, dataset, spec, teacher, student
+):
+    (copy / "label_prob/c/1/0/0").unlink()
+    monkeypatch.setattr(blocks, "draw_regions", None)  # another rule than when built
+    build_table(copy, spec, dataset.root, teacher, student)
+    assert files(copy) == files(built)
+
+
 def test_a_finished_table_is_left_alone(copy, dataset, spec, teacher, student):
     before = {file: file.stat().st_mtime_ns for file in copy.rglob("*")}
     assert build_table(copy, spec, dataset.root, teacher, student).regions_built == 0
@@ -122,9 +136,9 @@ def test_added_features_are_those_of_a_build_with_them(
     assert report.regions_built == 40 * 6
     name = f"feature/{student.fingerprint}/c"
     assert files(path / name) == files(built / name)
-    # Without the teacher at hand, and for one more student.
     second = dataclasses.replace(student, fingerprint="f" * 64)
-    add_features(path, dataset.root, second)
+    other = dataclasses.replace(spec, student="f" * 64)
+    build_table(path, other, dataset.root, teacher, second)
     assert files(path / f"feature/{'f' * 64}/c") == files(built / name)
     assert verify_table(path).students == 2
     assert open_table(path).student == ""
@@ -132,10 +146,12 @@ def test_added_features_are_those_of_a_build_with_them(
 
 
 def test_blocks_stay_as_they_were_cut(
-    copy, built, files, monkeypatch, dataset, spec, student
+    copy, built, files, monkeypatch, dataset, spec, teacher, student
 ):
     monkeypatch.setattr(ledger, "images_per_block", lambda _: 7)
-    add_features(copy, dataset.root, dataclasses.replace(student, fingerprint="f" * 64))
+    second = dataclasses.replace(student, fingerprint="f" * 64)
+    other = dataclasses.replace(spec, student="f" * 64)
+    build_table(copy, other, dataset.root, teacher, second)
     name = f"feature/{student.fingerprint}/c"
     assert files(copy / f"feature/{'f' * 64}/c") == files(built / name)
 
@@ -146,7 +162,14 @@ def test_processes_return_when_the_whole_table_is_there(
     path = tmp_path / "t"
 
     def ensure(index):
-        return ensure_table(path, spec, dataset.root, teacher, student, (index, 2))
+        return ensure_table(
+            path,
+            spec,
+            dataset.root,
+            teacher,
+            student,
+            settings=BuildSettings(shard=(index, 2)),
+        )
 
     with ThreadPoolExecutor(2) as pool:
         (one, first), (two, second) = pool.map(ensure, range(2))
@@ -161,7 +184,14 @@ def test_processes_that_never_come_are_not_waited_for_for_ever(
     monkeypatch.setattr(ledger, "_PATIENCE", 0.5)
     path = tmp_path / "t"
     with pytest.raises(UserError, match=r"no other process .* 2 blocks are missing"):
-        ensure_table(path, spec, dataset.root, teacher, student, (1, 2))
+        ensure_table(
+            path,
+            spec,
+            dataset.root,
+            teacher,
+            student,
+            settings=BuildSettings(shard=(1, 2)),
+        )
 
 
 def test_ensure_builds_then_opens(tmp_path, dataset, spec, teacher, student):
@@ -169,8 +199,8 @@ def test_ensure_builds_then_opens(tmp_path, dataset, spec, teacher, student):
     table, report = ensure_table(path, spec, dataset.root, teacher, student)
     assert report.regions_built == 40 * 6
     assert table.spec == spec
-    few = dataset.train[3:9]
-    smaller = plan_spec(dataset, few, teacher, student, RilConfig(keep=2, seed=3), 3)
+    few = dataclasses.replace(dataset, train=dataset.train[3:9])
+    smaller = plan_spec(few, teacher, student, RilConfig(keep=2, seed=3), 3)
     table, report = ensure_table(path, smaller, dataset.root, teacher, student)
     assert report is None
     assert table.spec == spec

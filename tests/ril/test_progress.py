@@ -5,7 +5,6 @@ import pytest
 from absl import logging
 
 from fdbpl_jax.ril import progress
-from fdbpl_jax.ril.progress import Progress
 
 
 @pytest.fixture
@@ -18,9 +17,9 @@ def lines(monkeypatch):
 
 
 def test_logs_now_and_then_where_there_is_no_terminal(lines):
-    with Progress("table", 1000) as bar:
+    with progress.progress("table", 1000) as update:
         for _ in range(7):
-            bar.update(50)
+            update(50)
     assert lines == [
         "table: 150 of 1000 regions, 12 regions/s, 68 s to finish",
         "table: 300 of 1000 regions, 12 regions/s, 56 s to finish",
@@ -32,8 +31,8 @@ def test_shows_a_bar_on_a_terminal(lines, monkeypatch):
     terminal = io.StringIO()
     monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
     monkeypatch.setattr(sys, "stderr", terminal)
-    with Progress("table", 200) as bar:
-        bar.update(200)
+    with progress.progress("table", 200) as update:
+        update(200)
     assert "200/200" in terminal.getvalue()
     assert "region/s" in terminal.getvalue()
     assert not lines

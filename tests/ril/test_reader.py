@@ -116,29 +116,6 @@ def test_goes_on_exactly_where_it_was(table, access):
                 np.testing.assert_array_equal(value, theirs[name])
 
 
-@pytest.mark.parametrize("access", ["slab", "random"])
-def test_processes_share_every_batch(table, access):
-    plan = dataclasses.replace(PLAN, access=access)
-    whole = list(epoch_iterator(table, ROWS, LABELS, plan))
-    parts = [
-        list(epoch_iterator(table, ROWS, LABELS, plan, shard=(index, 2)))
-        for index in range(2)
-    ]
-    for theirs, one, two in zip(whole, *parts, strict=True):
-        for name, value in theirs.items():
-            np.testing.assert_array_equal(
-                np.concatenate([one[name], two[name]], axis=1), value
-            )
-
-
-def test_fewer_labels_can_be_read_than_are_kept(table):
-    plan = dataclasses.replace(PLAN, keep=2)
-    few = next(epoch_iterator(table, ROWS, LABELS, plan))
-    all_kept = next(epoch_iterator(table, ROWS, LABELS, PLAN))
-    for name in ("label_index", "label_prob"):
-        np.testing.assert_array_equal(few[name], all_kept[name][..., :2])
-
-
 def test_a_table_opened_without_a_student_has_no_features(built):
     epoch = next(epoch_iterator(open_table(built, ""), ROWS, LABELS, PLAN))
     assert sorted(epoch) == ["entropy", "label", "label_index", "label_prob"]
@@ -171,14 +148,12 @@ def test_the_next_epoch_is_read_meanwhile(table, monkeypatch):
     [
         ({"access": "slabs"}, "Did you mean 'slab'"),
         ({"regions_per_epoch": 7}, "needs regions 7 of RIL table .* which has 6"),
-        ({"keep": 5}, "needs keep 5 of RIL table .* which has 4"),
-        ({"batch_size": 5}, "batch of 5 regions cannot be dealt out to 2"),
     ],
 )
 def test_plans_that_do_not_fit_are_refused(table, change, message):
     plan = dataclasses.replace(PLAN, **change)
     with pytest.raises(UserError, match=message):
-        epoch_iterator(table, ROWS, LABELS, plan, shard=(0, 2))
+        epoch_iterator(table, ROWS, LABELS, plan)
 
 
 def test_no_image_is_refused(table):

@@ -15,7 +15,7 @@ def real(shared_dir, tmp_path_factory):
     student = load_clip(str(shared_dir / "models" / "tiny-clip-student"))
     teacher = load_clip(str(shared_dir / "models" / "tiny-clip-teacher"))
     dataset = subset(few_shot(load_dataset("dtd", shared_dir / "data"), 2, 1), "base")
-    spec = plan_spec(dataset, dataset.train, teacher, student, RilConfig(), 8)
+    spec = plan_spec(dataset, teacher, student, RilConfig(), 8)
     path = tmp_path_factory.mktemp("real") / "table"
     table, _ = ensure_table(path, spec, dataset.root, teacher, student)
     return dataset, path, table, teacher, student

@@ -19,8 +19,8 @@ PLAN = EpochPlan(epochs=3, regions_per_epoch=2, batch_size=4, access="slab", see
 HOST = Cutter({"student": 9}, "host")
 
 
-def steps(table, dataset, cut=HOST.cut, **change):
-    return region_batches(table, dataset.root, ROWS, LABELS, PLAN, cut, **change)
+def steps(table, dataset, cut=HOST.cut):
+    return region_batches(table, dataset.root, ROWS, LABELS, PLAN, cut=cut)
 
 
 def test_each_step_is_that_of_the_epochs_with_the_regions_themselves(table, dataset):
@@ -55,20 +55,12 @@ def test_an_interrupted_reading_goes_on_with_the_same_steps(table, dataset):
         jax.tree.map(np.testing.assert_array_equal, one, other)
 
 
-def test_processes_share_every_step_out(table, dataset):
-    whole = list(steps(table, dataset))
-    parts = [list(steps(table, dataset, shard=(i, 2))) for i in range(2)]
-    for step, *own in zip(whole, *parts, strict=True):
-        label = np.concatenate([part["label"] for part in own])
-        np.testing.assert_array_equal(label, step["label"])
-
-
 def test_an_image_of_another_size_is_refused(table, dataset, tmp_path):
     path = table.spec.images[5].path
     (tmp_path / path).parent.mkdir()
     Image.new("RGB", (77, 66)).save(tmp_path / path)
     rows, labels = ROWS[:1], LABELS[:1]
-    batches = region_batches(table, tmp_path, rows, labels, PLAN, HOST.cut)
+    batches = region_batches(table, tmp_path, rows, labels, PLAN, cut=HOST.cut)
     with pytest.raises(UserError, match="66×77 pixels"):
         next(batches)
 

@@ -1,4 +1,4 @@
-"""What a finished table takes: bytes on disk, and time to read."""
+"""Size of a finished table on disk, and the time to read it."""
 
 from collections.abc import Iterator
 from time import perf_counter
@@ -17,10 +17,10 @@ _REPEATS = 3
 
 
 def disk_bytes(table: Table) -> dict[str, int]:
-    """Bytes of the files of every array, by its name.
+    """Measure the files of every array, in bytes by its name.
 
-    Of all students' features, whichever the table was opened with. Empty for a table
-    that is not in a local folder.
+    Features of all students count, whichever the table was opened with. Empty for a
+    table that is not in a local folder.
     """
     local = store.folder_path(table.folder)
     if local is None:
@@ -34,13 +34,13 @@ def disk_bytes(table: Table) -> dict[str, int]:
 
 
 def read_seconds(table: Table) -> float:
-    """Seconds that reading the labels of 500 random regions takes, the mean of 3 reads.
+    """Time a read of the labels of 500 random regions, in seconds, the mean of 3 reads.
 
-    Read are label_index, label_prob and entropy, and the student's feature if the table
-    was opened with one; found, decompressed and as arrays in memory. Each read is of
-    other regions, and of a table opened anew: TensorStore keeps what it has read, so an
-    open table may answer from memory. What the operating system keeps of the files is
-    not emptied, so of a table just written this is no measure of the disk.
+    Each reads label_index, label_prob and entropy, and the student's feature if the
+    table was opened with one, into arrays in memory; of other regions each time, and of
+    a table opened anew, because TensorStore caches what it reads. The cache of the
+    operating system is not emptied, so for a table just written this is no measure of
+    the disk.
 
     Raises:
       UserError: a shard is missing or damaged, naming it.
@@ -60,7 +60,7 @@ def read_seconds(table: Table) -> float:
 def _draws(
     images: int, regions: int
 ) -> Iterator[tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]]:
-    """For each repeat rows and slots of 500 regions; none twice if there are enough."""
+    """Draw rows and slots of 500 regions per repeat; none twice if there are enough."""
     rng = np.random.default_rng(0)
     stored = images * regions
     for _ in range(_REPEATS):

@@ -1,4 +1,4 @@
-"""A sample of a table's regions, and what it says about the teacher and the images."""
+"""A sample of a table's regions, with statistics of the teacher's labels."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ from fdbpl_jax.ril.regions import crop_region
 from fdbpl_jax.ril.spec import ImageRecord, TableSpec
 from fdbpl_jax.ril.table import Table
 
-_REGIONS = 50_000  # of a sample, unless there are more images
-_LABELS = 3  # of a tile
-_TILE = 200  # pixels a side
+_REGIONS = 50_000  # per sample, unless there are more images
+_LABELS = 3  # per tile
+_TILE = 200  # pixels per side
 BINS = 10  # of w, from 0 to 1
 
 
@@ -34,33 +34,33 @@ class Regions:
 
 @dataclasses.dataclass(frozen=True)
 class Tile:
-    """One region to be looked at."""
+    """One region to be shown."""
 
     pixels: UInt8[np.ndarray, "S S 3"]
     path: str  # of the image
     flip: bool
     weight: float
-    truth: str  # the image's class in words; empty: not known
+    truth: str  # the image's class in words; empty: unknown
     labels: tuple[tuple[str, float], ...]  # the most probable classes in words
 
 
 def read_regions(
     table: Table, rows: Int[np.ndarray, " n"], slots: Int[np.ndarray, " m"]
 ) -> Regions:
-    """These regions of these images.
+    """Read these regions of these images.
 
     Raises:
       UserError: a shard is missing or damaged, naming it.
     """
     names = ["box", "flip", "label_index", "label_prob", "entropy"]
-    found = table.read(names, rows, slots)
-    entropy = jnp.asarray(found.pop("entropy"))
+    values = table.read(names, rows, slots)
+    entropy = jnp.asarray(values.pop("entropy"))
     weight = information_weight(entropy, len(table.spec.class_names))
-    return Regions(**found, weight=np.asarray(weight))
+    return Regions(**values, weight=np.asarray(weight))
 
 
 def sample_regions(table: Table) -> Regions:
-    """The first regions of every image, as many of each as make 50,000, at least one.
+    """Read the first regions of every image, about 50,000 in all, at least one each.
 
     Raises:
       UserError: a shard is missing or damaged, naming it.
@@ -73,7 +73,7 @@ def sample_regions(table: Table) -> Regions:
 def true_labels(
     dataset: Dataset, images: Sequence[ImageRecord], class_names: Sequence[str]
 ) -> Int[np.ndarray, " n"]:
-    """The data set's class of each image, as a place in `class_names`.
+    """Look up the data set's class of each image, as its index in `class_names`.
 
     It is -1 where the data set does not list the image, or its class is none of these.
     """
@@ -88,11 +88,11 @@ def agreement(
     label: Int[np.ndarray, " n"],
     weight: Float[np.ndarray, "n m"],
 ) -> tuple[float, Float[np.ndarray, " bins"]]:
-    """How often the teacher's first label is the image's class.
+    """Measure how often the teacher's first label is the image's class.
 
     Args:
       best: first labels of regions.
-      label: of their images; -1: not known, and left out.
+      label: of their images; -1: unknown, and left out.
       weight: w of the regions.
 
     Returns:
@@ -109,12 +109,12 @@ def agreement(
 
 
 def most_spread(weight: Float[np.ndarray, "n m"]) -> int:
-    """The image whose regions differ most in w, by their standard deviation."""
+    """Select the image whose regions differ most in w, by their standard deviation."""
     return int(weight.std(axis=1).argmax())
 
 
 def across(weight: Float[np.ndarray, " m"], count: int) -> Int[np.ndarray, " k"]:
-    """`count` regions from the least to the most informative, evenly by rank of w."""
+    """Select `count` regions, least to most informative, evenly by rank of w."""
     ranks = np.linspace(0, len(weight) - 1, min(count, len(weight)))
     return np.argsort(weight, kind="stable")[np.rint(ranks).astype(int)]
 
@@ -122,7 +122,7 @@ def across(weight: Float[np.ndarray, " m"], count: int) -> Int[np.ndarray, " k"]
 def extremes(
     weight: Float[np.ndarray, "n m"], count: int
 ) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """The `count` most and least informative regions, at most one of an image.
+    """Select the `count` most and least informative regions, at most one per image.
 
     Returns:
       (image, region) of each: the most informative first, and the least one first.
@@ -139,31 +139,31 @@ def extremes(
 def cut_tile(
     spec: TableSpec,
     root: Path,
-    found: Regions,
+    regions: Regions,
     label: Int[np.ndarray, " n"],
     place: tuple[int, int],
 ) -> Tile:
-    """A region, cut as it was for the teacher, with what the table says of it.
+    """Cut a region as it was for the teacher, and add the table's values of it.
 
     Args:
       spec: of the table.
       root: the folder of the images.
-      found: regions of all images.
+      regions: of all images.
       label: of the images, as `true_labels` gives them.
-      place: which image, and which of its regions.
+      place: index of the image, and of one of its regions.
 
     Raises:
-      UserError: the image cannot be read, or is not the one that the table knows.
+      UserError: the image cannot be read, or is not the one that the table records.
     """
     record, truth = spec.images[place[0]], int(label[place[0]])
-    image, flip = decode_unchanged(root, record), bool(found.flip[place])
+    image, flip = decode_unchanged(root, record), bool(regions.flip[place])
     names = [prompt_name(name) for name in spec.class_names]
-    best = zip(found.label_index[place], found.label_prob[place], strict=True)
+    best = zip(regions.label_index[place], regions.label_prob[place], strict=True)
     return Tile(
-        pixels=crop_region(image, found.box[place], flip, _TILE),
+        pixels=crop_region(image, regions.box[place], flip, _TILE),
         path=record.path,
         flip=flip,
-        weight=float(found.weight[place]),
+        weight=float(regions.weight[place]),
         truth=names[truth] if truth >= 0 else "",
         labels=tuple((names[index], float(prob)) for index, prob in best)[:_LABELS],
     )

@@ -1,4 +1,4 @@
-"""A table in words: what it was made from, what it takes, and what is in it."""
+"""A table as text: its spec, sizes, labels and some rows."""
 
 from pathlib import Path, PurePosixPath
 
@@ -16,24 +16,24 @@ _EXAMPLES = 5
 
 
 def describe(path: str | Path) -> str:
-    """Several lines about a table: its manifest, sizes, labels and some rows.
+    """Describe a table in several lines.
 
     Raises:
       UserError: there is no finished table, or it is damaged.
     """
     table = open_table(path, "")
-    found = sample_regions(table)
+    regions = sample_regions(table)
     parts = [
-        _made_from(table),
+        _spec(table),
         _sizes(table),
-        _weights(found.weight),
-        _agreement(table, found.label_index[..., 0]),
-        _rows(table, found),
+        _weights(regions.weight),
+        _agreement(table, regions.label_index[..., 0]),
+        _rows(table, regions),
     ]
     return "\n\n".join(part for part in parts if part)
 
 
-def _made_from(table: Table) -> str:
+def _spec(table: Table) -> str:
     spec = table.spec
     crop = spec.crop
     return "\n".join(
@@ -41,7 +41,7 @@ def _made_from(table: Table) -> str:
             f"RIL table   {table.path}",
             f"data set    {spec.dataset}: {len(spec.images)} images, "
             f"{len(spec.class_names)} classes ({', '.join(spec.class_names[:5])}, …)",
-            f"regions     {spec.regions} an image; scale {crop.scale}, ratio "
+            f"regions     {spec.regions} per image; scale {crop.scale}, ratio "
             f"({crop.ratio[0]:.3g}, {crop.ratio[1]:.3g}), flip {crop.flip}, seed "
             f"{spec.seed}",
             f"labels      {spec.keep} kept of {len(spec.class_names)}",
@@ -60,9 +60,9 @@ def _made_from(table: Table) -> str:
 def _sizes(table: Table) -> str:
     sizes = disk_bytes(table)
     if not sizes:
-        return f"{region_bytes(table.spec)} bytes a region before compression"
+        return f"{region_bytes(table.spec)} bytes per region before compression"
     regions = len(table.spec.images) * table.spec.regions
-    lines = ["array                 on disk   bytes a region"]
+    lines = ["array                 on disk   bytes per region"]
     for name, size in (sizes | {"all": sum(sizes.values())}).items():
         lines.append(f"{name[:18]:<18} {size / 1e6:7.2f} MB   {size / regions:9.1f}")
     return "\n".join(lines)
@@ -78,7 +78,7 @@ def _weights(weight: Float[np.ndarray, "n m"]) -> str:
 
 
 def _agreement(table: Table, best: np.ndarray) -> str:
-    """How often the teacher's first label is what the image's folder is called."""
+    """Share of regions where the teacher's first label is the name of the folder."""
     spec = table.spec
     words = {prompt_name(name).casefold(): c for c, name in enumerate(spec.class_names)}
     folders = [prompt_name(PurePosixPath(i.path).parent.name) for i in spec.images]
@@ -93,22 +93,22 @@ def _agreement(table: Table, best: np.ndarray) -> str:
     )
 
 
-def _rows(table: Table, found: Regions) -> str:
+def _rows(table: Table, regions: Regions) -> str:
     lines = ["example regions (top, left, height, width; kept labels)"]
     images = len(table.spec.images)
     for row in np.linspace(0, images - 1, min(_EXAMPLES, images)).astype(int):
-        box = ", ".join(str(value) for value in found.box[row, 0])
-        mirrored = " mirrored" if found.flip[row, 0] else ""
+        box = ", ".join(str(value) for value in regions.box[row, 0])
+        mirrored = " mirrored" if regions.flip[row, 0] else ""
         labels = ", ".join(
             f"{table.spec.class_names[index]} {prob:.2f}"
             for index, prob in zip(
-                found.label_index[row, 0, :3],
-                found.label_prob[row, 0, :3].astype(float),
+                regions.label_index[row, 0, :3],
+                regions.label_prob[row, 0, :3].astype(float),
                 strict=True,
             )
         )
         lines.append(
             f"{table.spec.images[row].path} ({box}){mirrored}: {labels}; "
-            f"w {found.weight[row, 0]:.2f}"
+            f"w {regions.weight[row, 0]:.2f}"
         )
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Reads a whole table and says whether it can be trusted."""
+"""Check of every value in a table."""
 
 import dataclasses
 import math
@@ -12,12 +12,12 @@ from fdbpl_jax.ril import manifest, store
 from fdbpl_jax.ril.manifest import feature_name
 from fdbpl_jax.ril.table import Table, open_table
 
-_SUM = 5e-3  # what rounding to float16 may do to Σ kept, or to the norm of a feature
+_SUM = 5e-3  # rounding error of float16 in a sum of labels or the norm of a feature
 
 
 @dataclasses.dataclass(frozen=True)
 class VerifyReport:
-    """What was found whole."""
+    """What was verified."""
 
     images: int
     regions: int
@@ -26,7 +26,7 @@ class VerifyReport:
 
 
 def verify_table(path: str | Path) -> VerifyReport:
-    """Reads every chunk of every array, and checks that its values can be.
+    """Read every chunk of every array, and check that its values are possible.
 
     TensorStore compares the check sum of each chunk as it decodes it. Beyond that,
     boxes must lie inside their images, labels be classes, different and most probable
@@ -60,8 +60,8 @@ Problem = Callable[[Table, np.ndarray, dict[str, np.ndarray]], tuple[str, np.nda
 def _check_block(
     table: Table, rows: np.ndarray, names: list[str], problem: Problem
 ) -> None:
-    found = table.read(names, rows, np.arange(table.spec.regions))
-    what, bad = problem(table, rows, found)
+    values = table.read(names, rows, np.arange(table.spec.regions))
+    what, bad = problem(table, rows, values)
     if bad.any():
         row, slot = np.argwhere(bad)[0]
         raise UserError(
@@ -73,14 +73,14 @@ def _check_block(
 
 
 def _label_problem(
-    table: Table, rows: np.ndarray, found: dict[str, np.ndarray]
+    table: Table, rows: np.ndarray, values: dict[str, np.ndarray]
 ) -> tuple[str, np.ndarray]:
-    """The first kind of damage there is, and [n M] where; none if nowhere."""
+    """The first kind of damage, and a mask [n M] of where; none if nowhere."""
     classes = len(table.spec.class_names)
     size = np.array([table.spec.images[row].size for row in rows], np.int64)
-    box = found["box"].astype(np.int64)
-    index, prob = found["label_index"], found["label_prob"].astype(np.float32)
-    entropy = found["entropy"]
+    box = values["box"].astype(np.int64)
+    index, prob = values["label_index"], values["label_prob"].astype(np.float32)
+    entropy = values["entropy"]
     outside = (box[..., :2] + box[..., 2:] > size[:, None]).any(-1)
     order = np.sort(index, axis=-1)
     problems = {
@@ -98,9 +98,9 @@ def _label_problem(
 
 
 def _feature_problem(
-    table: Table, rows: np.ndarray, found: dict[str, np.ndarray]
+    table: Table, rows: np.ndarray, values: dict[str, np.ndarray]
 ) -> tuple[str, np.ndarray]:
-    feature = found[feature_name(table.student)].astype(np.float32)
+    feature = values[feature_name(table.student)].astype(np.float32)
     norm = np.linalg.norm(feature, axis=-1)
     return _first({"a feature that has not norm 1": ~(np.abs(norm - 1) < _SUM)})
 
