@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.evaluation.detection import auroc, fpr_at_tpr, scores
-from fdbpl_jax.reports.rejection_text import rejection_texts
+from fdbpl_jax.reports.columns import rejection_texts
+from fdbpl_jax.reports.facts import RunFacts
 from fdbpl_jax.reports.results import Rejection
-from fdbpl_jax.reports.text import RunFacts, markdown
+from fdbpl_jax.reports.text import markdown
 
 SOME = st.lists(st.integers(-5, 5), min_size=1, max_size=30)
 
