@@ -94,7 +94,7 @@ def panels_png(panels: Sequence[Panel]) -> bytes:
 def table_png(
     title: str, titles: Sequence[str], lines: Sequence[Sequence[str]], words: int
 ) -> bytes:
-    """Draw a table as PNG: `words` leading columns at the left, numbers at the right."""
+    """Draw a table as PNG: `words` columns at the left, then numbers at the right."""
     rows = [titles, *lines]
     widths = [max(map(len, column)) + 3 for column in zip(*rows, strict=True)]
     size = (0.085 * sum(widths), 0.24 * (len(rows) + 2))
@@ -105,11 +105,8 @@ def table_png(
         axes.set(xlim=(0, sum(widths)), ylim=(len(rows) + 0.7, -1.3))
         axes.text(1, -0.4, title, weight="bold", size=11, va="center")
         for number, row in enumerate(rows):
-            style = {
-                "va": "center",
-                "size": 9,
-                "weight": "normal" if number else "bold",
-            }
+            weight = "normal" if number else "bold"
+            style = {"va": "center", "size": 9, "weight": weight}
             for column, text in enumerate(row):
                 word = column < words
                 x = sum(widths[:column]) + 1 if word else sum(widths[: column + 1]) - 1
@@ -131,7 +128,7 @@ def png(figure: Figure) -> bytes:
 def _height(panel: Panel) -> float:
     if panel.place:
         return 3.0
-    line = {"dots": 0.19 * (len(panel.series) + 1.3), "times": 0.42}
+    line = {"dots": 0.19 * (len(panel.series) + 1.7), "times": 0.42}
     return 1.2 + line.get(panel.kind, 0.3) * max(len(panel.names), 2)
 
 
@@ -163,7 +160,7 @@ def _bars(axes: Axes, panel: Panel) -> None:
 
 def _dots(axes: Axes, panel: Panel) -> None:
     """A lane for each series under each name, so that no mark hides another."""
-    lane = 1 / (len(panel.series) + 1.3)
+    lane = 1 / (len(panel.series) + 1.7)
     _write_names(axes, panel, (len(panel.series) + 1) / 2 * lane)
     for number, (label, values) in enumerate(panel.series.items()):
         shift = (number - (len(panel.series) - 1) / 2) * lane
@@ -188,13 +185,11 @@ def _times(axes: Axes, panel: Panel) -> None:
     axes.set_xticks([10.0**p for p in range(low, high + 1)])
     axes.xaxis.set_major_formatter(lambda seconds, _: f"{seconds:g}")
     axes.minorticks_off()
+    places = [float(place) for place in range(len(panel.names))]
+    *_, main = panel.series
     for label, values in panel.series.items():
-        last = label == list(panel.series)[-1]
-        style = _mark(0, label, "") | {"fillstyle": "full" if last else "none"}
-        del style["capsize"]
-        axes.plot(
-            *_known(values, range(len(values))), markersize=6.5 if last else 4, **style
-        )
+        ring = {} if label == main else {"markersize": 4, "mfc": "none"}
+        axes.errorbar(*_known(values, places), **_mark(0, label, "") | ring)
 
 
 def _write_names(axes: Axes, panel: Panel, above: float) -> None:

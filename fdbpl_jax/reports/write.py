@@ -12,11 +12,6 @@ from fdbpl_jax.reports.html import page
 from fdbpl_jax.reports.results import CellResult, Row
 from fdbpl_jax.reports.text import markdown
 
-__all__ = [
-    *("RunFacts", "TableFacts", "read_report", "summarise", "terminal_table"),
-    "write_report",
-]
-
 
 class _Report(msgspec.Struct):
     """Content of report.json."""
