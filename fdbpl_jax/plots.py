@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 COLOURS = ("#0067b0", "#b84a00", "#00795a", "#7a3e9d", "#6b6b6b", "#b5838d")
 INK, LINE = "#1a1d21", "#d9dde3"
 _MARKS = "osD^vP"  # colours are not all that tells series apart
-STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.size": 10,
     "font.sans-serif": ["DejaVu Sans"],
     "text.parse_math": False,  # a name may hold dollar signs
@@ -63,7 +63,7 @@ class Panel(NamedTuple):
 
 def panel_svg(panel: Panel) -> str:
     """Draw one plot as an SVG document, the same from the same numbers."""
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(_WIDTH, _height(panel)), layout="constrained")
         _plot(figure.subplots(), panel)
         out = io.StringIO()
@@ -79,7 +79,7 @@ def panels_png(panels: Sequence[Panel]) -> bytes:
         max(map(_height, panels[row * columns : (row + 1) * columns]))
         for row in range(rows)
     ]
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(_STYLE):
         size = (_WIDTH * columns, sum(heights))
         figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
         ratios = {"height_ratios": heights}
@@ -98,15 +98,15 @@ def table_png(
     rows = [titles, *lines]
     widths = [max(map(len, column)) + 3 for column in zip(*rows, strict=True)]
     size = (0.085 * sum(widths), 0.24 * (len(rows) + 2))
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=size, dpi=_DPI, layout="none")
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=size, dpi=_DPI)
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set_axis_off()
         axes.set(xlim=(0, sum(widths)), ylim=(len(rows) + 0.7, -1.3))
         axes.text(1, -0.4, title, weight="bold", size=11, va="center")
         for number, row in enumerate(rows):
             weight = "normal" if number else "bold"
-            style = {"va": "center", "size": 9, "weight": weight}
+            style: dict[str, Any] = {"va": "center", "size": 9, "weight": weight}
             for column, text in enumerate(row):
                 word = column < words
                 x = sum(widths[:column]) + 1 if word else sum(widths[: column + 1]) - 1
@@ -195,7 +195,7 @@ def _times(axes: Axes, panel: Panel) -> None:
 def _write_names(axes: Axes, panel: Panel, above: float) -> None:
     """Each name over its marks, its text at the right: a long name costs no width."""
     sides = axes.get_yaxis_transform()
-    style = {"transform": sides, "va": "center", "in_layout": False}
+    style: dict[str, Any] = {"transform": sides, "va": "center", "in_layout": False}
     for place, name in enumerate(panel.names):
         axes.text(0, place - above, name, **style)
     for place, text in enumerate(panel.texts):
@@ -224,8 +224,9 @@ def _known(
     values: Sequence[float | None], places: Sequence[float]
 ) -> tuple[list[float], list[float]]:
     """The values there are, and their places."""
-    pairs = [p for p in zip(values, places, strict=True) if p[0] is not None]
-    return [value for value, _ in pairs], [place for _, place in pairs]
+    pairs = list(zip(values, places, strict=True))
+    known = [value for value in values if value is not None]
+    return known, [place for value, place in pairs if value is not None]
 
 
 def _spread(

@@ -11,6 +11,7 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -134,17 +135,15 @@ def summarise(
 
     Args:
       cells: the cells that finished.
-      planned: every cell the protocol meant to run, so that lost ones show. Empty: each
-        data set that was seen × each method × each seed a method of its kind (seeded
-        or not) was seen with.
+      planned: every cell the protocol meant to run, so that lost ones show. Empty: all
+        data sets × methods × seeds in `cells`; of a method without seeds, one cell.
       averaged: the data sets that averages are over. Empty: all.
 
     Returns:
-      A row per (data set, method), data sets and methods in the order first met; with
-      several of these, then a row per method whose dataset is `AVERAGE`: the mean over
-      data sets of what their rows hold, without std. An average row is empty unless
-      every data set has a row of that method with a finished cell, as a mean over
-      fewer data sets is another number.
+      A row per data set and method, in the order first met; with several data sets,
+      then a row per method whose dataset is `AVERAGE`: the mean of their rows, without
+      std. It is empty unless every data set has a row of that method with a finished
+      cell, as a mean over fewer data sets is another number.
 
     Raises:
       ValueError: a cell comes twice or was not planned.
@@ -154,8 +153,8 @@ def summarise(
     counted = Counter(cell.key for cell in cells)
     if strange := [key for key, n in counted.items() if n > 1 or key not in plan]:
         raise ValueError(f"cells that come twice or were not planned: {strange}")
-    datasets = _in_order(dataset for dataset, _, _ in plan)
-    methods = _in_order(method for _, method, _ in plan)
+    datasets = list(dict.fromkeys(dataset for dataset, _, _ in plan))
+    methods = list(dict.fromkeys(method for _, method, _ in plan))
     rows = []
     for dataset in datasets:
         for method in methods:
@@ -174,14 +173,10 @@ def _full_grid(cells: Sequence[CellResult]) -> tuple[CellKey, ...]:
     unseeded = {cell.method for cell in cells if cell.seed is None}
     return tuple(
         (dataset, method, seed)
-        for dataset in _in_order(cell.dataset for cell in cells)
-        for method in _in_order(cell.method for cell in cells)
+        for dataset in dict.fromkeys(cell.dataset for cell in cells)
+        for method in dict.fromkeys(cell.method for cell in cells)
         for seed in ([None] if method in unseeded else seeds)
     )
-
-
-def _in_order(names: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(names))
 
 
 def _data_set_row(
@@ -214,7 +209,13 @@ def _row(
 ) -> Row:
     base, new, hms = accuracies
     base_mean, new_mean = _mean(base), _mean(new)
-    no_hm = base_mean is None or new_mean is None
+    hm_of_means = None
+    if base_mean is not None and new_mean is not None:
+        hm_of_means = harmonic_mean(base_mean, new_mean)
+
+    def values(name: str) -> list[Any]:
+        return [getattr(item, name) for item in items]
+
     return Row(
         *(*key, *counts),
         base_mean=base_mean,
@@ -223,18 +224,19 @@ def _row(
         new_std=_std(new),
         hm=_mean(hms),
         hm_std=_std(hms),
-        hm_of_means=None if no_hm else harmonic_mean(base_mean, new_mean),
-        train_seconds=_mean([item.train_seconds for item in items]),
-        wait_seconds=_mean([item.wait_seconds for item in items]),
-        test_seconds=_mean([item.test_seconds for item in items]),
-        trained_values=max((item.trained_values for item in items), default=None),
-        peak_memory_bytes=max((i.peak_memory_bytes for i in items), default=None),
+        hm_of_means=hm_of_means,
+        train_seconds=_mean(values("train_seconds")),
+        wait_seconds=_mean(values("wait_seconds")),
+        test_seconds=_mean(values("test_seconds")),
+        trained_values=max(values("trained_values"), default=None),
+        peak_memory_bytes=max(values("peak_memory_bytes"), default=None),
     )
 
 
 def _all_or_none(values: list[float | None]) -> list[float]:
     """The values, or nothing if one of them is missing."""
-    return [] if None in values else values
+    known = [value for value in values if value is not None]
+    return known if len(known) == len(values) else []
 
 
 def _mean(values: list[float]) -> float | None:

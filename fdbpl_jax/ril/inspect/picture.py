@@ -54,8 +54,8 @@ def draw_table(table: Table, dataset: Dataset, path: str) -> Figure:
     spec, regions = table.spec, sample.sample_regions(table)
     row = _row(spec, path) if path else sample.most_spread(regions.weight)
     label = sample.true_labels(dataset, spec.images, spec.class_names)
-    figure = Figure(figsize=np.divide(SIZE, _DPI), dpi=_DPI, facecolor="white")
-    top, *parts = figure.subfigures(3, 1, height_ratios=_HEIGHTS)
+    figure = Figure((SIZE[0] / _DPI, SIZE[1] / _DPI), dpi=_DPI, facecolor="white")
+    top, *parts = figure.subfigures(3, 1, squeeze=False, height_ratios=_HEIGHTS)[:, 0]
     with mpl.rc_context({"text.parse_math": False}):  # names may hold dollar signs
         _draw_head(top, spec)
         grid = top.add_gridspec(
