@@ -147,7 +147,7 @@ def test_markdown_has_a_line_a_row_with_the_titles(tmp_path):
     assert [t.strip() for t in lines[0].split("|")[1:6]] == titles
     row = next(line for line in lines if line.startswith("| dtd | coop |"))
     # HMs of the seeds: 40, 46.67, 53.33; HM of 70 and 35.
-    assert "| 70.00 ± 10.00 | 35.00 ± 5.00 | 46.67 ± 6.67 | 46.67 | 10.0 |" in row
+    assert "| 70.00 ± 10.00 | 35.00 ± 5.00 | 46.67 ± 6.67 | 46.67 | 10.0 | 25 |" in row
     assert sum(line.startswith("| average |") for line in lines) == 3
 
 
