@@ -1,4 +1,4 @@
-"""Small files, put in place whole or not at all, and what is written into them."""
+"""Small files, replaced completely or not at all, and what is written into them."""
 
 import csv
 import io
@@ -28,12 +28,12 @@ def csv_text(lines: Iterable[Iterable[object]]) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """`write_bytes` of a text in UTF-8."""
+    """Write a text in UTF-8, as `write_bytes` does."""
     write_bytes(path, text.encode())
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Writes `path`, making its folder; another reader sees all of it or none.
+    """Write `path`, making its folder; another reader sees all of it or none.
 
     Raises:
       UserError: it cannot be written; what was there stays.

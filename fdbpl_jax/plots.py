@@ -1,88 +1,142 @@
-"""Sheets as pictures, by Matplotlib: plots of a figure, and a table as an image."""
+"""Plots with Matplotlib: panels as SVG for a page or as PNG, and tables as PNG.
+
+Matplotlib loads slowly, so modules that every command loads import this one where they
+draw.
+"""
 
 import io
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fdbpl_jax.paper.sheet import Panel, Sheet
-
-_COLOURS = ("#0067b0", "#b84a00", "#00795a", "#7a3e9d", "#6b6b6b", "#b5838d")
+COLOURS = ("#0067b0", "#b84a00", "#00795a", "#7a3e9d", "#6b6b6b", "#b5838d")
+INK, LINE = "#1a1d21", "#d9dde3"
 _MARKS = "osD^vP"  # colours are not all that tells series apart
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.size": 10,
+    "font.sans-serif": ["DejaVu Sans"],
+    "text.parse_math": False,  # a name may hold dollar signs
+    "text.color": INK,
     "axes.titlesize": 10.5,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.axisbelow": True,
     "axes.grid": True,
-    "grid.color": "#e3e6ea",
+    "axes.formatter.useoffset": False,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "grid.color": LINE,
+    "svg.fonttype": "none",  # letters are letters: small, and found by a search
     "svg.hashsalt": "fdbpl_jax",  # the same file from the same numbers
 }
 _WIDTH = 4.6  # inches: of a plot, at which its text can be read on a phone
 _DPI = 150
 
 
+class Panel(NamedTuple):
+    """One plot of a figure."""
+
+    title: str
+    unit: str  # of the values
+    names: tuple[str, ...]  # of what is compared; with a `place`, numbers on its axis
+    series: Mapping[str, tuple[float | None, ...]]  # by legend label: a value per name
+    # bars, costs (along a line): from zero. dots, lines: the axis spans the values.
+    # times: on a logarithmic axis; the last series as dots, the others as small rings.
+    kind: Literal["bars", "dots", "lines", "costs", "times"]
+    spreads: Mapping[str, tuple[float | None, ...]] = {}  # of the series that have one
+    place: str = ""  # what the numbers in `names` are; empty: they are words
+    texts: tuple[str, ...] = ()  # of dots and times: shown at the right of each name
+
+    @property
+    def has_values(self) -> bool:
+        """Whether there is anything to plot."""
+        return any(v is not None for values in self.series.values() for v in values)
+
+
 def panel_svg(panel: Panel) -> str:
-    """One plot as an SVG document that needs no font."""
+    """Draw one plot as an SVG document, the same from the same numbers."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(_WIDTH, _height(panel)), layout="constrained")
         _plot(figure.subplots(), panel)
         out = io.StringIO()
-        figure.savefig(out, format="svg", metadata={"Date": None})
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
     return out.getvalue()
 
 
-def sheet_png(sheet: Sheet) -> bytes:
-    """The sheet as one PNG: its picture, its plots, or its table."""
-    if sheet.picture:
-        return sheet.picture
-    with mpl.rc_context(_STYLE):
-        return _png(_plots(sheet.panels) if sheet.panels else _table(sheet))
-
-
-def _png(figure: Figure) -> bytes:
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=_DPI)
-    return out.getvalue()
-
-
-def _plots(panels: Sequence[Panel]) -> Figure:
-    """All plots in rows of three."""
+def panels_png(panels: Sequence[Panel]) -> bytes:
+    """Draw the plots in rows of three as one PNG."""
     columns = min(3, len(panels))
     rows = math.ceil(len(panels) / columns)
     heights = [
         max(map(_height, panels[row * columns : (row + 1) * columns]))
         for row in range(rows)
     ]
-    figure = Figure(figsize=(_WIDTH * columns, sum(heights)), layout="constrained")
-    ratios = {"height_ratios": heights}
-    axes = figure.subplots(rows, columns, squeeze=False, gridspec_kw=ratios).ravel()
-    for place, panel in zip(axes, panels, strict=False):
-        _plot(place, panel)
-    for place in axes[len(panels) :]:
-        place.set_axis_off()
-    return figure
+    with mpl.rc_context(_STYLE):
+        size = (_WIDTH * columns, sum(heights))
+        figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
+        ratios = {"height_ratios": heights}
+        grid = figure.subplots(rows, columns, squeeze=False, gridspec_kw=ratios).ravel()
+        for axes, panel in zip(grid, panels, strict=False):
+            _plot(axes, panel)
+        for axes in grid[len(panels) :]:
+            axes.set_axis_off()
+        return png(figure)
+
+
+def table_png(
+    title: str, titles: Sequence[str], lines: Sequence[Sequence[str]], words: int
+) -> bytes:
+    """Draw a table as PNG: `words` columns at the left, then numbers at the right."""
+    rows = [titles, *lines]
+    widths = [max(map(len, column)) + 3 for column in zip(*rows, strict=True)]
+    size = (0.085 * sum(widths), 0.24 * (len(rows) + 2))
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=size, dpi=_DPI)
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.set_axis_off()
+        axes.set(xlim=(0, sum(widths)), ylim=(len(rows) + 0.7, -1.3))
+        axes.text(1, -0.4, title, weight="bold", size=11, va="center")
+        for number, row in enumerate(rows):
+            weight = "normal" if number else "bold"
+            style: dict[str, Any] = {"va": "center", "size": 9, "weight": weight}
+            for column, text in enumerate(row):
+                word = column < words
+                x = sum(widths[:column]) + 1 if word else sum(widths[: column + 1]) - 1
+                side = "left" if word else "right"
+                axes.text(x, number + 0.6, text, ha=side, **style)
+            if number == 0 or row[0] != rows[number - 1][0]:
+                y = number + (0.1 if number else 1.1)
+                axes.axhline(y, color="#c5cad1", lw=0.8)
+        return png(figure)
+
+
+def png(figure: Figure) -> bytes:
+    """Encode a figure as PNG, in its own resolution."""
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=figure.dpi)
+    return out.getvalue()
 
 
 def _height(panel: Panel) -> float:
     if panel.place:
         return 3.0
-    line = 0.19 * len(panel.series) + 0.05 if panel.kind == "dots" else 0.3
-    return 1.2 + line * max(len(panel.names), 2)
+    line = {"dots": 0.19 * (len(panel.series) + 1.7), "times": 0.42}
+    return 1.2 + line.get(panel.kind, 0.3) * max(len(panel.names), 2)
 
 
 def _plot(axes: Axes, panel: Panel) -> None:
     axes.set_title(panel.title)
-    draw = {"bars": _bars, "dots": _dots, "lines": _lines, "costs": _lines}
-    draw[panel.kind](axes, panel)
-    if len(panel.series) > 1:
+    draw = {"bars": _bars, "dots": _dots, "times": _times}
+    draw.get(panel.kind, _lines)(axes, panel)
+    if len(panel.series) > 1 and panel.kind != "times":
         below = -0.5 / (_height(panel) - 0.8)  # under the axis and its name
         axes.legend(
             loc="upper center",
@@ -94,8 +148,8 @@ def _plot(axes: Axes, panel: Panel) -> None:
 
 def _bars(axes: Axes, panel: Panel) -> None:
     (values,) = panel.series.values()
-    known = [0.0 if value is None else value for value in values]
-    bars = axes.barh(panel.names, known, color=_COLOURS[0], height=0.65)
+    lengths = [0.0 if value is None else value for value in values]
+    bars = axes.barh(panel.names, lengths, color=COLOURS[0], height=0.65)
     texts = ["–" if value is None else f" {value:.3g}" for value in values]
     axes.bar_label(bars, texts, fontsize=9)
     axes.margins(x=0.16)
@@ -105,8 +159,9 @@ def _bars(axes: Axes, panel: Panel) -> None:
 
 
 def _dots(axes: Axes, panel: Panel) -> None:
-    """A lane for each series within each name, so that no mark hides another."""
-    lane = 0.8 / len(panel.series)
+    """A lane for each series under each name, so that no mark hides another."""
+    lane = 1 / (len(panel.series) + 1.7)
+    _write_names(axes, panel, (len(panel.series) + 1) / 2 * lane)
     for number, (label, values) in enumerate(panel.series.items()):
         shift = (number - (len(panel.series) - 1) / 2) * lane
         places = [place + shift for place in range(len(panel.names))]
@@ -115,17 +170,48 @@ def _dots(axes: Axes, panel: Panel) -> None:
             xerr=_spread(panel, label, values),
             **_mark(number, label, ""),
         )
-    axes.set_yticks(range(len(panel.names)), panel.names)
+    low, high = axes.get_xlim()
+    pad = max(0.0, 1 - (high - low) / 2)  # noise is not to look like a difference
+    axes.set_xlim(low - pad, high + pad)
+
+
+def _times(axes: Axes, panel: Panel) -> None:
+    _write_names(axes, panel, 0.4)
+    times = [t for values in panel.series.values() for t in values if t] or [1.0]
+    low, high = math.floor(math.log10(min(times))), math.ceil(math.log10(max(times)))
+    high = max(high, low + 1)
+    axes.set_xscale("log")
+    axes.set_xlim(10 ** (low - 0.1), 10 ** (high + 0.1))
+    axes.set_xticks([10.0**p for p in range(low, high + 1)])
+    axes.xaxis.set_major_formatter(lambda seconds, _: f"{seconds:g}")
+    axes.minorticks_off()
+    places = [float(place) for place in range(len(panel.names))]
+    *_, main = panel.series
+    for label, values in panel.series.items():
+        ring = {} if label == main else {"markersize": 4, "mfc": "none"}
+        axes.errorbar(*_known(values, places), **_mark(0, label, "") | ring)
+
+
+def _write_names(axes: Axes, panel: Panel, above: float) -> None:
+    """Each name over its marks, its text at the right: a long name costs no width."""
+    sides = axes.get_yaxis_transform()
+    style: dict[str, Any] = {"transform": sides, "va": "center", "in_layout": False}
+    for place, name in enumerate(panel.names):
+        axes.text(0, place - above, name, **style)
+    for place, text in enumerate(panel.texts):
+        axes.text(1, place - above, text, ha="right", **style)
+    axes.set_yticks([])
+    axes.set_ylim(len(panel.names) - 0.5, -above - 0.2)  # the first on top
+    axes.spines["left"].set_visible(False)
     axes.set_xlabel(panel.unit)
-    axes.invert_yaxis()
 
 
 def _lines(axes: Axes, panel: Panel) -> None:
     places = [float(name) for name in panel.names]
     for number, (label, values) in enumerate(panel.series.items()):
-        known, where = _known(values, places)
+        heights, where = _known(values, places)
         error = _spread(panel, label, values)
-        axes.errorbar(where, known, yerr=error, **_mark(number, label, "-"))
+        axes.errorbar(where, heights, yerr=error, **_mark(number, label, "-"))
     axes.set_xticks(places, panel.names)
     axes.set_xlabel(panel.place)
     axes.set_ylabel(panel.unit)
@@ -138,8 +224,9 @@ def _known(
     values: Sequence[float | None], places: Sequence[float]
 ) -> tuple[list[float], list[float]]:
     """The values there are, and their places."""
-    pairs = [p for p in zip(values, places, strict=True) if p[0] is not None]
-    return [value for value, _ in pairs], [place for _, place in pairs]
+    pairs = list(zip(values, places, strict=True))
+    known = [value for value in values if value is not None]
+    return known, [place for value, place in pairs if value is not None]
 
 
 def _spread(
@@ -155,35 +242,9 @@ def _spread(
 def _mark(number: int, label: str, line: str) -> dict[str, Any]:
     return {
         "label": label,
-        "color": _COLOURS[number % len(_COLOURS)],
-        "marker": _MARKS[(number + number // len(_COLOURS)) % len(_MARKS)],
+        "color": COLOURS[number % len(COLOURS)],
+        "marker": _MARKS[(number + number // len(COLOURS)) % len(_MARKS)],
         "linestyle": line,
         "capsize": 2.5,
+        "gid": f"mark {label}",
     }
-
-
-def _table(sheet: Sheet) -> Figure:
-    """The table as text in columns, its words at the left, its numbers at the right."""
-    rows = [sheet.titles, *sheet.lines]
-    widths = [max(map(len, column)) + 3 for column in zip(*rows, strict=True)]
-    inches, line = 0.085 * sum(widths), 0.24
-    figure = Figure(figsize=(inches, line * (len(rows) + 2)), layout="none")
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_axis_off()
-    axes.set_xlim(0, sum(widths))
-    axes.set_ylim(len(rows) + 0.7, -1.3)
-    axes.text(1, -0.4, sheet.title, weight="bold", size=11, va="center")
-    for number, row in enumerate(rows):
-        weight = "normal" if number else "bold"
-        for place, text in enumerate(row):
-            word = place < sheet.words
-            x = sum(widths[:place]) + 1 if word else sum(widths[: place + 1]) - 1
-            side = "left" if word else "right"
-            axes.text(
-                x, number + 0.6, text, ha=side, va="center", size=9, weight=weight
-            )
-        if number == 0 or row[0] != rows[number - 1][0]:
-            axes.axhline(
-                number + (1.1 if number == 0 else 0.1), color="#c5cad1", lw=0.8
-            )
-    return figure

@@ -27,8 +27,9 @@ from fdbpl_jax.experiments.summary import (
     facts_of,
     rows_of,
 )
-from fdbpl_jax.reports import write as report
 from fdbpl_jax.reports.results import CellResult, Row
+from fdbpl_jax.reports.text import terminal_table
+from fdbpl_jax.reports.write import write_report
 
 # Errors from outside; anything else is a bug and stops the run.
 _FAILURES = (UserError, OSError, MemoryError, jax.errors.JaxRuntimeError)
@@ -94,8 +95,8 @@ def run(
     rows = rows_of(config, results)
     facts = facts_of(config, results, command, started)
     directory = workdir / config.folder
-    report.write_report(directory, rows, results.cells, facts)
-    print(report.terminal_table(rows), flush=True)
+    write_report(directory, rows, results.cells, facts)
+    print(terminal_table(rows), flush=True)
     logging.info("report: %s", directory / "report.html")
     refuse_failures(results.failures)
     return rows

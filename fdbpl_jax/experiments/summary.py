@@ -12,8 +12,8 @@ from fdbpl_jax.data.types import Dataset
 from fdbpl_jax.experiments.cell import STUDENT_TEMPLATE
 from fdbpl_jax.experiments.protocols import PROTOCOLS
 from fdbpl_jax.experiments.shared_inputs import SharedInputs
+from fdbpl_jax.reports.columns import rejection_texts
 from fdbpl_jax.reports.facts import RunFacts
-from fdbpl_jax.reports.rejection_text import rejection_texts
 from fdbpl_jax.reports.results import (
     CellKey,
     CellResult,

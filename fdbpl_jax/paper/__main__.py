@@ -23,7 +23,6 @@ from fdbpl_jax.paper.make import make
 from fdbpl_jax.paper.runs import Asked
 from fdbpl_jax.paper.sheets import sheets_of
 from fdbpl_jax.paper.text import markdown
-from fdbpl_jax.plots import sheet_png
 
 _WORKDIR = flags.DEFINE_string("workdir", "runs", "Of the runs of configs/paper/.")
 _DATASETS = flags.DEFINE_string(
@@ -83,7 +82,7 @@ def _page() -> None:
     for sheet in sheets:
         write_text(folder / f"{sheet.name}.md", markdown([sheet]))
         write_text(folder / f"{sheet.name}.csv", csv_text(sheet.records))
-        write_bytes(folder / f"{sheet.name}.png", sheet_png(sheet))
+        write_bytes(folder / f"{sheet.name}.png", page.sheet_png(sheet))
     write_text(folder / "paper.md", markdown(sheets))
     write_text(folder / "paper.html", page.html(sheets, printed))
     done = ", ".join(sheet.name for sheet in sheets)

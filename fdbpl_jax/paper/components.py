@@ -13,7 +13,7 @@ from fdbpl_jax.paper.finished import (
 )
 from fdbpl_jax.paper.published import Published
 from fdbpl_jax.paper.sheet import Panel, Sheet
-from fdbpl_jax.reports.numbers import BLANK, seconds_text
+from fdbpl_jax.reports.columns import BLANK, seconds_text
 from fdbpl_jax.reports.results import Row
 
 # Part of `configs/paper/figure10.py`, which is the run's folder: what is trained on.

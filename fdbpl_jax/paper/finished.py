@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fdbpl_jax.paper.published import Published
+from fdbpl_jax.reports.columns import accuracy_text, missing
 from fdbpl_jax.reports.facts import RunFacts
-from fdbpl_jax.reports.numbers import accuracy_text
 from fdbpl_jax.reports.results import AVERAGE, Row
-from fdbpl_jax.reports.text import missing
 from fdbpl_jax.reports.write import read_report
 
 # Of a row: in per cent, each with its spread over seeds.

@@ -15,9 +15,8 @@ from fdbpl_jax.paper.finished import (
 )
 from fdbpl_jax.paper.published import Published
 from fdbpl_jax.paper.sheet import Panel, Sheet
-from fdbpl_jax.reports.numbers import BLANK
+from fdbpl_jax.reports.columns import BLANK, has_new
 from fdbpl_jax.reports.results import Row
-from fdbpl_jax.reports.text import has_new
 from fdbpl_jax.training.metrics import epoch_seconds
 
 _ABOUT = (

@@ -4,36 +4,12 @@ Markdown, CSV, PNG and the page are all made of it, whatever it is about.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
 
+from fdbpl_jax.plots import Panel
 from fdbpl_jax.reports.facts import RunFacts
 
 Texts = Sequence[tuple[str, ...]]
-
-
-class Panel(NamedTuple):
-    """One plot of a figure.
-
-    title, unit: of the numbers. names: of what is compared; with a `place`, numbers on
-    the axis below, which that names. series: by what the legend calls them, a value for
-    each name, None where there is none. kind: "bars" and "costs" (along a line) begin
-    at zero; "dots" and "lines" have an axis that spans what is there. spreads: of the
-    series that have one.
-    """
-
-    title: str
-    unit: str
-    names: tuple[str, ...]
-    series: Mapping[str, tuple[float | None, ...]]
-    kind: Literal["bars", "dots", "lines", "costs"]
-    spreads: Mapping[str, tuple[float | None, ...]] = {}
-    place: str = ""
-
-    @property
-    def has_values(self) -> bool:
-        """Whether there is anything to plot."""
-        return any(v is not None for values in self.series.values() for v in values)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,9 +6,14 @@ from fdbpl_jax.paper.finished import ACCURACIES
 from fdbpl_jax.paper.published import Published, select
 from fdbpl_jax.paper.sheet import Sheet, Texts
 from fdbpl_jax.paper.tables import TITLES, WHAT, Line, PaperTable
-from fdbpl_jax.reports.numbers import BLANK, accuracy_text, seconds_text
+from fdbpl_jax.reports.columns import (
+    BLANK,
+    accuracy_text,
+    has_new,
+    missing,
+    seconds_text,
+)
 from fdbpl_jax.reports.results import Row
-from fdbpl_jax.reports.text import has_new, missing
 
 _NAMES = {"base": "base", "new": "new", "hm": "HM", "accuracy": "accuracy"}
 _OWN = (*ACCURACIES, "seeds")

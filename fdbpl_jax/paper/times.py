@@ -6,8 +6,8 @@ from pathlib import Path
 from fdbpl_jax.paper.finished import claims, finished_runs, lost
 from fdbpl_jax.paper.published import Published
 from fdbpl_jax.paper.sheet import Panel, Sheet
+from fdbpl_jax.reports.columns import BLANK, seconds_text
 from fdbpl_jax.reports.facts import RunFacts
-from fdbpl_jax.reports.numbers import BLANK, seconds_text
 from fdbpl_jax.reports.results import Row
 
 _ABOUT = (

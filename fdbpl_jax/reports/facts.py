@@ -4,28 +4,23 @@ import dataclasses
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from fdbpl_jax.reports.numbers import BLANK, seconds_text
+from fdbpl_jax.reports.columns import BLANK, seconds_text
 
 
 class TableFacts(NamedTuple):
-    """What a run's RIL table is and took.
-
-    regions: that it holds. keep: K. built: by this run, not found. seconds: that this
-    run spent on building it. disk_bytes: of its arrays; 0: not on a local disk.
-    read_seconds: of 500 random regions, see `ril.measure.read_seconds`.
-    """
+    """Size and cost of a run's RIL table."""
 
     regions: int
-    keep: int
-    built: bool
-    seconds: float
-    disk_bytes: int
-    read_seconds: float
+    keep: int  # K
+    built: bool  # by this run; else an earlier one left it
+    seconds: float  # that this run spent on building it
+    disk_bytes: int  # of its arrays; 0: not on a local disk
+    read_seconds: float  # of 500 random regions, see `ril.measure.read_seconds`
 
 
 @dataclasses.dataclass(frozen=True)
 class RunFacts:
-    """What a reader needs to judge the table and to make it again."""
+    """What a reader needs to judge a report and to make it again."""
 
     protocol: str
     command: str
@@ -40,35 +35,29 @@ class RunFacts:
     failures: tuple[str, ...] = ()  # cells that could not be run, and why
     # data set: classes, test images
     sizes: Mapping[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
-    rejection: tuple[tuple[str, ...], ...] = ()  # what stands under REJECTION_COLUMNS
+    rejection: tuple[tuple[str, ...], ...] = ()  # lines under REJECTION_TITLES
 
 
-TABLE_COLUMNS = (
-    "dataset",
-    "regions",
-    "kept labels",
-    "on disk (MB)",
-    "500 random regions (ms)",
-    "seconds",
-    "regions a second",
-    "this run",
+TABLE_TITLES = (
+    *("dataset", "regions", "kept labels", "on disk (MB)", "500 random regions (ms)"),
+    *("seconds", "regions per second", "this run"),
 )
 
 
 def table_texts(facts: RunFacts) -> list[tuple[str, ...]]:
-    """What stands under `TABLE_COLUMNS`, a line a RIL table."""
+    """Lines under `TABLE_TITLES`, one per RIL table."""
     return [
         (
             dataset,
-            f"{one.regions}",
-            f"{one.keep}",
-            f"{one.disk_bytes / 1e6:.1f}" if one.disk_bytes else BLANK,
-            f"{1e3 * one.read_seconds:.1f}",
-            seconds_text(one.seconds) if one.seconds > 0 else BLANK,
-            f"{one.regions / one.seconds:.0f}" if one.seconds > 0 else BLANK,
-            "built it" if one.built else "used it as it was",
+            f"{table.regions}",
+            f"{table.keep}",
+            f"{table.disk_bytes / 1e6:.1f}" if table.disk_bytes else BLANK,
+            f"{1e3 * table.read_seconds:.1f}",
+            seconds_text(table.seconds) if table.seconds > 0 else BLANK,
+            f"{table.regions / table.seconds:.0f}" if table.seconds > 0 else BLANK,
+            "built it" if table.built else "used it unchanged",
         )
-        for dataset, one in facts.tables.items()
+        for dataset, table in facts.tables.items()
     ]
 
 

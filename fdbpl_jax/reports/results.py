@@ -11,6 +11,9 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
 
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.evaluation.accuracy import harmonic_mean
@@ -20,9 +23,8 @@ AVERAGE = "average"  # the dataset of the rows that average over data sets
 CellKey = tuple[str, str, int | None]  # dataset, method, seed
 
 
-@dataclasses.dataclass(frozen=True)
-class CellResult:
-    """What one cell came to; a line of its `results.jsonl`.
+class CellResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The result of one cell; a line of its `results.jsonl`.
 
     Accuracies are in percent, times in seconds.
 
@@ -44,7 +46,7 @@ class CellResult:
     peak_memory_bytes: int  # most the process had used of its device; 0: not known
 
     def __post_init__(self) -> None:
-        for name in _FIELD_TYPES.keys() - {"dataset", "method", "seed"}:
+        for name in self.__struct_fields__[3:]:
             value = getattr(self, name)
             limit = 100 if name in ("base", "new") else math.inf
             if value is None or (math.isfinite(value) and 0 <= value <= limit):
@@ -62,7 +64,7 @@ class CellResult:
 
     def to_json(self) -> str:
         """The cell as a line of JSON; `from_json` gives it back exactly."""
-        return json.dumps(dataclasses.asdict(self), allow_nan=False) + "\n"
+        return json.dumps(msgspec.structs.asdict(self), allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str, source: str = "results.jsonl") -> "CellResult":
@@ -77,36 +79,12 @@ class CellResult:
             value that no cell can have.
         """
         try:
-            return cls(**_checked_fields(json.loads(text)))
-        except (ValueError, UserError) as error:
+            return msgspec.json.decode(text, type=cls)
+        except (msgspec.DecodeError, UserError) as error:
             raise UserError(
                 f"{source} is not a whole cell result: {error}",
                 "Delete it and run the same command again: the cell is run anew.",
             ) from error
-
-
-_FIELD_TYPES = {
-    **dict.fromkeys(("dataset", "method"), (str,)),
-    **dict.fromkeys(
-        ("base", "train_seconds", "wait_seconds", "test_seconds"), (float, int)
-    ),
-    **dict.fromkeys(("steps", "trained_values", "peak_memory_bytes"), (int,)),
-    "seed": (int, type(None)),
-    "new": (float, int, type(None)),
-}
-
-
-def _checked_fields(fields: object) -> dict:
-    if not isinstance(fields, dict) or set(fields) != set(_FIELD_TYPES):
-        raise ValueError(
-            f"expected an object with the fields {', '.join(_FIELD_TYPES)}"
-        )
-    for name, types in _FIELD_TYPES.items():
-        if not isinstance(fields[name], types) or isinstance(fields[name], bool):
-            raise ValueError(f"{name} is {fields[name]!r}")
-        if float in types and fields[name] is not None:
-            fields[name] = float(fields[name])
-    return fields
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,17 +135,15 @@ def summarise(
 
     Args:
       cells: the cells that finished.
-      planned: every cell the protocol meant to run, so that lost ones show. Empty: each
-        data set that was seen × each method × each seed a method of its kind (seeded
-        or not) was seen with.
+      planned: every cell the protocol meant to run, so that lost ones show. Empty: all
+        data sets × methods × seeds in `cells`; of a method without seeds, one cell.
       averaged: the data sets that averages are over. Empty: all.
 
     Returns:
-      A row a (data set, method), data sets and methods in the order first met; with
-      several of these, then a row a method whose dataset is `AVERAGE`: the mean over
-      data sets of what their rows hold, without std. An average row is empty unless
-      every data set has a row of that method with a finished cell, as a mean over
-      fewer data sets is another number.
+      A row per data set and method, in the order first met; with several data sets,
+      then a row per method whose dataset is `AVERAGE`: the mean of their rows, without
+      std. It is empty unless every data set has a row of that method with a finished
+      cell, as a mean over fewer data sets is another number.
 
     Raises:
       ValueError: a cell comes twice or was not planned.
@@ -177,15 +153,15 @@ def summarise(
     counted = Counter(cell.key for cell in cells)
     if strange := [key for key, n in counted.items() if n > 1 or key not in plan]:
         raise ValueError(f"cells that come twice or were not planned: {strange}")
-    datasets = _in_order(dataset for dataset, _, _ in plan)
-    methods = _in_order(method for _, method, _ in plan)
+    datasets = list(dict.fromkeys(dataset for dataset, _, _ in plan))
+    methods = list(dict.fromkeys(method for _, method, _ in plan))
     rows = []
     for dataset in datasets:
         for method in methods:
             keys = [key for key in plan if key[:2] == (dataset, method)]
             if keys:
-                found = [finished[key] for key in keys if key in finished]
-                rows.append(_row(dataset, method, found, len(keys)))
+                done = [finished[key] for key in keys if key in finished]
+                rows.append(_data_set_row(dataset, method, done, len(keys)))
     averaged = averaged or datasets
     if len(averaged) > 1:
         rows += [_average_row(m, averaged, rows) for m in methods]
@@ -197,70 +173,70 @@ def _full_grid(cells: Sequence[CellResult]) -> tuple[CellKey, ...]:
     unseeded = {cell.method for cell in cells if cell.seed is None}
     return tuple(
         (dataset, method, seed)
-        for dataset in _in_order(cell.dataset for cell in cells)
-        for method in _in_order(cell.method for cell in cells)
+        for dataset in dict.fromkeys(cell.dataset for cell in cells)
+        for method in dict.fromkeys(cell.method for cell in cells)
         for seed in ([None] if method in unseeded else seeds)
     )
 
 
-def _in_order(names: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(names))
-
-
-def _row(dataset: str, method: str, found: list[CellResult], expected: int) -> Row:
-    base = [cell.base for cell in found]
-    new = _all_or_none([cell.new for cell in found])
+def _data_set_row(
+    dataset: str, method: str, cells: list[CellResult], expected: int
+) -> Row:
+    base = [cell.base for cell in cells]
+    new = _all_or_none([cell.new for cell in cells])
     hms = [harmonic_mean(b, n) for b, n in zip(base, new, strict=False)]
+    return _row((dataset, method), (len(cells), expected), (base, new, hms), cells)
+
+
+def _average_row(method: str, datasets: Sequence[str], all_rows: list[Row]) -> Row:
+    rows = [r for r in all_rows if r.method == method and r.dataset in datasets]
+    # Empty, not shorter, where a data set is missing: see `summarise`.
+    complete = len(rows) == len(datasets) and all(row.seeds for row in rows)
+    counted = rows if complete else []
+    base = _all_or_none([row.base_mean for row in counted])
+    new = _all_or_none([row.new_mean for row in counted])
+    hms = _all_or_none([row.hm for row in counted])
+    counts = min(row.seeds for row in rows), max(row.expected for row in rows)
+    row = _row((AVERAGE, method), counts, (base, new, hms), counted)
+    return dataclasses.replace(row, base_std=None, new_std=None, hm_std=None)
+
+
+def _row(
+    key: tuple[str, str],
+    counts: tuple[int, int],
+    accuracies: tuple[list[float], list[float], list[float]],
+    items: Sequence[CellResult] | Sequence[Row],
+) -> Row:
+    base, new, hms = accuracies
     base_mean, new_mean = _mean(base), _mean(new)
+    hm_of_means = None
+    if base_mean is not None and new_mean is not None:
+        hm_of_means = harmonic_mean(base_mean, new_mean)
+
+    def values(name: str) -> list[Any]:
+        return [getattr(item, name) for item in items]
+
     return Row(
-        dataset=dataset,
-        method=method,
-        seeds=len(found),
-        expected=expected,
+        *(*key, *counts),
         base_mean=base_mean,
         base_std=_std(base),
         new_mean=new_mean,
         new_std=_std(new),
         hm=_mean(hms),
         hm_std=_std(hms),
-        hm_of_means=_hm_of_means(base_mean, new_mean),
-        train_seconds=_mean([cell.train_seconds for cell in found]),
-        wait_seconds=_mean([cell.wait_seconds for cell in found]),
-        test_seconds=_mean([cell.test_seconds for cell in found]),
-        trained_values=max((cell.trained_values for cell in found), default=None),
-        peak_memory_bytes=max((c.peak_memory_bytes for c in found), default=None),
-    )
-
-
-def _average_row(method: str, datasets: Sequence[str], all_rows: list[Row]) -> Row:
-    rows = [r for r in all_rows if r.method == method and r.dataset in datasets]
-    # Empty, not shorter, where a data set is missing: see `summarise`.
-    whole = rows if len(rows) == len(datasets) and all(r.seeds for r in rows) else []
-    base_mean = _mean(_all_or_none([row.base_mean for row in whole]))
-    new_mean = _mean(_all_or_none([row.new_mean for row in whole]))
-    return Row(
-        dataset=AVERAGE,
-        method=method,
-        seeds=min(row.seeds for row in rows),
-        expected=max(row.expected for row in rows),
-        base_mean=base_mean,
-        base_std=None,
-        new_mean=new_mean,
-        new_std=None,
-        hm=_mean(_all_or_none([row.hm for row in whole])),
-        hm_std=None,
-        hm_of_means=_hm_of_means(base_mean, new_mean),
-        train_seconds=_mean([row.train_seconds for row in whole]),
-        wait_seconds=_mean([row.wait_seconds for row in whole]),
-        test_seconds=_mean([row.test_seconds for row in whole]),
-        trained_values=max((row.trained_values for row in whole), default=None),
-        peak_memory_bytes=max((r.peak_memory_bytes for r in whole), default=None),
+        hm_of_means=hm_of_means,
+        train_seconds=_mean(values("train_seconds")),
+        wait_seconds=_mean(values("wait_seconds")),
+        test_seconds=_mean(values("test_seconds")),
+        trained_values=max(values("trained_values"), default=None),
+        peak_memory_bytes=max(values("peak_memory_bytes"), default=None),
     )
 
 
 def _all_or_none(values: list[float | None]) -> list[float]:
     """The values, or nothing if one of them is missing."""
-    return [] if None in values else values
+    known = [value for value in values if value is not None]
+    return known if len(known) == len(values) else []
 
 
 def _mean(values: list[float]) -> float | None:
@@ -269,7 +245,3 @@ def _mean(values: list[float]) -> float | None:
 
 def _std(values: list[float]) -> float | None:
     return statistics.stdev(values) if len(values) > 1 else None
-
-
-def _hm_of_means(base: float | None, new: float | None) -> float | None:
-    return None if base is None or new is None else harmonic_mean(base, new)

@@ -1,34 +1,29 @@
-"""The files a protocol leaves: report.md, report.csv, cells.csv and report.html."""
+"""The files of a report: report.md, report.csv, cells.csv, report.html, report.json."""
 
-import dataclasses
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+
+import msgspec
 
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.files import csv_text, write_text
-from fdbpl_jax.reports.facts import RunFacts, TableFacts
+from fdbpl_jax.reports.facts import RunFacts
 from fdbpl_jax.reports.html import page
-from fdbpl_jax.reports.results import AVERAGE, CellResult, Row, summarise
-from fdbpl_jax.reports.text import markdown, terminal_table
+from fdbpl_jax.reports.results import CellResult, Row
+from fdbpl_jax.reports.text import markdown
 
-__all__ = [
-    "AVERAGE",
-    "CellResult",
-    "Row",
-    "RunFacts",
-    "TableFacts",
-    "read_report",
-    "summarise",
-    "terminal_table",
-    "write_report",
-]
+
+class _Report(msgspec.Struct):
+    """Content of report.json."""
+
+    rows: tuple[Row, ...]
+    facts: RunFacts
 
 
 def write_report(
     directory: Path, rows: Sequence[Row], cells: Sequence[CellResult], facts: RunFacts
 ) -> None:
-    """Write the report's files; each is replaced as a whole or not touched.
+    """Write the report's files; each is replaced completely or not touched.
 
     Args:
       directory: made if it is missing. Gets `report.md` and `report.html` to read,
@@ -41,12 +36,13 @@ def write_report(
     Raises:
       UserError: a file cannot be written.
     """
+    content = msgspec.json.encode(_Report(tuple(rows), facts))
     files = {
         "report.md": markdown(rows, facts),
         "report.csv": _csv(Row, rows),
         "cells.csv": _csv(CellResult, cells),
         "report.html": page(rows, facts),
-        "report.json": _json(rows, facts),
+        "report.json": msgspec.json.format(content, indent=1).decode() + "\n",
     }
     for name, text in files.items():
         write_text(directory / name, text)
@@ -56,36 +52,20 @@ def read_report(directory: Path) -> tuple[tuple[Row, ...], RunFacts]:
     """The rows and facts that `write_report` wrote.
 
     Raises:
-      UserError: there is no report, or it is not whole.
+      UserError: there is no report, or it is incomplete or of another form.
     """
     file = directory / "report.json"
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        rows = tuple(Row(**row) for row in content["rows"])
-        facts = content["facts"]
-        for name in ("config", "notes", "failures", "rejection"):
-            facts[name] = tuple(
-                tuple(item) if isinstance(item, list) else item for item in facts[name]
-            )
-        tables = facts["tables"]
-        facts["tables"] = {name: TableFacts(*one) for name, one in tables.items()}
-        facts["sizes"] = {name: tuple(size) for name, size in facts["sizes"].items()}
-        return rows, RunFacts(**facts)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        report = msgspec.json.decode(file.read_bytes(), type=_Report)
+    except (OSError, msgspec.DecodeError) as error:
         raise UserError(
             f"no report read from '{file}': {error}", "Run the command of it again."
         ) from error
+    return report.rows, report.facts
 
 
-def _json(rows: Sequence[Row], facts: RunFacts) -> str:
-    content = {
-        "rows": [dataclasses.asdict(row) for row in rows],
-        "facts": dataclasses.asdict(facts),
-    }
-    return json.dumps(content, indent=1, allow_nan=False) + "\n"
-
-
-def _csv(kind: type, records: Iterable) -> str:
-    """A line a dataclass, its fields as columns."""
-    titles = [field.name for field in dataclasses.fields(kind)]
-    return csv_text([titles, *map(dataclasses.astuple, records)])
+def _csv(kind: type, records: Sequence[Row] | Sequence[CellResult]) -> str:
+    """A line per record, its fields as columns."""
+    titles = list(kind.__annotations__)
+    lines = [[getattr(record, title) for title in titles] for record in records]
+    return csv_text([titles, *lines])

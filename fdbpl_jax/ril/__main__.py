@@ -25,9 +25,10 @@ from fdbpl_jax.data.types import Dataset
 from fdbpl_jax.device import tower_dtype
 from fdbpl_jax.errors import UserError, unknown_name
 from fdbpl_jax.files import png_file, write_bytes
+from fdbpl_jax.plots import png
 from fdbpl_jax.ril.blocks import BuildSettings
 from fdbpl_jax.ril.build import build_table, plan_spec
-from fdbpl_jax.ril.inspect.picture import draw_table, png
+from fdbpl_jax.ril.inspect.picture import draw_table
 from fdbpl_jax.ril.inspect.show import describe
 from fdbpl_jax.ril.inspect.verify import verify_table
 from fdbpl_jax.ril.table import open_table

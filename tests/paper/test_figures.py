@@ -16,7 +16,7 @@ from fdbpl_jax.paper.components import COMPONENTS, component_sheet
 from fdbpl_jax.paper.kept_labels import keep_sheet
 from fdbpl_jax.paper.sheets import sheets_of
 from fdbpl_jax.paper.times import time_sheet
-from fdbpl_jax.reports.write import TableFacts
+from fdbpl_jax.reports.facts import TableFacts
 
 MIB = 2**20
 

@@ -8,6 +8,7 @@ import re
 import pytest
 from support.cells import cell
 from support.paper_reports import FACTS, write
+from support.tables import unpadded
 
 from fdbpl_jax.data.catalogue import CATALOGUE
 from fdbpl_jax.errors import UserError
@@ -18,7 +19,8 @@ from fdbpl_jax.paper.components import COMPONENTS
 from fdbpl_jax.paper.sheets import sheets_of
 from fdbpl_jax.paper.tables import collect, line_of
 from fdbpl_jax.paper.text import markdown
-from fdbpl_jax.reports.write import read_report, summarise, write_report
+from fdbpl_jax.reports.results import summarise
+from fdbpl_jax.reports.write import read_report, write_report
 
 ADDED = "neg", "diff1", "diff2"
 
@@ -119,7 +121,7 @@ def test_runs_are_collected_in_the_papers_order_and_shared_rows_once(workdir, pr
 def test_the_page_has_ours_beside_the_printed_and_loads_nothing(workdir, printed):
     sheets = sheets_of(workdir, printed)
     text = page.html(sheets, printed)
-    assert "<td>72.50 ± 0.71</td>" in text
+    assert '<td>72.50<span class="std"> ± 0.71</span></td>' in text
     assert "<td>46.52</td>" in text
     assert "dtd coop seed 2: &lt;lost&gt;" in text
     links = re.findall(r'(?:src|href)="([^"]*)"', text)
@@ -134,7 +136,7 @@ def test_the_page_has_ours_beside_the_printed_and_loads_nothing(workdir, printed
 
 def test_markdown_and_csv_say_the_same(workdir, printed):
     sheets = sheets_of(workdir, printed)
-    text = markdown(sheets)
+    text = unpadded(markdown(sheets))
     assert "| dtd | coop+fdbpl | mr, K = 5 | 72.50 ± 0.71 | 50.00 ± 0.00 |" in text
     assert r"- dtd coop seed 2: \<lost\>" in text
     (line,) = [

@@ -1,4 +1,4 @@
-"""Marks stand where the numbers say, inside the frame."""
+"""Marks stand where the numbers say, inside the frame; figures of a page are safe."""
 
 import math
 import re
@@ -7,8 +7,11 @@ import xml.etree.ElementTree as ET
 import pytest
 from support.cells import cell
 
-from fdbpl_jax.reports.figures import accuracy_figure, time_figure
-from fdbpl_jax.reports.results import summarise
+from fdbpl_jax.plots import COLOURS, Panel
+from fdbpl_jax.reports.figures import accuracy_panel, drawn, time_panel
+from fdbpl_jax.reports.results import AVERAGE, summarise
+
+HOSTILE = '<script>alert("1")</script> & $x^2$'
 
 
 def cells(methods=("coop", "coop+fdbpl")):
@@ -21,43 +24,76 @@ def cells(methods=("coop", "coop+fdbpl")):
     ]
 
 
-def _marks(svg: str, tag: str, kind: str) -> list[float]:
-    """The x of each mark of a class, in drawing order."""
-    found = [e for e in ET.fromstring(svg).iter(tag) if e.get("class") == kind]
-    return [
-        float(e.get("cx") or re.match(r"M([-\d.]+)", e.get("d")).group(1))
-        for e in found
-    ]
+def svg_of(panel):
+    (svg,) = drawn([panel])
+    return svg
+
+
+def classes(svg: str, name: str) -> list[ET.Element]:
+    return [e for e in ET.fromstring(svg).iter() if e.get("class") == name]
+
+
+def _marks(svg: str, label: str) -> list[tuple[float, float]]:
+    """Where the marks of a series are, in drawing order."""
+    *_, group = classes(svg, f"mark {label}")  # after its spreads
+    found = [re.findall(r"[-\d.]+", e.get("transform")) for e in group.iter("path")]
+    return [(float(x), float(y)) for x, y in found]
+
+
+def _bars(svg: str, label: str) -> list[tuple[float, float]]:
+    """Left and right end of the spreads of a series."""
+    group, *_ = classes(svg, f"mark {label}")
+    paths = [path.get("d") for path in group.iter("path")]
+    ends = [[float(x) for x in re.findall(r"[ML] ([-\d.]+) ", path)] for path in paths]
+    return [(left, right) for left, right in ends]
+
+
+def _width(svg: str) -> float:
+    return float(ET.fromstring(svg).get("viewBox").split()[2])
 
 
 def test_accuracy_marks_stand_where_the_numbers_are():
     rows = [row for row in summarise(cells()) if row.dataset == "b"]
-    svg = accuracy_figure(rows)
-    zero, coop, _ = _marks(svg, "path", "mark base")  # 50, 70 ± 10, 70 ± 10
-    zero_new, coop_new, _ = _marks(svg, "path", "mark new")  # 50, 35 ± 5
+    svg = svg_of(accuracy_panel(rows))
+    zero, coop, _ = (x for x, _ in _marks(svg, "base"))  # 50, 70 ± 10, 70 ± 10
+    zero_new, coop_new, _ = (x for x, _ in _marks(svg, "new"))  # 50, 35 ± 5
     assert zero == zero_new
     unit = (coop - zero) / 20
     assert coop_new == pytest.approx(zero - 15 * unit, abs=0.2)
-    low = _marks(svg, "path", "bar base")[0]
+    low, high = _bars(svg, "base")[1]
     assert low == pytest.approx(coop - 10 * unit, abs=0.2)
-    high = float(re.search(r'class="bar base" d="M[^H]*H([\d.]+)', svg).group(1))
     assert high == pytest.approx(coop + 10 * unit, abs=0.2)
-    ticks = [e for e in ET.fromstring(svg).iter("text") if e.get("class") == "tick"]
-    tick_50 = next(float(e.get("x")) for e in ticks if e.text == "50")
-    assert tick_50 == pytest.approx(zero, abs=0.2)
+    ticks = [e for e in ET.fromstring(svg).iter("text") if e.text == "50"]
+    assert float(ticks[0].get("x")) == pytest.approx(zero, abs=0.2)
     assert low > 0
-    assert 290 < high < 340  # the axis uses the frame
+    assert 0.85 * _width(svg) < high < _width(svg)  # the axis uses the frame
+
+
+def test_numbers_and_names_are_written_once_a_method():
+    rows = [row for row in summarise(cells()) if row.dataset == "b"]
+    panel = accuracy_panel(rows)
+    assert panel.names == ("zero-shot", "coop", "coop+fdbpl")
+    assert panel.texts[:2] == ("50.00 / 50.00 / 50.00", "70.00 / 35.00 / 46.67")
+    texts = [e.text for e in ET.fromstring(svg_of(panel)).iter("text")]
+    assert [t for t in texts if t in panel.names] == list(panel.names)
+    assert texts.count("70.00 / 35.00 / 46.67") == 2
+    alone = accuracy_panel(rows, new=False)
+    assert alone.texts[1] == "70.00"
+    assert list(alone.series) == ["accuracy"]
 
 
 def test_time_marks_are_logarithmic_and_zero_has_none():
     rows = summarise(cells(methods=("coop", "coop+kdpl", "coop+fdbpl")))
-    svg = time_figure(rows)
-    dots = _marks(svg, "circle", "time")  # 10, 100 and 1000 s
+    svg = svg_of(time_panel(rows))
+    dots = [x for x, _ in _marks(svg, AVERAGE)]  # 10, 100 and 1000 s
     assert len(dots) == 3
     assert dots[1] - dots[0] == pytest.approx(dots[2] - dots[1], abs=0.2)
     assert dots[1] > dots[0]
     assert "no training" in svg
-    assert len(_marks(svg, "circle", "time small")) == 6
+    assert len(_marks(svg, "a")) + len(_marks(svg, "b")) == 6
+    names = {e.text: float(e.get("y")) for e in ET.fromstring(svg).iter("text")}
+    heights = [y for _, y in _marks(svg, AVERAGE)]
+    assert names["coop"] < heights[0] < names["coop+kdpl"] < heights[1]
 
 
 @pytest.mark.parametrize("spread", [0.0, 0.01, 49.0])
@@ -67,8 +103,43 @@ def test_figures_stay_inside_their_frame(spread):
         for s in (-1, 0, 1)
     ]
     rows = summarise(found)
-    for svg in (accuracy_figure(rows), time_figure(rows)):
-        xs = [float(x) for x in re.findall(r'(?: x| cx|x1|x2)="([-\d.]+)"', svg)]
-        xs += [float(x) for x in re.findall(r'd="M([-\d.]+)', svg)]
-        xs += [float(x) for x in re.findall(r"H([-\d.]+)", svg)]
-        assert all(0 <= x <= 340 and math.isfinite(x) for x in xs)
+    for panel in (accuracy_panel(rows), time_panel(rows)):
+        svg = svg_of(panel)
+        labels = panel.series if panel.spreads else ()
+        xs = [float(x) for x in re.findall(r' x="([-\d.]+)"', svg)]
+        xs += [float(x) for x in re.findall(r"translate\(([-\d.]+)", svg)]
+        xs += [end for s in labels for bar in _bars(svg, s) for end in bar]
+        assert len(xs) > 5
+        assert all(0 <= x <= _width(svg) and math.isfinite(x) for x in xs)
+
+
+def test_noise_does_not_look_like_a_difference():
+    rows = summarise([cell("a", "m", 0, 50.01, 50.0, 1.0, 1.0, 9, 1)])
+    svg = svg_of(accuracy_panel(rows))
+    ((base, _),), ((new, _),) = _marks(svg, "base"), _marks(svg, "new")
+    assert 0 < base - new < 0.01 * _width(svg)
+
+
+def test_a_figure_of_a_page_refers_to_nothing_and_takes_the_pages_colours():
+    panel = Panel(HOSTILE, "%", (HOSTILE,), {HOSTILE: (1.0,), "b": (2.0,)}, "dots")
+    svg = svg_of(panel)
+    root = ET.fromstring(svg)
+    assert root.get("aria-label") == f"{HOSTILE} %"
+    names = {name for element in root.iter() for name in element.attrib}
+    assert not names & {"id", "href", "clip-path", "width", "height"}
+    assert {e.tag for e in root.iter()} == {"svg", "g", "path", "text"}
+    assert HOSTILE in [e.text for e in root.iter("text")]  # as it is, no formula
+    assert "url(" not in svg
+    assert "http" not in svg
+    for colour in COLOURS[:2]:
+        assert f": var(--plot-{COLOURS.index(colour)}, {colour})" in svg
+    rest = re.sub(r"var\(--[\w-]+, #[0-9a-f]{6}\)", "", svg)
+    assert not re.search("#[0-9a-f]{6}", rest)  # black on black in a dark page
+    assert "currentColor" in rest
+    assert all("currentColor" in e.get("style") for e in root.iter("text"))
+    assert svg == svg_of(panel)
+
+
+def test_a_panel_without_values_is_not_drawn():
+    assert drawn([Panel("t", "%", ("a",), {"": (None,)}, "bars")]) == []
+    assert drawn([time_panel(summarise([], [("a", "m", 0)]))]) == []

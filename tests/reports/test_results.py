@@ -199,8 +199,16 @@ def test_json_takes_a_whole_number_for_a_float():
 )
 def test_json_that_is_no_cell_is_refused(change):
     fields = json.loads(cell("a", "m", 0, 50, 50).to_json()) | change
-    with pytest.raises(UserError, match=r"cells/results\.jsonl is not a whole cell"):
+    with pytest.raises(
+        UserError, match=r"cells/results\.jsonl is not a whole cell"
+    ) as e:
         CellResult.from_json(json.dumps(fields), "cells/results.jsonl")
+    (name,) = change
+    finite = not any(
+        isinstance(v, float) and not math.isfinite(v) for v in change.values()
+    )
+    assert name in str(e.value) or not finite  # NaN is no JSON at all
+    assert "\n" not in str(e.value)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"dataset": "a"}'])

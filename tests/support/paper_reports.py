@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from fdbpl_jax.reports.write import RunFacts, TableFacts, summarise, write_report
+from fdbpl_jax.reports.facts import RunFacts, TableFacts
+from fdbpl_jax.reports.results import summarise
+from fdbpl_jax.reports.write import write_report
 
 FACTS = RunFacts(
     protocol="base2new",

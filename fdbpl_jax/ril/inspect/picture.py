@@ -1,14 +1,14 @@
-"""A table as a picture: an image with its regions, and what the teacher makes of them.
+"""A table as a picture: an image with its regions, and what the teacher says of them.
 
 Above, one image with some of its regions, the histogram of w, and how often teacher and
 label agree; below, the most and the least informative regions, as they are cut.
 """
 
-import io
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float
 from matplotlib import colormaps
@@ -36,7 +36,7 @@ _GREY = "#666666"
 
 
 def draw_table(table: Table, dataset: Dataset, path: str) -> Figure:
-    """Draws a table.
+    """Draw a table.
 
     Args:
       table: an open one.
@@ -45,38 +45,35 @@ def draw_table(table: Table, dataset: Dataset, path: str) -> Figure:
         differ most in w.
 
     Returns:
-      A figure of `SIZE`; `png` makes a file of it.
+      A figure of `SIZE`.
 
     Raises:
       UserError: there is no such image in the table; or one that is to be drawn cannot
         be read, or is not the file that the table was made from.
     """
-    spec, found = table.spec, sample.sample_regions(table)
-    row = _row(spec, path) if path else sample.most_spread(found.weight)
+    spec, regions = table.spec, sample.sample_regions(table)
+    row = _row(spec, path) if path else sample.most_spread(regions.weight)
     label = sample.true_labels(dataset, spec.images, spec.class_names)
-    figure = Figure(figsize=np.divide(SIZE, _DPI), dpi=_DPI, facecolor="white")
-    top, *parts = figure.subfigures(3, 1, height_ratios=_HEIGHTS)
-    _draw_head(top, spec)
-    grid = top.add_gridspec(
-        2, 2, left=0.03, right=0.97, top=0.8, bottom=0.1, wspace=0.34, hspace=0.24,
-        width_ratios=(0.75, 1),
-    )  # fmt: skip
-    _draw_image(top.add_subplot(grid[:, 0]), table, dataset.root, row)
-    _draw_weights(top.add_subplot(grid[0, 1]), found.weight)
-    share = sample.agreement(found.label_index[..., 0], label, found.weight)
-    _draw_agreement(top.add_subplot(grid[1, 1]), *share)
-    places = sample.extremes(found.weight, _TILES)
-    for part, name, own in zip(parts, ("most", "least"), places, strict=True):
-        tiles = [sample.cut_tile(spec, dataset.root, found, label, p) for p in own]
-        _draw_tiles(part, f"The {name} informative regions", tiles)
+    figure = Figure((SIZE[0] / _DPI, SIZE[1] / _DPI), dpi=_DPI, facecolor="white")
+    top, *parts = figure.subfigures(3, 1, squeeze=False, height_ratios=_HEIGHTS)[:, 0]
+    with mpl.rc_context({"text.parse_math": False}):  # names may hold dollar signs
+        _draw_head(top, spec)
+        grid = top.add_gridspec(
+            2, 2, left=0.03, right=0.97, top=0.8, bottom=0.1, wspace=0.34, hspace=0.24,
+            width_ratios=(0.75, 1),
+        )  # fmt: skip
+        _draw_image(top.add_subplot(grid[:, 0]), table, dataset.root, row)
+        _draw_weights(top.add_subplot(grid[0, 1]), regions.weight)
+        share = sample.agreement(regions.label_index[..., 0], label, regions.weight)
+        _draw_agreement(top.add_subplot(grid[1, 1]), *share)
+        extremes = sample.extremes(regions.weight, _TILES)
+        for part, name, places in zip(parts, ("most", "least"), extremes, strict=True):
+            tiles = [
+                sample.cut_tile(spec, dataset.root, regions, label, place)
+                for place in places
+            ]
+            _draw_tiles(part, f"The {name} informative regions", tiles)
     return figure
-
-
-def png(figure: Figure) -> bytes:
-    """A figure as the content of a PNG file."""
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=figure.dpi)
-    return content.getvalue()
 
 
 def _row(spec: TableSpec, path: str) -> int:
@@ -87,31 +84,31 @@ def _row(spec: TableSpec, path: str) -> int:
 
 
 def _draw_head(part: SubFigure, spec: TableSpec) -> None:
-    of = f"{len(spec.images):,} images, {spec.regions:,} regions of each"
-    title = f"RIL table of {spec.dataset}: {of}"
-    part.text(0.03, 0.94, title, size=15, weight="bold", parse_math=False)
-    classes = f"{len(spec.class_names):,} classes, the teacher's prompt for each"
+    size = f"{len(spec.images):,} images, {spec.regions:,} regions per image"
+    title = f"RIL table of {spec.dataset}: {size}"
+    part.text(0.03, 0.94, title, size=15, weight="bold")
+    classes = f"{len(spec.class_names):,} classes, the teacher's prompt"
     text = _start(f"{classes}: “{spec.template}”", 140)
-    part.text(0.03, 0.895, text, size=10, color=_GREY, parse_math=False)
+    part.text(0.03, 0.895, text, size=10, color=_GREY)
 
 
 def _draw_image(axes: Axes, table: Table, root: Path, row: int) -> None:
     """An image with some of its regions as boxes, the largest at the bottom."""
     record = table.spec.images[row]
-    own = sample.read_regions(table, np.array([row]), np.arange(table.spec.regions))
-    slots = sample.across(own.weight[0], _BOXES)
+    regions = sample.read_regions(table, np.array([row]), np.arange(table.spec.regions))
+    slots = sample.across(regions.weight[0], _BOXES)
     axes.imshow(decode_unchanged(root, record))
-    area = own.box[0, slots, 2].astype(int) * own.box[0, slots, 3]
+    area = regions.box[0, slots, 2].astype(int) * regions.box[0, slots, 3]
     for slot in slots[np.argsort(-area)]:
-        top, left, height, width = own.box[0, slot].astype(float)
+        top, left, height, width = regions.box[0, slot].astype(float)
         # Pixel 0 reaches from -0.5 to 0.5.
         box = Rectangle((left - 0.5, top - 0.5), width, height, fill=False, lw=2)
-        box.set_edgecolor(_COLOURS(own.weight[0, slot]))
+        box.set_edgecolor(_COLOURS(regions.weight[0, slot]))
         box.set_path_effects([withStroke(linewidth=3.6, foreground="black"), Normal()])
         axes.add_patch(box)
     axes.set(xticks=[], yticks=[], anchor="NW")
     title = f"{_tail(record.path, 44)}: {len(slots)} of its regions"
-    axes.set_title(title, size=10, loc="left", parse_math=False)
+    axes.set_title(title, size=10, loc="left")
     scale = axes.inset_axes((1.03, 0, 0.035, 1))
     axes.figure.colorbar(ScalarMappable(cmap=_COLOURS), cax=scale, label="w")
 
@@ -139,17 +136,13 @@ def _draw_agreement(
 
 
 def _draw_bars(axes: Axes, share: Float[np.ndarray, " bins"]) -> None:
-    """A bar a bin of w, in the colour of its middle, with its value above."""
+    """A bar per bin of w, in the colour of its middle, with its value above."""
     middle = (np.arange(len(share)) + 0.5) / len(share)
-    colours = _COLOURS(middle)
-    axes.bar(middle, np.nan_to_num(share), 0.92 / len(share), color=colours)
-    for x, y in zip(middle, share, strict=True):
-        text = "–" if np.isnan(y) else f"{y:.0%}"
-        axes.annotate(
-            text, (x, np.nan_to_num(y)), (0, 2), textcoords="offset points",
-            size=8, ha="center", color=_GREY,
-            path_effects=[withStroke(linewidth=2, foreground="white")],
-        )  # fmt: skip
+    width, colours = 0.92 / len(share), _COLOURS(middle)
+    bars = axes.bar(middle, np.nan_to_num(share), width, color=colours)
+    texts = ["–" if np.isnan(value) else f"{value:.0%}" for value in share]
+    halo = [withStroke(linewidth=2, foreground="white")]
+    axes.bar_label(bars, texts, padding=2, size=8, color=_GREY, path_effects=halo)
     axes.set(xlim=(0, 1), xticks=np.linspace(0, 1, 6))
     axes.margins(y=0.12)
     axes.spines[["top", "right"]].set_visible(False)
@@ -157,7 +150,7 @@ def _draw_bars(axes: Axes, share: Float[np.ndarray, " bins"]) -> None:
 
 def _draw_tiles(part: SubFigure, title: str, tiles: Sequence[sample.Tile]) -> None:
     part.text(0.03, 0.955, title, size=12, weight="bold")
-    note = "one region an image at most; in green the image's class"
+    note = "at most one region per image; in green the image's class"
     part.text(0.97, 0.955, note, size=9, color=_GREY, ha="right")
     axes = part.subplots(
         2, _TILES, squeeze=False,
@@ -166,8 +159,8 @@ def _draw_tiles(part: SubFigure, title: str, tiles: Sequence[sample.Tile]) -> No
             "height_ratios": (2, 1), "wspace": 0.12, "hspace": 0.14,
         },
     )  # fmt: skip
-    for one in axes.flat:
-        one.set_axis_off()
+    for place in axes.flat:
+        place.set_axis_off()
     for tile, (above, below) in zip(tiles, axes.T, strict=False):
         _draw_tile(above, tile)
         _draw_labels(below, tile)
@@ -178,22 +171,22 @@ def _draw_tile(axes: Axes, tile: sample.Tile) -> None:
     name = _start(tile.truth or "class not known", 31)
     mirrored = ", mirrored" if tile.flip else ""
     title = f"{name}\nw {tile.weight:.3f}{mirrored}"
-    axes.set_title(title, size=8.5, parse_math=False)
+    axes.set_title(title, size=8.5)
     axes.text(
         0.5, -0.03, _tail(tile.path, 36), size=7, color=_GREY, ha="center", va="top",
-        transform=axes.transAxes, parse_math=False,
+        transform=axes.transAxes,
     )  # fmt: skip
 
 
 def _draw_labels(axes: Axes, tile: sample.Tile) -> None:
-    """A bar a label, as long as its probability, with its name on it."""
+    """A bar per label, as long as its probability, with its name on it."""
     for place, (name, prob) in enumerate(tile.labels):
         axes.barh(place, 1, 0.86, color="#f4f6f9")
         true = name == tile.truth
         axes.barh(place, prob, 0.86, color=_RIGHT if true else _OTHER)
         axes.text(
             0.02, place, "\n".join(_lines(name)), size=8, va="center",
-            color="darkgreen" if true else "black", parse_math=False,
+            color="darkgreen" if true else "black",
         )  # fmt: skip
         axes.text(0.98, place, f"{prob:.2f}", size=8, va="center", ha="right")
     axes.set(xlim=(0, 1), ylim=(2.5, -0.5))

@@ -12,9 +12,10 @@ from matplotlib.text import Text
 from PIL import Image, ImageOps
 
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.plots import png
 from fdbpl_jax.ril import manifest
 from fdbpl_jax.ril.inspect import picture, sample
-from fdbpl_jax.ril.inspect.picture import SIZE, draw_table, png
+from fdbpl_jax.ril.inspect.picture import SIZE, draw_table
 from fdbpl_jax.ril.table import open_table
 
 LONG = (

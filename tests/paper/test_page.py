@@ -1,0 +1,72 @@
+"""Sheets on one page and as PNG: nothing is fetched, nothing breaks out."""
+
+import io
+import re
+
+import pytest
+from PIL import Image
+from support.paper_reports import FACTS
+
+from fdbpl_jax.paper import page, published
+from fdbpl_jax.paper.sheet import Sheet
+from fdbpl_jax.plots import Panel
+
+HOSTILE = '<script>alert("1")</script> & "x" onload=y'
+BARS = Panel(HOSTILE, "s", (HOSTILE, "b"), {"": (1.0, 2.0)}, "bars")
+
+
+def sheet(**change):
+    values = {
+        "name": "table2",
+        "title": "Table 2",
+        "about": "",
+        "titles": ("data set", "accuracy"),
+        "lines": [("dtd", "1.00"), ("eurosat", "2.00")],
+        "words": 1,
+        "records": [],
+        "facts": (FACTS,),
+    }
+    return Sheet(**values | change)
+
+
+def size(png):
+    with Image.open(io.BytesIO(png)) as image:
+        assert image.format == "PNG"
+        return image.size
+
+
+def test_every_sheet_is_a_png():
+    assert page.sheet_png(sheet(picture=b"as it is")) == b"as it is"
+    table, plot = (size(page.sheet_png(s)) for s in (sheet(), sheet(panels=(BARS,))))
+    assert table != plot
+    assert size(page.sheet_png(sheet(lines=[("dtd", "1")] * 9)))[1] > table[1]
+
+
+@pytest.mark.parametrize("panels", [(), (BARS, BARS)])
+def test_the_page_escapes_everything_and_plots_are_in_it(panels):
+    text = page.html(
+        [
+            sheet(
+                title=HOSTILE,
+                about=HOSTILE,
+                titles=(HOSTILE, HOSTILE),
+                lines=[(HOSTILE, HOSTILE)],
+                lost=(HOSTILE,),
+                panels=panels,
+                printed=((HOSTILE, "base"), [(HOSTILE, "1.0")]),
+            )
+        ],
+        published.load(),
+    )
+    assert "<script" not in text
+    # Its heading, link and so on: every one of them is there, as text.
+    assert text.count("&lt;script&gt;") == 9 + 3 * len(panels)
+    assert text.count("<svg") == len(panels)
+    assert text.count("<details><summary>In numbers") == bool(panels)
+    assert set(re.findall(r'(?:src|href)="([^"]*)"', text)) == {"#table2"}
+    assert not re.search(r"url\(|@import|https?:", text)
+
+
+def test_a_picture_is_inside_the_page():
+    text = page.html([sheet(picture=b"\xfb\xff")], published.load())
+    assert '<img alt="Table 2" src="data:image/png;base64,+/8=">' in text
