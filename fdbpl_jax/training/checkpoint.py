@@ -19,7 +19,7 @@ _KEPT = 2  # checkpoints of a cell
 class Checkpoints:
     """The checkpoints of one cell: training state, loader position, time spent.
 
-    A save that is cut short is never found by `restore`.
+    `restore` never finds a save that was cut short.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -61,6 +61,9 @@ class Checkpoints:
         Args:
           state: a state of the same shapes, returned as it is when nothing is saved.
           loader: the Grain iterator to move.
+
+        Raises:
+          UserError: the saved state is another one's.
         """
         spent = {"seconds": np.float64(0), "waited": np.float64(0)}
         if self._checkpointer.latest is None:
@@ -70,7 +73,17 @@ class Checkpoints:
             "loader": loader,
             "spent": spent,
         }
-        saved = self._checkpointer.load_checkpointables(None, wanted)
+        try:
+            saved = self._checkpointer.load_checkpointables(None, wanted)
+        # What Orbax raises depends on where the stored state differs.
+        except (KeyError, ValueError, TypeError) as error:
+            folder = self._checkpointer.directory
+            raise UserError(
+                f"the checkpoint of epoch {self._checkpointer.latest.step} in "
+                f"'{folder}' does not hold this run's state: another version wrote it, "
+                "or it is damaged",
+                f"Remove '{folder}' and run again: the cell starts anew.",
+            ) from error
         epoch = self._checkpointer.latest.step
         seconds = {name: float(value) for name, value in saved["spent"].items()}
         return saved["state"], epoch, seconds

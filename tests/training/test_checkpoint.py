@@ -64,3 +64,22 @@ def test_an_export_without_its_facts_is_none(tmp_path):
     (tmp_path / "export" / "prompts.json").unlink()
     with pytest.raises(UserError, match="no exported prompts"):
         load_prompts(tmp_path / "export")
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        {"context": jnp.ones((2, 3)), "step": jnp.int32(1), "count": jnp.int32(1)},
+        {"context": jnp.ones((2, 3))},
+        {"context": jnp.ones((2, 4)), "step": jnp.int32(1)},
+    ],
+    ids=["more", "less", "another shape"],
+)
+def test_a_state_of_another_version_is_refused(tmp_path, saved):
+    with Checkpoints(tmp_path / "cell") as checkpoints:
+        checkpoints.save(4, saved, loader(), NOTHING)
+    with (
+        Checkpoints(tmp_path / "cell") as checkpoints,
+        pytest.raises(UserError, match=r"epoch 4 .*cell' does not hold this run's"),
+    ):
+        checkpoints.restore(state(0), loader())
