@@ -1,13 +1,19 @@
-"""The paper's tables and figures: `python -m fdbpl_jax.paper run|page`.
+"""The paper's tables and figures: `python -m fdbpl_jax.paper run|page|attention|cases`.
 
 run                       all of them on the embedded world
 run table2 figure9        these
 run table2 --datasets=dtd,eurosat --data_root=DATA --student=… --teacher=…
 page                      what was run, as a page, Markdown, CSV and PNG
+attention --cell=runs/base2new/shapes-negative/coop+fdbpl/seed1
+cases --cell=WITH --other=WITHOUT
 
 `run` ends in `page`. What comes after `--` goes to every run: `-- --config.seeds=1,2`.
 Files are in `<workdir>/paper`: `paper.html`, `paper.md`, and one `.md`, `.csv` and
 `.png` for each table and figure.
+
+`attention` and `cases` draw finished cells as figures 11 and 12 do: where the prompts
+look, and which test images one cell classifies correctly and the other does not. Each
+writes a PNG, and what it shows as a CSV file beside it.
 """
 
 import sys
@@ -17,12 +23,13 @@ from absl import flags, logging
 
 from fdbpl_jax.cli import command_of, run_app
 from fdbpl_jax.errors import UserError, unknown_name
-from fdbpl_jax.files import csv_text, write_bytes, write_text
-from fdbpl_jax.paper import page, published
-from fdbpl_jax.paper.make import make
-from fdbpl_jax.paper.runs import Asked
-from fdbpl_jax.paper.sheets import sheets_of
-from fdbpl_jax.paper.text import markdown
+from fdbpl_jax.files import csv_text, png_file, write_bytes, write_text
+from fdbpl_jax.paper.attention import attention
+from fdbpl_jax.paper.cases import cases
+from fdbpl_jax.paper.cell import OpenCell, open_cell
+from fdbpl_jax.paper.drawing import Drawing
+from fdbpl_jax.paper.runs import PaperOptions, make
+from fdbpl_jax.paper.write import write_paper
 
 _WORKDIR = flags.DEFINE_string("workdir", "runs", "Of the runs of configs/paper/.")
 _DATASETS = flags.DEFINE_string(
@@ -31,7 +38,9 @@ _DATASETS = flags.DEFINE_string(
     "On disk, with commas. Tables 1, 6 and figures 9 to 12 train on the first.",
 )
 _DATA_ROOT = flags.DEFINE_string("data_root", "", "The folder that holds the data.")
-_STUDENT = flags.DEFINE_string("student", "", "Directory or hub id; or the embedded.")
+_STUDENT = flags.DEFINE_string(
+    "student", "", "Directory or hub id; default: the embedded one, or the cell's."
+)
 _TEACHER = flags.DEFINE_string("teacher", "", "Directory or hub id; or the embedded.")
 _TEACHERS = flags.DEFINE_list(
     "teachers", [], "Of table 5; default: the student and the teacher."
@@ -42,10 +51,19 @@ _KEEP = flags.DEFINE_integer(
 _KEEPS = flags.DEFINE_list(
     "keeps", [], "K of figure 9, at most the base classes; default: 5,10,15,20,25."
 )
+_CELL = flags.DEFINE_string("cell", None, "attention, cases: of a finished cell.")
+_OTHER = flags.DEFINE_string("other", "", "cases: folder of the one it is compared to.")
+_PICTURE = flags.DEFINE_string("picture", "", "File to draw; default: in the cell.")
+_IMAGES = flags.DEFINE_integer(
+    "images", 6, "How many to draw, of different classes; cases: of each kind.", 1
+)
+_FEATURES = flags.DEFINE_string(
+    "features", "", "cases: folder of kept image features; default: in the cell."
+)
 
 
 def _run(names: list[str], more: list[str]) -> None:
-    asked = Asked(
+    options = PaperOptions(
         workdir=Path(_WORKDIR.value),
         datasets=_DATASETS.value,
         data_root=_DATA_ROOT.value,
@@ -56,7 +74,7 @@ def _run(names: list[str], more: list[str]) -> None:
         teachers=tuple(_TEACHERS.value),
         flags=tuple(more),
     )
-    failed = make(names, asked)
+    failed = make(names, options)
     try:
         _page()
     except UserError as error:
@@ -70,27 +88,40 @@ def _run(names: list[str], more: list[str]) -> None:
 
 
 def _page() -> None:
-    workdir = Path(_WORKDIR.value)
-    printed = published.load()
-    sheets = sheets_of(workdir, printed)
-    folder = workdir / "paper"
-    if not sheets:
-        raise UserError(
-            f"nothing of the paper was run in '{folder}'",
-            "Run `python -m fdbpl_jax.paper run`.",
-        )
-    for sheet in sheets:
-        write_text(folder / f"{sheet.name}.md", markdown([sheet]))
-        write_text(folder / f"{sheet.name}.csv", csv_text(sheet.records))
-        write_bytes(folder / f"{sheet.name}.png", page.sheet_png(sheet))
-    write_text(folder / "paper.md", markdown(sheets))
-    write_text(folder / "paper.html", page.html(sheets, printed))
-    done = ", ".join(sheet.name for sheet in sheets)
-    logging.info("%s: %s", folder / "paper.html", done)
+    sheets = write_paper(Path(_WORKDIR.value))
+    names = ", ".join(sheet.name for sheet in sheets)
+    logging.info("%s: %s", Path(_WORKDIR.value) / "paper" / "paper.html", names)
+
+
+def _attention() -> None:
+    _write("attention", attention(_opened(_CELL.value), _IMAGES.value))
+
+
+def _cases() -> None:
+    if not _OTHER.value:
+        raise UserError("no cell to compare with is named", "Give --other=FOLDER.")
+    cell, other = _opened(_CELL.value), _opened(_OTHER.value)
+    cache = Path(_FEATURES.value or cell.path / "features")
+    _write("cases", cases(cell, other, cache, _IMAGES.value))
+
+
+def _opened(folder: str) -> OpenCell:
+    return open_cell(Path(folder), _STUDENT.value, _DATA_ROOT.value)
+
+
+def _write(name: str, drawing: Drawing) -> None:
+    file = png_file(_PICTURE.value or Path(_CELL.value) / f"{name}.png")
+    text = csv_text([drawing.titles, *drawing.rows])
+    write_text(file.with_suffix(".csv"), text)
+    write_bytes(file, drawing.picture)
+    logging.info("%s", file)
+
+
+_COMMANDS = {"page": _page, "attention": _attention, "cases": _cases}
 
 
 def main() -> None:
-    """Runs the command that `sys.argv` names."""
+    """Run the command that `sys.argv` names."""
     more = []
     if "--" in sys.argv:
         place = sys.argv.index("--")
@@ -100,16 +131,17 @@ def main() -> None:
         names.append(word)
 
     def command() -> None:
-        if name not in ("run", "page"):
-            raise unknown_name("command", name, ("run", "page"))
         if name == "run":
-            _run(names, more)
-        elif names or more:
-            raise UserError("`page` is of all that was run", "Leave the rest out.")
-        else:
-            _page()
+            return _run(names, more)
+        if name not in _COMMANDS:
+            raise unknown_name("command", name, ("run", *_COMMANDS))
+        if names or more:
+            raise UserError(
+                f"`{name}` takes no '{' '.join(names + more)}'", "Leave it out."
+            )
+        return _COMMANDS[name]()
 
-    run_app(command)
+    run_app(command, required=("cell",) if name in ("attention", "cases") else ())
 
 
 if __name__ == "__main__":

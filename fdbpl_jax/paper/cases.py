@@ -1,12 +1,13 @@
-"""Test images that one cell's prompts put right and another's do not (figure 12)."""
+"""Test images that one cell classifies correctly and another does not (figure 12)."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from absl import logging
 from jaxtyping import Float
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from scipy.special import softmax
 
 from fdbpl_jax.clip.image import preprocess
@@ -16,38 +17,43 @@ from fdbpl_jax.data.splits import subset
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.evaluation.features import split_features
 from fdbpl_jax.paper.cell import OpenCell, class_text
+from fdbpl_jax.paper.drawing import Band, Drawing, Tile, drawing, grid
 
 RIGHT, WRONG = "put right", "put wrong"
 
-_SIDE, _GAP, _LINE, _HEAD = 256, 14, 19, 34  # pixels
-_COLUMNS = 3
+_SIDE, _COLUMNS = 256, 3  # pixels of an image; images per row
 
 
 class Case(NamedTuple):
-    """A test image that one of two cells sorts right and the other does not.
-
-    what: RIGHT or WRONG, by the cell over the other one. before, after: the class that
-    the other cell and the cell give it. gain: of the true class's probability.
-    """
+    """A test image that only one of two cells classifies correctly."""
 
     path: str
-    what: str
-    truth: str
-    before: str
-    after: str
-    gain: float
+    what: str  # RIGHT or WRONG, by the cell over the other one
+    truth: str  # its class
+    before: str  # the other cell's prediction
+    after: str  # the cell's prediction
+    gain: float  # of the true class's probability
+
+
+def cases(cell: OpenCell, other: OpenCell, cache: Path, images: int) -> Drawing:
+    """Draw the first `images` of each kind of `changed_cases`, and list all."""
+    changed = changed_cases(cell, other, cache)
+    right = sum(case.what == RIGHT for case in changed)
+    logging.info("%d put right, %d put wrong", right, len(changed) - right)
+    picture = cases_picture(cell, changed, images)
+    return drawing(picture, Case._fields, changed)
 
 
 def changed_cases(cell: OpenCell, other: OpenCell, cache: Path) -> list[Case]:
-    """All test images on which the cells differ in being right, largest change first.
+    """List the test images on which one cell is right, largest change first.
 
-    Images of classes never trained on are sorted among those alone, as base-to-new
-    tests them; contexts of single classes do not serve them.
+    Images of classes never trained on are classified among those alone, as base-to-new
+    tests them; class-specific contexts do not serve them.
 
     Args:
       cell: such as one with the difference losses.
       other: such as one without.
-      cache: folder of kept image features.
+      cache: folder of cached image features.
 
     Raises:
       UserError: the cells are of other data, classes or students.
@@ -56,8 +62,8 @@ def changed_cases(cell: OpenCell, other: OpenCell, cache: Path) -> list[Case]:
     which = cell.facts["config"]["classes"]
     specific = any(x.facts["config"]["prompt"]["class_specific"] for x in (cell, other))
     halves = ("base", "new") if which == "base" and not specific else (which,)
-    found = [case for half in halves for case in _cases(cell, other, half, cache)]
-    return sorted(found, key=lambda case: -abs(case.gain))
+    cases = [case for half in halves for case in _cases(cell, other, half, cache)]
+    return sorted(cases, key=lambda case: -abs(case.gain))
 
 
 def _check_alike(cell: OpenCell, other: OpenCell) -> None:
@@ -67,7 +73,7 @@ def _check_alike(cell: OpenCell, other: OpenCell) -> None:
             "Give two cells of one student.",
         )
     for what in ("dataset", "classes"):
-        ours, theirs = (one.facts["config"][what] for one in (cell, other))
+        ours, theirs = (x.facts["config"][what] for x in (cell, other))
         if ours != theirs:
             raise UserError(
                 f"'{cell.path}' has {what} '{ours}', and '{other.path}' '{theirs}'",
@@ -79,9 +85,9 @@ def _cases(cell: OpenCell, other: OpenCell, half: str, cache: Path) -> list[Case
     part = subset(cell.dataset, half)
     features = split_features(cell.clip, part, part.test, cache)
     before, after = (
-        _probabilities(one, features, part.class_names) for one in (other, cell)
+        _probabilities(x, features, part.class_names) for x in (other, cell)
     )
-    found = []
+    cases = []
     for row, example in enumerate(part.test):
         old, new = before[row].argmax(), after[row].argmax()
         if (old == example.label) == (new == example.label):
@@ -89,8 +95,8 @@ def _cases(cell: OpenCell, other: OpenCell, half: str, cache: Path) -> list[Case
         what = RIGHT if new == example.label else WRONG
         gain = float(after[row, example.label] - before[row, example.label])
         names = (part.class_names[place] for place in (example.label, old, new))
-        found.append(Case(example.path, what, *names, gain))
-    return found
+        cases.append(Case(example.path, what, *names, gain))
+    return cases
 
 
 def _probabilities(
@@ -101,58 +107,28 @@ def _probabilities(
 
 
 def cases_picture(cell: OpenCell, cases: Sequence[Case], count: int) -> Image.Image:
-    """The `count` first cases put right, and under them those put wrong.
+    """Draw the first cases put right, and under them those put wrong.
 
     Args:
       cell: whose data set and image size.
       cases: of `changed_cases`.
       count: of each kind, at most.
     """
-    groups = []
+    bands = []
     for what in (RIGHT, WRONG):
-        own = [case for case in cases if case.what == what]
-        groups.append((f"{what}: {len(own)}", own[:count]))
-    tile = _SIDE + 3 * _LINE + _GAP
-    columns = max(1, min(_COLUMNS, max(len(own) for _, own in groups)))
-    rows = sum(-(-len(own) // columns) for _, own in groups)
-    size = columns * (_SIDE + _GAP) + _GAP, len(groups) * _HEAD + rows * tile
-    sheet = Image.new("RGB", size, "white")
-    draw, top = ImageDraw.Draw(sheet), 0
-    for title, own in groups:
-        draw.text((_GAP, top + 8), title, "black", ImageFont.load_default(size=17))
-        top += _HEAD
-        for number, case in enumerate(own):
-            left = _GAP + number % columns * (_SIDE + _GAP)
-            _draw_case(sheet, draw, cell, case, (left, top + number // columns * tile))
-        top += -(-len(own) // columns) * tile
-    return sheet
+        group = [case for case in cases if case.what == what]
+        tiles = [_tile(cell, case) for case in group[:count]]
+        bands.append(Band(f"{what}: {len(group)}", tiles))
+    columns = max(1, min(_COLUMNS, max(len(band.tiles) for band in bands)))
+    return grid(bands, columns, _SIDE)
 
 
-def _draw_case(
-    sheet: Image.Image,
-    draw: ImageDraw.ImageDraw,
-    cell: OpenCell,
-    case: Case,
-    place: tuple[int, int],
-) -> None:
-    left, top = place
+def _tile(cell: OpenCell, case: Case) -> Tile:
     pixels = preprocess(read_image(cell.dataset.root, case.path), cell.clip.image.size)
-    shown = Image.fromarray(pixels)
-    sheet.paste(shown.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC), place)
-    font = ImageFont.load_default(size=13)
     colours = ("#00795a", "#a3231a")
-    lines = [
+    texts = [
         ("is: " + case.truth, "black"),
         ("without: " + case.before, colours[case.what == RIGHT]),
         ("with: " + case.after, colours[case.what == WRONG]),
     ]
-    for number, (text, colour) in enumerate(lines):
-        where = left, top + _SIDE + 2 + number * _LINE
-        draw.text(where, _fitting(text, font), colour, font)
-
-
-def _fitting(text: str, font: ImageFont.FreeTypeFont) -> str:
-    """The text, cut where the tile ends."""
-    while font.getlength(text) > _SIDE:
-        text = text.rstrip("…")[:-1] + "…"
-    return text
+    return Tile(Image.fromarray(pixels), texts)

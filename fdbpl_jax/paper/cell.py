@@ -1,4 +1,4 @@
-"""A finished cell, opened again: its prompts, its student and its data set."""
+"""A finished cell, opened again to be drawn: its prompts, student and data set."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,17 +19,17 @@ from fdbpl_jax.training.checkpoint import load_prompts
 
 
 class OpenCell(NamedTuple):
-    """Prompts and facts are those of `load_prompts`."""
+    """A finished cell with what it was trained with."""
 
-    path: Path
-    prompts: Mapping[str, Any]
-    facts: Mapping[str, Any]
+    path: Path  # its folder
+    prompts: Mapping[str, Any]  # of `load_prompts`
+    facts: Mapping[str, Any]  # of `load_prompts`
     clip: Clip
     dataset: Dataset
 
 
 def open_cell(path: Path, student: str, data_root: str) -> OpenCell:
-    """A finished cell of a method with a positive and a negative text context.
+    """Open a finished cell of a method with a positive and a negative text context.
 
     Args:
       path: its folder.
@@ -58,7 +58,7 @@ def open_cell(path: Path, student: str, data_root: str) -> OpenCell:
 def check_prompts(
     clip: Clip, prompts: Mapping[str, Any], facts: Mapping[str, Any]
 ) -> None:
-    """Refuses prompts that are no text contexts, or of another student."""
+    """Refuse prompts that are no text contexts, or of another student."""
     if set(prompts) != {"positive", "negative"} or any(
         set(prompt) != {"context"} for prompt in prompts.values()
     ):
@@ -77,7 +77,7 @@ def check_prompts(
 def class_text(
     cell: OpenCell, branch: str, class_names: Sequence[str]
 ) -> Float[Array, "C D"]:
-    """L2-normalised text features of classes under one of the cell's prompts.
+    """Encode classes under one of the cell's prompts, L2-normalised.
 
     Args:
       cell: whose prompts.

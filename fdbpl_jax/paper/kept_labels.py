@@ -1,21 +1,15 @@
-"""The paper's figure 9: what K, the number of kept labels, costs and gives."""
+"""The paper's figure 9: accuracy and costs against K, the number of kept labels."""
 
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from fdbpl_jax.paper.finished import (
-    ACCURACIES,
-    Finished,
-    accuracy_texts,
-    claims,
-    finished_runs,
-    lost,
-)
-from fdbpl_jax.paper.published import Published
-from fdbpl_jax.paper.sheet import Panel, Sheet
-from fdbpl_jax.reports.columns import BLANK, has_new
+from fdbpl_jax.paper.finished import FinishedRun, finished_runs, lost
+from fdbpl_jax.paper.published import Published, claims
+from fdbpl_jax.paper.sheet import ACCURACIES, DATASET, METHOD, WHOLE, Sheet, column
+from fdbpl_jax.plots import Panel
+from fdbpl_jax.reports.columns import has_new
 from fdbpl_jax.reports.results import Row
 from fdbpl_jax.training.metrics import epoch_seconds
 
@@ -28,124 +22,94 @@ _ABOUT = (
 )
 
 
-class _Kept(NamedTuple):
-    """What one K came to with a method on a data set."""
+class _KeptLabels(NamedTuple):
+    """What a method reached and cost with one K on a data set."""
 
-    keep: int
+    keep: int  # K
     row: Row
     epoch: float  # seconds
     read: float  # seconds, of 500 regions
     memory: float | None  # MiB; None: not known
-    disk: float | None  # bytes a region; None: not known
+    disk: float | None  # bytes per region; None: not known
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{1e3 * seconds:.1f}"
+
+
+_COLUMNS = (
+    *(DATASET, METHOD),
+    column("K", "keep", lambda point: point.keep),
+    *ACCURACIES,
+    column("epoch (ms)", "epoch_seconds", lambda point: point.epoch, _milliseconds),
+    column("500 regions (ms)", "read_seconds", lambda point: point.read, _milliseconds),
+    column("memory (MiB)", "peak_memory_mib", lambda point: point.memory, WHOLE),
+    column("bytes a region", "disk_bytes_a_region", lambda point: point.disk, WHOLE),
+)
 
 
 def keep_sheet(workdir: Path, published: Published) -> Sheet | None:
-    """Figure 9: accuracy, epoch time, read time, memory and disk against K.
-
-    Args:
-      workdir: of the runs of `configs/paper/figure9.py`, one for each K.
-      published: what the paper says beside its figures.
-
-    Returns:
-      None where there is no such run.
-
-    Raises:
-      UserError: a report, or the log of a cell, is not whole.
-    """
+    """Make figure 9: accuracy, epoch time, read time, memory and disk against K."""
     runs = finished_runs((workdir / "paper" / "figure9").glob("*/"))
-    found = [
-        _kept(run, row)
+    points = [
+        _point(run, row)
         for run in runs
-        for row in run.rows
+        for row in run.trained
         if row.dataset in run.facts.tables
     ]
-    if not found:
+    if not points:
         return None
-    found.sort(key=lambda one: (one.row.dataset, one.row.method, one.keep))
-    titles = ["dataset", "method", "keep", *ACCURACIES, "epoch_seconds"]
-    titles += ["read_seconds", "peak_memory_mib", "disk_bytes_a_region"]
+    points.sort(key=lambda point: (point.row.dataset, point.row.method, point.keep))
     return Sheet(
         name="figure9",
         title="Figure 9: how many labels a region keeps",
         about=f"{_ABOUT}{claims('figure9', published)}",
-        titles=(
-            *("data set", "method", "K", "base", "new", "HM", "epoch (ms)"),
-            *("500 regions (ms)", "memory (MiB)", "bytes a region"),
-        ),
-        lines=[_texts(one) for one in found],
-        words=2,
-        records=[titles, *(_record(one) for one in found)],
+        columns=_COLUMNS,
+        rows=points,
         facts=tuple(run.facts for run in runs),
         lost=lost(runs),
-        panels=tuple(panel for panel in _panels(found) if panel.has_values),
+        panels=tuple(panel for panel in _panels(points) if panel.has_values),
     )
 
 
-def _kept(run: Finished, row: Row) -> _Kept:
+def _point(run: FinishedRun, row: Row) -> _KeptLabels:
     table = run.facts.tables[row.dataset]
-    epochs = statistics.fmean(epoch_seconds(cell) for cell in run.cells(row))
-    disk = table.disk_bytes / table.regions or None
-    memory = run.mebibytes(row)
-    return _Kept(table.keep, row, epochs, table.read_seconds, memory, disk)
-
-
-def _texts(one: _Kept) -> tuple[str, ...]:
-    row, memory = one.row, one.memory
-    return (
-        *(row.dataset, row.method, str(one.keep)),
-        *accuracy_texts(row),
-        f"{1e3 * one.epoch:.1f}",
-        f"{1e3 * one.read:.1f}",
-        BLANK if memory is None else f"{memory:.0f}",
-        BLANK if one.disk is None else f"{one.disk:.0f}",
+    return _KeptLabels(
+        keep=table.keep,
+        row=row,
+        epoch=statistics.fmean(epoch_seconds(cell) for cell in run.cells(row)),
+        read=table.read_seconds,
+        memory=run.mebibytes(row),
+        disk=table.disk_bytes / table.regions or None,
     )
 
 
-def _record(one: _Kept) -> list[object]:
-    accuracies = (getattr(one.row, name) for name in ACCURACIES)
-    costs = one.epoch, one.read, one.memory, one.disk
-    return [one.row.dataset, one.row.method, one.keep, *accuracies, *costs]
+def _panels(points: Sequence[_KeptLabels]) -> list[Panel]:
+    keeps = sorted({point.keep for point in points})
+    several = len({point.row.dataset for point in points}) > 1
 
+    def curves(value: Callable[[_KeptLabels], float | None]) -> dict[str, tuple]:
+        by_label: dict[str, dict[int, float | None]] = {}
+        for point in points:
+            row = point.row
+            label = f"{row.dataset} {row.method}" if several else row.method
+            by_label.setdefault(label, {})[point.keep] = value(point)
+        return {label: tuple(map(c.get, keeps)) for label, c in by_label.items()}
 
-def _panels(found: Sequence[_Kept]) -> tuple[Panel, ...]:
-    name, what = "base", "accuracy"
-    if has_new(one.row for one in found):
-        name, what = "new", "accuracy on new classes"
-    return (
-        _panel(
-            found,
-            what,
-            "%",
-            lambda one: getattr(one.row, f"{name}_mean"),
-            lambda one: getattr(one.row, f"{name}_std"),
-        ),
-        _panel(found, "an epoch of training", "ms", lambda one: 1e3 * one.epoch),
-        _panel(found, "reading 500 random regions", "ms", lambda one: 1e3 * one.read),
-        _panel(found, "peak memory", "MiB", lambda one: one.memory),
-        _panel(found, "table on disk", "bytes a region", lambda one: one.disk),
+    names = tuple(map(str, keeps))
+    title, half = "accuracy", "base"
+    if has_new(point.row for point in points):
+        title, half = "accuracy on new classes", "new"
+    means = curves(lambda p: getattr(p.row, f"{half}_mean"))
+    spreads = curves(lambda p: getattr(p.row, f"{half}_std"))
+    read = "reading 500 random regions"
+    costs = (
+        ("an epoch of training", "ms", curves(lambda p: 1e3 * p.epoch)),
+        (read, "ms", curves(lambda p: 1e3 * p.read)),
+        ("peak memory", "MiB", curves(lambda p: p.memory)),
+        ("table on disk", "bytes a region", curves(lambda p: p.disk)),
     )
-
-
-def _panel(
-    found: Sequence[_Kept],
-    title: str,
-    unit: str,
-    value: Callable[[_Kept], float | None],
-    spread: Callable[[_Kept], float | None] = lambda one: None,
-) -> Panel:
-    keeps = sorted({one.keep for one in found})
-    several = len({one.row.dataset for one in found}) > 1
-    lines: dict[str, dict[int, _Kept]] = {}
-    for one in found:
-        label = f"{one.row.dataset} {one.row.method}" if several else one.row.method
-        lines.setdefault(label, {})[one.keep] = one
-
-    def along(read: Callable[[_Kept], float | None]):
-        return {
-            label: tuple(read(own[k]) if k in own else None for k in keeps)
-            for label, own in lines.items()
-        }
-
-    names = tuple(str(keep) for keep in keeps)
-    kind = "lines" if unit == "%" else "costs"
-    return Panel(title, unit, names, along(value), kind, along(spread), "K")
+    return [
+        Panel(title, "%", names, means, "lines", spreads, "K"),
+        *(Panel(title, unit, names, c, "costs", place="K") for title, unit, c in costs),
+    ]

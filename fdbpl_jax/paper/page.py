@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from fdbpl_jax import plots
 from fdbpl_jax.paper.published import Note, Published
 from fdbpl_jax.paper.sheet import Sheet
-from fdbpl_jax.paper.table_sheet import words_of
 from fdbpl_jax.reports.figures import drawn
 from fdbpl_jax.reports.html import render
 
@@ -15,7 +14,7 @@ def html(sheets: Sequence[Sheet], published: Published) -> str:
 
     Args:
       sheets: in the order shown.
-      published: the printed numbers.
+      published: the published numbers.
     """
     return render(
         "paper.html.j2",
@@ -23,7 +22,6 @@ def html(sheets: Sequence[Sheet], published: Published) -> str:
         published=published,
         notes=[_note(note) for note in published.notes],
         drawn=drawn,
-        words_of=words_of,
     )
 
 

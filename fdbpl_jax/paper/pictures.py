@@ -1,36 +1,101 @@
-"""The paper's figures 11 and 12 as sheets, from what `visualize` has drawn."""
+"""The paper's figures 11 and 12: pictures of finished cells of figure 10.
 
-import csv
+Drawing needs the student and the images. A drawing is kept in the workdir, so that its
+sheet needs neither.
+"""
+
+from collections.abc import Sequence
+from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple
+
+import msgspec
 
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.paper.cases import RIGHT
-from fdbpl_jax.paper.finished import Finished, finished_runs
-from fdbpl_jax.paper.sheet import Sheet
+from fdbpl_jax.files import write_bytes
+from fdbpl_jax.paper.attention import attention
+from fdbpl_jax.paper.cases import RIGHT, cases
+from fdbpl_jax.paper.cell import open_cell
+from fdbpl_jax.paper.drawing import Drawing
+from fdbpl_jax.paper.finished import FinishedRun, finished_runs
+from fdbpl_jax.paper.sheet import Sheet, column
 
+DIFFERENCES = "diff2", "neg"  # parts of figure 10: with the difference losses, without
+DRAWN = {
+    "figure11": "Figure 11: where prompts look",
+    "figure12": "Figure 12: what the difference losses put right and wrong",
+}
 _ATTENTION = (
     "Grad-CAM of an image's own class on the student's image tower: for 'a photo of a "
     "…', the positive prompt, the negative prompt, and the direction from the negative "
     "to the positive one. Each map has its own scale."
 )
-_SHOWN = 40  # lines of cases; all of them are in the CSV file
+_IMAGES = 6  # in figure 11; in figure 12 of each kind
+_LISTED = 40  # rows on the page; all of them are in the CSV file
 
 
-class _Drawn(NamedTuple):
-    """A figure that was drawn: of which run, the PNG, and the list of what it shows."""
+def draw(name: str, workdir: Path, data_root: str) -> None:
+    """Draw figure 11 or 12 on the first data set of figure 10.
 
-    run: Finished
-    picture: bytes
-    titles: tuple[str, ...]
-    lines: list[list[str]]
+    Args:
+      name: of `DRAWN`.
+      workdir: of the runs.
+      data_root: the folder that holds the data; empty: the embedded world's.
+
+    Raises:
+      UserError: there are no finished cells to draw, or `open_cell` refuses them.
+    """
+    run = _drawn_run(workdir)
+    folders = _cells(workdir, name, run.dataset) if run else []
+    if run is None or not folders:
+        raise UserError(
+            f"{name}: there are no finished cells of figure 10 to draw",
+            f"Run `python -m fdbpl_jax.paper run {name}` until its cells are finished.",
+        )
+    data_root = data_root or str(workdir / "shapes")
+    cell, *others = [open_cell(folder, "", data_root) for folder in folders]
+    if others:
+        drawing = cases(cell, others[0], workdir / "features", _IMAGES)
+    else:
+        drawing = attention(cell, _IMAGES)
+    write_bytes(_file(workdir, name, run), msgspec.json.encode(drawing))
 
 
-def attention_sheet(workdir: Path) -> Sheet | None:
-    """Figure 11: where prompts look.
+def _drawn_run(workdir: Path) -> FinishedRun | None:
+    runs = finished_runs([workdir / "paper" / "figure10" / DIFFERENCES[0]])
+    return runs[0] if runs else None
+
+
+def _file(workdir: Path, name: str, run: FinishedRun) -> Path:
+    return workdir / "paper" / "pictures" / f"{name}-{run.dataset}.json"
+
+
+def _cells(workdir: Path, name: str, dataset: str) -> list[Path]:
+    """The cells to draw: two for figure 12; for figure 11 the first, or else any."""
+    cells = _of_one_seed(workdir, DIFFERENCES, dataset)
+    if name == "figure12":
+        return cells
+    return cells[:1] or _of_one_seed(workdir, DIFFERENCES[:1], dataset)
+
+
+def _of_one_seed(workdir: Path, parts: Sequence[str], dataset: str) -> list[Path]:
+    """Of each part of figure 10, of the first seed that all of them have finished."""
+    folders = [
+        workdir / "paper" / "figure10" / part / dataset / "coop+fdbpl" for part in parts
+    ]
+    finished = [
+        {file.parent.name for file in folder.glob("seed*/results.jsonl")}
+        for folder in folders
+    ]
+    seeds = sorted(set.intersection(*finished))
+    return [folder / seeds[0] for folder in folders] if seeds else []
+
+
+def picture_sheet(workdir: Path, name: str) -> Sheet | None:
+    """Make figure 11 or 12.
 
     Args:
       workdir: of the runs.
+      name: of `DRAWN`.
 
     Returns:
       None where it was not drawn.
@@ -38,78 +103,45 @@ def attention_sheet(workdir: Path) -> Sheet | None:
     Raises:
       UserError: what was drawn, or the run it is of, is not there whole.
     """
-    drawn = _drawn(workdir, "figure11")
-    if drawn is None:
+    run = _drawn_run(workdir)
+    if run is None or not _file(workdir, name, run).exists():
         return None
+    drawing = _read(name, _file(workdir, name, run))
+    about = _ATTENTION if name == "figure11" else _counts(drawing, run)
+    columns = [
+        column(title, title, itemgetter(place), word=title != "gain")
+        for place, title in enumerate(drawing.titles)
+    ]
+    if name == "figure12":
+        columns[-1] = column("gain", "gain", itemgetter(-1), "{:+.3f}".format)
     return Sheet(
-        name="figure11",
-        title="Figure 11: where prompts look",
-        about=_ATTENTION,
-        titles=drawn.titles,
-        lines=[tuple(line) for line in drawn.lines],
-        words=2,
-        records=[drawn.titles, *drawn.lines],
-        facts=(drawn.run.facts,),
-        picture=drawn.picture,
+        name=name,
+        title=DRAWN[name],
+        about=about,
+        columns=columns,
+        rows=drawing.rows,
+        facts=(run.facts,),
+        limit=_LISTED,
+        picture=drawing.picture,
     )
 
 
-def case_sheet(workdir: Path) -> Sheet | None:
-    """Figure 12: test images that the difference losses put right or wrong.
-
-    Args, returns and errors as of `attention_sheet`.
-    """
-    drawn = _drawn(workdir, "figure12")
-    if drawn is None:
-        return None
-    _, images = drawn.run.facts.sizes[drawn.run.dataset]
-    return Sheet(
-        name="figure12",
-        title="Figure 12: what the difference losses put right and wrong",
-        about=_counts(drawn.lines, images),
-        titles=drawn.titles,
-        lines=[(*x, f"{float(gain):+.3f}") for *x, gain in drawn.lines[:_SHOWN]],
-        words=5,
-        records=[drawn.titles, *drawn.lines],
-        facts=(drawn.run.facts,),
-        picture=drawn.picture,
-    )
-
-
-def drawn_run(workdir: Path) -> Finished | None:
-    """The run whose cells are drawn, on its first data set; None: it was not run."""
-    runs = finished_runs([workdir / "paper" / "figure10" / "diff2"])
-    return runs[0] if runs else None
-
-
-def picture_file(workdir: Path, name: str, dataset: str) -> Path:
-    """Where figure `name` is drawn; its list lies beside it, as CSV."""
-    return workdir / "paper" / "pictures" / f"{name}-{dataset}.png"
-
-
-def _drawn(workdir: Path, name: str) -> _Drawn | None:
-    run = drawn_run(workdir)
-    if run is None:
-        return None
-    file = picture_file(workdir, name, run.dataset)
-    if not file.exists():
-        return None
+def _read(name: str, file: Path) -> Drawing:
     try:
-        text = file.with_suffix(".csv").read_text(encoding="utf-8")
-        titles, *lines = csv.reader(text.splitlines())
-    except (OSError, ValueError) as error:
+        return msgspec.json.decode(file.read_bytes(), type=Drawing)
+    except (OSError, msgspec.DecodeError) as error:
         raise UserError(
-            f"what '{file}' shows is not to be found: {error}",
+            f"'{file}' holds no whole drawing: {error}",
             f"Run `python -m fdbpl_jax.paper run {name}` again.",
         ) from error
-    return _Drawn(run, file.read_bytes(), tuple(titles), lines)
 
 
-def _counts(lines: list[list[str]], images: int) -> str:
-    right = sum(line[1] == RIGHT for line in lines)
+def _counts(drawing: Drawing, run: FinishedRun) -> str:
+    _, images = run.facts.sizes[run.dataset]
+    right = sum(row[1] == RIGHT for row in drawing.rows)
     return (
         "CoOp+FDBPL with both difference losses against the same without them, in one "
-        f"seed: of {images} test images {right} put right, {len(lines) - right} put "
-        "wrong. Those whose true class changes most in probability come first. Images "
-        "of new classes are sorted among those alone."
+        f"seed: of {images} test images {right} put right, {len(drawing.rows) - right} "
+        "put wrong. Those whose true class changes most in probability come first. "
+        "Images of new classes are sorted among those alone."
     )

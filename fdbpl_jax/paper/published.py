@@ -1,45 +1,42 @@
-"""The numbers that the paper prints, for tables and reports to stand beside ours.
+"""The numbers that the paper publishes, for sheets to show beside ours.
 
 They are data, in published.json, with the place where each is printed. What the paper
 leaves open, such as which learner a row "KDPL" has, is said in its notes.
 """
 
-import dataclasses
 import importlib.resources
-import json
-from collections.abc import Mapping
+from typing import Literal
 
-_FILE = "published.json"
+import msgspec
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Number:
-    """One printed accuracy; a field that its table does not vary is None."""
+class Number(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A published accuracy; a field that its table does not vary is None."""
 
-    table: str  # "table1" .. "table6"
+    table: Literal["table1", "table2", "table3", "table4", "table5", "table6"]
     dataset: str  # our name of it, or "average"
     method: str  # our name of it; also "zero-shot" and "teacher"
-    what: str  # "base", "new", "hm" or "accuracy"
+    what: Literal["base", "new", "hm", "accuracy"]
     value: float  # per cent
     source: str  # where it is printed
     printed: str  # the row's name as printed; empty where the row has none
     shots: int | None = None  # table 3
-    label: str | None = None  # table 4: "hard", "full", "ms" or "mr"
+    label: Literal["hard", "full", "ms", "mr"] | None = None  # table 4
     teacher: str | None = None  # table 5
-    terms: str | None = None  # table 6: of L_diff, "none", "first", "second" or "both"
+    # Table 6: which of the two difference losses.
+    terms: Literal["none", "first", "second", "both"] | None = None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Note:
-    """What to know before two numbers are compared, and the rows it is about."""
+class Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to know before two numbers are compared."""
 
     topic: str
     text: str
-    rows: tuple[tuple[str, str, str, str], ...]  # table, data set, method, what
+    # What it is about: table, data set, method, what.
+    rows: tuple[tuple[str, str, str, str], ...]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the paper's text says of a figure whose values it does not print."""
 
     figure: str  # "figure8"
@@ -48,49 +45,28 @@ class Claim:
     source: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Published:
-    """All that published.json holds."""
+class Published(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The content of published.json."""
 
-    paper: Mapping[str, str]
-    models: Mapping[str, str]  # "student" and "teacher" as stated; "teacher_rows"
+    paper: dict[str, str]
+    models: dict[str, str]  # "student" and "teacher" as stated; "teacher_rows"
     claims: tuple[Claim, ...]
     notes: tuple[Note, ...]
-    numbers: tuple[Number, ...]
+    numbers: tuple[Number, ...]  # in the order of the tables
 
 
 def load() -> Published:
-    """Reads the published numbers, which are shipped with the package.
-
-    Returns:
-      The paper, its models, claims, notes and numbers, in the order of the tables.
-    """
-    file = importlib.resources.files(__package__) / _FILE
-    content = json.loads(file.read_text(encoding="utf-8"))
-    notes = (
-        Note(note["topic"], note["text"], tuple(tuple(row) for row in note["rows"]))
-        for note in content["notes"]
-    )
-    numbers = (Number(**record) for record in content["numbers"])
-    claims = (Claim(**record) for record in content["claims"])
-    return Published(
-        content["paper"],
-        content["models"],
-        tuple(claims),
-        tuple(notes),
-        tuple(numbers),
-    )
+    """Read the published numbers, which ship with the package."""
+    file = importlib.resources.files(__package__) / "published.json"
+    return msgspec.json.decode(file.read_bytes(), type=Published)
 
 
 def select(published: Published, **fields: str | int | None) -> tuple[Number, ...]:
-    """The numbers whose fields have these values, in the order of the tables.
+    """Return the numbers whose fields have these values, in the order of the tables.
 
     Args:
       published: what `load` returns.
       **fields: of `Number`, such as table="table2", method="coop", what="new".
-
-    Returns:
-      Those numbers; none if the paper does not print it.
 
     Raises:
       AttributeError: `Number` has no such field.
@@ -102,16 +78,7 @@ def select(published: Published, **fields: str | int | None) -> tuple[Number, ..
     )
 
 
-def base_to_new(published: Published, dataset: str, method: str) -> Mapping[str, float]:
-    """One row of table 2.
-
-    Args:
-      published: what `load` returns.
-      dataset: our name of the data set, or "average".
-      method: our name of the method, or "zero-shot" or "teacher".
-
-    Returns:
-      Per cent by "base", "new" and "hm", without those that the paper does not print.
-    """
-    row = select(published, table="table2", dataset=dataset, method=method)
-    return {number.what: number.value for number in row}
+def claims(figure: str, published: Published) -> str:
+    """Say what the paper's text claims about a figure; empty: nothing."""
+    texts = [f"{c.what}: {c.value}" for c in published.claims if c.figure == figure]
+    return f"The paper's text: {'; '.join(texts)}." if texts else ""

@@ -1,23 +1,30 @@
-"""What each of the paper's tables and figures needs to be run, as commands."""
+"""The runs that each of the paper's tables and figures needs.
+
+A run is a process of its own, so that its peak memory is its own; finished cells are
+not run again. A run that fails does not stop the others.
+"""
 
 import dataclasses
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from absl import logging
+
 from fdbpl_jax.errors import UserError, unknown_name
-from fdbpl_jax.paper.components import COMPONENTS
+from fdbpl_jax.paper.figures import COMPONENTS
+from fdbpl_jax.paper.pictures import DIFFERENCES, DRAWN, draw
 
 CONFIGS = Path("configs/paper")  # of the checkout that the command is run in
-DIFFERENCES = "diff2", "neg"  # parts of figure 10: with the difference losses, without
-DRAWN = "figure11", "figure12"  # pictures of cells of figure 10
 NAMES = (
     *("table1", "table2", "table3", "table4", "table5", "table6"),
     *("figure1", "figure8", "figure9", "figure10", *DRAWN),
 )
 
 _LABELS = "hard", "full", "ms", "mr"
-# Memory is compared: that of the training alone, and of one data set.
+# Memory is compared: of the training alone, and of one data set.
 _APART = "figure9", "figure10"
 _CONFIG_OF = {  # where it has none of its own
     **dict.fromkeys(("figure1", "figure8"), "table2"),
@@ -26,10 +33,10 @@ _CONFIG_OF = {  # where it has none of its own
 
 
 class PaperRun(NamedTuple):
-    """A run of `configs/paper/<config>.py`, with what is varied between its runs."""
+    """A run of `configs/paper/<config>.py`."""
 
     config: str
-    part: str = ""
+    part: str = ""  # what is varied between the runs of a config
 
     @property
     def apart(self) -> bool:
@@ -38,25 +45,22 @@ class PaperRun(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Asked:
-    """What the runs are made with; empty: the embedded world's.
-
-    keep: table 4's K. keeps: figure 9's. teachers: table 5's.
-    """
+class PaperOptions:
+    """What the runs are made with; empty: the embedded world's."""
 
     workdir: Path
-    datasets: str
-    data_root: str
-    student: str
-    teacher: str
-    keep: str
-    keeps: tuple[str, ...]
-    teachers: tuple[str, ...]
-    flags: tuple[str, ...]  # more, for every run
+    datasets: str = ""  # with commas
+    data_root: str = ""
+    student: str = ""
+    teacher: str = ""
+    keep: str = ""  # table 4's K
+    keeps: tuple[str, ...] = ()  # figure 9's values of K
+    teachers: tuple[str, ...] = ()  # table 5's
+    flags: tuple[str, ...] = ()  # more, for every run
 
 
-def runs_of(name: str, asked: Asked) -> tuple[PaperRun, ...]:
-    """The runs of a table or figure.
+def runs_of(name: str, options: PaperOptions) -> tuple[PaperRun, ...]:
+    """List the runs of a table or figure.
 
     Raises:
       UserError: an unknown name, or values of K or teachers that make no runs.
@@ -67,9 +71,9 @@ def runs_of(name: str, asked: Asked) -> tuple[PaperRun, ...]:
         case "table4":
             parts = _LABELS
         case "table5":
-            parts = tuple(_teachers(asked))
+            parts = tuple(_teachers(options))
         case "figure9":
-            parts = _keeps(asked)
+            parts = _keeps(options)
         case "figure10":
             parts = tuple(COMPONENTS)
         case "figure11":
@@ -81,57 +85,104 @@ def runs_of(name: str, asked: Asked) -> tuple[PaperRun, ...]:
     return tuple(PaperRun(_CONFIG_OF.get(name, name), part) for part in parts)
 
 
-def _keeps(asked: Asked) -> tuple[str, ...]:
+def _keeps(options: PaperOptions) -> tuple[str, ...]:
     """The paper's values of K, or some for the embedded world's 16 classes."""
-    for keep in asked.keeps:
+    for keep in options.keeps:
         if not keep.isdecimal() or int(keep) < 1:
             raise UserError(
                 f"'{keep}' is no number of labels", "Give --keeps=5,10, say."
             )
-    default = ("5", "10", "15", "20", "25") if asked.datasets else ("1", "2", "4", "8")
-    return asked.keeps or default
+    default = (
+        ("5", "10", "15", "20", "25") if options.datasets else ("1", "2", "4", "8")
+    )
+    return options.keeps or default
 
 
-def _teachers(asked: Asked) -> dict[str, str]:
+def _teachers(options: PaperOptions) -> dict[str, str]:
     """Table 5's teachers, by the last part of their names, which their runs have."""
-    if not asked.datasets:
-        if asked.teachers:
+    if not options.datasets:
+        if options.teachers:
             raise UserError(
                 "--teachers are given without --datasets",
                 "On the embedded world table 5 has its own two.",
             )
         return {"small": "", "large": ""}
-    sources = asked.teachers or (asked.student, asked.teacher)
-    found = {Path(source).name: source for source in sources}
-    if "" in found or len(found) < len(sources):
+    sources = options.teachers or (options.student, options.teacher)
+    by_name = {Path(source).name: source for source in sources}
+    if "" in by_name or len(by_name) < len(sources):
         raise UserError(
             f"table 5's teachers {', '.join(map(repr, sources))} have no names that "
             "tell them apart",
             "Give --teachers=A,B (or --student and --teacher) whose last parts differ.",
         )
-    return found
+    return by_name
 
 
-def run_flags(run: PaperRun, asked: Asked) -> list[str]:
-    """The flags of `fdbpl_jax.main` for a run.
+def run_flags(run: PaperRun, options: PaperOptions) -> list[str]:
+    """List the flags of `fdbpl_jax.main` for a run.
 
     Runs whose memory is compared are of the first data set alone.
     """
-    datasets = asked.datasets.split(",")[0] if run.apart else asked.datasets
+    datasets = options.datasets.split(",")[0] if run.apart else options.datasets
     argument = "/".join(filter(None, (run.part, datasets)))
     config = f"--config={CONFIGS}/{run.config}.py"
     flags = [f"{config}:{argument}" if argument else config]
-    flags.append(f"--workdir={asked.workdir}")
-    values = {"data.root": asked.data_root, "student": asked.student}
+    flags.append(f"--workdir={options.workdir}")
+    values = {"data.root": options.data_root, "student": options.student}
     if run.config == "table4" and run.part in ("ms", "mr"):
-        values["ril.keep"] = asked.keep
-    values["teacher"] = asked.teacher
+        values["ril.keep"] = options.keep
+    values["teacher"] = options.teacher
     if run.config == "table5":
-        values["teacher"] = _teachers(asked)[run.part]
+        values["teacher"] = _teachers(options)[run.part]
     flags += [f"--config.{name}={value}" for name, value in values.items() if value]
-    return [*flags, *asked.flags]
+    return [*flags, *options.flags]
 
 
-def all_runs(names: Sequence[str], asked: Asked) -> list[PaperRun]:
-    """What the named tables and figures need, each run once, in the paper's order."""
-    return list(dict.fromkeys(run for name in names for run in runs_of(name, asked)))
+def all_runs(names: Sequence[str], options: PaperOptions) -> list[PaperRun]:
+    """List what the named tables and figures need, each run once, in their order."""
+    return list(dict.fromkeys(run for name in names for run in runs_of(name, options)))
+
+
+def make(names: Sequence[str], options: PaperOptions) -> list[str]:
+    """Run what the named tables and figures need, and draw those that are pictures.
+
+    Args:
+      names: of `NAMES`; empty: all of them.
+      options: what they are run with.
+
+    Returns:
+      What failed, in words.
+
+    Raises:
+      UserError: what `runs_of` refuses, or the configs are not there.
+    """
+    names = names or NAMES
+    runs = all_runs(names, options)
+    if not CONFIGS.is_dir():
+        raise UserError(
+            f"there is no folder '{CONFIGS}' here", "Run this in a checkout's root."
+        )
+    failed = [f"{r.config} {r.part}".strip() for r in runs if not _made(r, options)]
+    # Last, because this process then holds the device, which the runs need.
+    pictures = [name for name in DRAWN if name in names]
+    return failed + [name for name in pictures if not _drawn(name, options)]
+
+
+def _made(run: PaperRun, options: PaperOptions) -> bool:
+    command = [sys.executable, "-m", "fdbpl_jax.main", *run_flags(run, options)]
+    logging.info("%s %s", *run)
+    return (not run.apart or _succeeds([*command, "--prepare"])) and _succeeds(command)
+
+
+def _succeeds(command: Sequence[str]) -> bool:
+    return subprocess.run(command, check=False).returncode == 0
+
+
+def _drawn(name: str, options: PaperOptions) -> bool:
+    logging.info("%s", name)
+    try:
+        draw(name, options.workdir, options.data_root)
+    except UserError as error:
+        logging.error("%s", error)
+        return False
+    return True

@@ -1,31 +1,43 @@
-"""What each of the paper's tables varies, and which printed number is which of ours.
+"""The paper's tables as sheets, with the published numbers beside ours.
 
 A run of `configs/paper/<table>.py` leaves a report in `<workdir>/paper/<table>`, or in
 a folder of it for each value of what the table varies between runs.
 """
 
-import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from fdbpl_jax.data.catalogue import CATALOGUE, Counts
+import msgspec
+
+from fdbpl_jax.data.catalogue import CATALOGUE
+from fdbpl_jax.paper.finished import FinishedRun, finished_runs, lost
 from fdbpl_jax.paper.published import Published, select
+from fdbpl_jax.paper.sheet import (
+    ACCURACIES,
+    DATASET,
+    TRAINING,
+    PublishedTable,
+    Sheet,
+    SheetColumn,
+    column,
+    report_column,
+)
+from fdbpl_jax.reports.columns import BLANK, has_new
 from fdbpl_jax.reports.facts import RunFacts
 from fdbpl_jax.reports.results import AVERAGE, Row
-from fdbpl_jax.reports.write import read_report
 
 TITLES: Mapping[str, str] = {
     "table1": "Table 1: to other data sets",
     "table2": "Table 2: from base to new classes",
-    "table3": "Table 3: images a class",
+    "table3": "Table 3: images per class",
     "table4": "Table 4: sparse labels",
     "table5": "Table 5: the teacher's size",
     "table6": "Table 6: to other images of the same classes",
 }
-WHAT = ("base", "new", "hm", "accuracy")  # of `published.Number`
-
+# Of `Number.what`, as titles have it.
+_WHAT = {"base": "base", "new": "new", "hm": "HM", "accuracy": "accuracy"}
 _TERMS = {  # lambda_diff1 and lambda_diff2 on or off
     (False, False): "none",
     (True, False): "first",
@@ -41,66 +53,130 @@ _TEACHERS = {  # what table 5 calls models whose hub ids end so
 
 
 class Line(NamedTuple):
-    """A row of ours with what the paper prints for it.
-
-    row: ours. method: without what is varied. varied: what the table varies, in words;
-    empty where nothing is. published: the printed accuracies, by `WHAT`, as far as
-    there are any.
-    """
+    """A row of ours with the published accuracies."""
 
     row: Row
-    method: str
-    varied: str
-    published: Mapping[str, float]
+    method: str  # without what is varied
+    varied: str  # what the table varies, in words; empty where nothing is
+    published: Mapping[str, float]  # by `Number.what`, as far as there are any
 
 
-class PaperTable(NamedTuple):
-    """One of the paper's tables: ours as far as it was run, and how it was."""
-
-    name: str
-    lines: tuple[Line, ...]
-    facts: tuple[RunFacts, ...]  # of each run
-
-
-def collect(workdir: Path, published: Published) -> list[PaperTable]:
-    """The tables that were run, in the paper's order.
+def table_sheets(workdir: Path, published: Published) -> list[Sheet]:
+    """Make the sheets of the tables that were run, in the paper's order.
 
     Args:
       workdir: of the runs.
-      published: the printed numbers.
+      published: the published numbers.
 
     Raises:
       UserError: a report is not whole.
     """
-    found = []
-    for name in TITLES:
+    sheets = []
+    for name, title in TITLES.items():
         folder = workdir / "paper" / name
-        files = sorted(folder.glob("report.json")) or sorted(
-            folder.glob("*/report.json")
+        runs = finished_runs([folder]) or finished_runs(sorted(folder.glob("*/")))
+        lines = lines_of(name, runs, published)
+        sheet = Sheet(
+            name=name,
+            title=title,
+            about="",
+            columns=_columns(lines),
+            rows=lines,
+            facts=tuple(run.facts for run in runs),
+            lost=lost(runs),
+            published=published_table(name, published),
         )
-        lines, facts = [], []
-        for file in files:
-            rows, own = read_report(file.parent)
-            known = _comparable(name, own, published)
-            part = "" if file.parent == folder else file.parent.name
-            own_lines = [line_of(name, row, part, known) for row in rows]
-            lines += [_with_keep(line, own) for line in own_lines]
-            facts.append(own)
-        if facts:
-            found.append(PaperTable(name, _once(lines), tuple(facts)))
-    return found
+        sheets += [sheet] if runs else []
+    return sheets
+
+
+def _columns(lines: Sequence[Line]) -> list[SheetColumn]:
+    """Show what there is on the page; the CSV file has the same columns for all."""
+    base, new, hm = ACCURACIES
+    if not has_new(line.row for line in lines):  # there is one accuracy
+        base, new, hm = (
+            base._replace(title="accuracy"),
+            new._replace(title=""),
+            hm._replace(title=""),
+        )
+    varied = "varied" if any(line.varied for line in lines) else ""
+    return [
+        DATASET,
+        column("method", "method", lambda line: line.method, word=True),
+        column(varied, "varied", lambda line: line.varied, word=True),
+        *(base, new, hm),
+        report_column("", "seeds", text=str),
+        TRAINING,
+        *(_published_column(what, lines) for what in _WHAT),
+    ]
+
+
+def _published_column(what: str, lines: Sequence[Line]) -> SheetColumn:
+    exists = any(what in line.published for line in lines)
+    return column(
+        f"published {_WHAT[what]}" if exists else "",
+        f"published_{what}",
+        lambda line: line.published.get(what),
+        "{:.2f}".format,
+    )
+
+
+def published_table(name: str, published: Published) -> PublishedTable:
+    """Arrange the numbers of a table as the paper does."""
+    numbers = select(published, table=name)
+    columns = [what for what in _WHAT if any(n.what == what for n in numbers)]
+    rows: dict[tuple[str, ...], dict[str, float]] = {}
+    for number in numbers:
+        settings = (number.shots, number.label, number.teacher, number.terms)
+        varied = " ".join(str(value) for value in settings if value is not None)
+        key = (number.dataset, number.printed or number.method, varied)
+        rows.setdefault(key, {})[number.what] = number.value
+    # What is varied has a column if anything is.
+    words = 3 if any(varied for _, _, varied in rows) else 2
+    lines = [
+        (*key[:words], *(f"{row[c]:.2f}" if c in row else BLANK for c in columns))
+        for key, row in rows.items()
+    ]
+    titles = ["data set", "method", "varied"][:words]
+    return PublishedTable([*titles, *(_WHAT[what] for what in columns)], lines, words)
+
+
+def lines_of(
+    name: str, runs: Iterable[FinishedRun], published: Published
+) -> list[Line]:
+    """Find the published numbers of all rows of a table.
+
+    Args:
+      name: of the table.
+      runs: of its config.
+      published: the published numbers.
+    """
+    lines = []
+    for run in runs:
+        part = "" if run.folder.name == name else run.folder.name
+        numbers = _comparable(name, run.facts, published)
+        for row in run.rows:
+            line = line_of(name, row, part, numbers)
+            table = run.facts.tables.get(row.dataset)
+            # The K of sparse labels, which of few classes may be all of them.
+            if line.varied in ("ms", "mr") and table is not None:
+                line = line._replace(varied=f"{line.varied}, K = {table.keep}")
+            lines.append(line)
+    return _in_order(lines)
 
 
 def line_of(name: str, row: Row, part: str, published: Published) -> Line:
-    """A row with its counterpart in the paper.
+    """Find the published accuracies of a row.
 
     Args:
       name: of the table.
       row: ours; what a sweep varies stands after the method's name.
       part: what is varied between runs; empty: nothing.
-      published: the printed numbers.
+      published: the published numbers.
     """
-    method, setting = _parts(row.method)
+    method, setting = row.method, ""
+    if "=" in row.method:
+        method, _, setting = row.method.partition(" ")
     key = {"method": method, **_varied_key(name, setting, part)}
     # The zero-shot student is the same in every run of a table.
     shared = not row.trained_values and method != "teacher"
@@ -112,43 +188,24 @@ def line_of(name: str, row: Row, part: str, published: Published) -> Line:
     return Line(row, method, varied or setting, accuracies)
 
 
-def _with_keep(line: Line, facts: RunFacts) -> Line:
-    """With the K of sparse labels, which of few classes may be all of them."""
-    table = facts.tables.get(line.row.dataset)
-    if line.varied not in ("ms", "mr") or table is None:
-        return line
-    return line._replace(varied=f"{line.varied}, K = {table.keep}")
-
-
 def _comparable(name: str, facts: RunFacts, published: Published) -> Published:
-    """Without the numbers of data sets that ours are only a part of.
+    """Leave out the numbers of data sets of which ours are only a part.
 
-    An average stands beside ours if all data sets are whole and the paper's.
+    An average stands beside ours if all data sets are complete and the paper's.
     """
-    whole = {
-        dataset
-        for dataset, size in facts.sizes.items()
-        if dataset in CATALOGUE and size == _size(CATALOGUE[dataset].published)
-    }
-    printed = {n.dataset for n in published.numbers if n.table == name} - {AVERAGE}
-    known = whole | {AVERAGE} if printed == whole == set(facts.sizes) else whole
-    kept = tuple(n for n in published.numbers if n.dataset in known)
-    return dataclasses.replace(published, numbers=kept)
+    complete = set()
+    for dataset, size in facts.sizes.items():
+        counts = CATALOGUE[dataset].published if dataset in CATALOGUE else None
+        if counts and size == (counts.classes, counts.test):
+            complete.add(dataset)
+    datasets = {n.dataset for n in published.numbers if n.table == name} - {AVERAGE}
+    if datasets == complete == set(facts.sizes):
+        complete.add(AVERAGE)
+    numbers = tuple(n for n in published.numbers if n.dataset in complete)
+    return msgspec.structs.replace(published, numbers=numbers)
 
 
-def _size(counts: Counts) -> tuple[int, int]:
-    return counts.classes, counts.test
-
-
-def _parts(method: str) -> tuple[str, str]:
-    """The method's name, and what a sweep varies."""
-    words = method.split(" ")
-    if "=" not in method:
-        return method, ""
-    return words[0], " ".join(words[1:])
-
-
-def _varied_key(name: str, setting: str, part: str) -> dict[str, object]:
+def _varied_key(name: str, setting: str, part: str) -> dict[str, str | int]:
     values = dict(re.findall(r"(\w+)=(\S+)", setting))
     if name == "table3" and "shots" in values:
         return {"shots": int(values["shots"])}
@@ -157,19 +214,19 @@ def _varied_key(name: str, setting: str, part: str) -> dict[str, object]:
     if name == "table5":
         return {"teacher": _TEACHERS.get(part, part)}
     if name == "table6" and values:
-        on = (float(values[f"lambda_diff{n}"]) > 0 for n in (1, 2))
-        return {"terms": _TERMS[tuple(on)]}
+        first, second = (float(values[f"lambda_diff{n}"]) > 0 for n in (1, 2))
+        return {"terms": _TERMS[first, second]}
     return {}
 
 
-def _once(lines: Sequence[Line]) -> tuple[Line, ...]:
-    """Without the untrained rows that several runs of a table have alike."""
-    seen, kept = set(), []
+def _in_order(lines: Iterable[Line]) -> list[Line]:
+    """Sort by data set, without untrained rows that several runs have alike."""
+    keys, unique = set(), []
     for line in lines:
         key = (line.row.dataset, line.row.method, line.varied)
-        if line.row.trained_values or key not in seen:
-            kept.append(line)
-        seen.add(key)
+        if line.row.trained_values or key not in keys:
+            unique.append(line)
+        keys.add(key)
     # Stable: methods stay in their order within a data set.
-    order = list(dict.fromkeys(line.row.dataset for line in kept))
-    return tuple(sorted(kept, key=lambda line: order.index(line.row.dataset)))
+    order = list(dict.fromkeys(line.row.dataset for line in unique))
+    return sorted(unique, key=lambda line: order.index(line.row.dataset))

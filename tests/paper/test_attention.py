@@ -84,7 +84,7 @@ def test_images_are_of_different_classes(workdir):
 def test_the_command_draws_a_finished_cell(workdir):
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "fdbpl_jax.paper.look", "attention", "--images=2"),
+            *(sys.executable, "-m", "fdbpl_jax.paper", "attention", "--images=2"),
             *(f"--cell={cell(workdir)}", f"--data_root={workdir / 'shapes'}"),
         ],
         capture_output=True,

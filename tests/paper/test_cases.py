@@ -129,7 +129,7 @@ def test_the_command_writes_the_picture_and_the_list(workdir, cases, tmp_path):
     picture = tmp_path / "figure12.png"
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "fdbpl_jax.paper.look", "cases"),
+            *(sys.executable, "-m", "fdbpl_jax.paper", "cases"),
             *(f"--cell={folder(workdir, 1)}", f"--other={folder(workdir, 2)}"),
             *(f"--data_root={workdir / 'shapes'}", f"--picture={picture}"),
             f"--features={workdir / 'features'}",

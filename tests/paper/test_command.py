@@ -12,15 +12,15 @@ from fdbpl_jax.paper import __main__ as command
 
 @pytest.fixture(name="made")
 def _made(monkeypatch):
-    """What is asked to be made, in place of making it; "table4" fails."""
-    asked = []
+    """Names and options of what is made, in place of making it; "table4" fails."""
+    calls = []
 
-    def make(names, wanted):
-        asked.append((names, wanted))
+    def make(names, options):
+        calls.append((names, options))
         return ["table4 ms"] if "table4" in names else []
 
     monkeypatch.setattr(command, "make", make)
-    return asked
+    return calls
 
 
 @pytest.fixture(name="call")
@@ -35,7 +35,7 @@ def _call(monkeypatch, capsys):
 
     yield call
     flags.FLAGS.unparse_flags()
-    for name in ("workdir", "datasets", "keeps"):
+    for name in ("workdir", "datasets", "keeps", "cell"):
         flags.FLAGS[name].unparse()
     flags.FLAGS.mark_as_parsed()
 
@@ -48,10 +48,10 @@ def test_words_are_names_and_what_follows_two_dashes_goes_on(call, made, tmp_pat
     finish(tmp_path)
     words = ["run", "table2", "figure9", f"--workdir={tmp_path}", "--keeps=1,2"]
     assert call(*words, "--", "--config.seeds=1", "run") == (0, "")
-    ((names, asked),) = made
+    ((names, options),) = made
     assert names == ["table2", "figure9"]
-    assert asked.keeps == ("1", "2")
-    assert asked.flags == ("--config.seeds=1", "run")
+    assert options.keeps == ("1", "2")
+    assert options.flags == ("--config.seeds=1", "run")
     for name in ("table2", "figure8", "paper"):
         assert (tmp_path / "paper" / f"{name}.md").exists()
     assert (tmp_path / "paper" / "figure8.png").read_bytes()[1:4] == b"PNG"
@@ -76,7 +76,11 @@ def test_a_page_that_cannot_be_made_hides_no_failure(call, made, tmp_path):
     ("words", "message"),
     [
         (["page"], "nothing of the paper was run"),
-        (["page", "table2"], "`page` is of all that was run"),
+        (["page", "table2"], "`page` takes no 'table2'"),
+        (["attention", "--cell=c", "table2"], "`attention` takes no 'table2'"),
+        (["attention"], "--cell is missing"),
+        (["cases", "--cell=c"], "no cell to compare with is named"),
+        (["attention", "--cell=c"], "c"),
         (["draw"], "unknown command 'draw'"),
         ([], "unknown command ''"),
     ],

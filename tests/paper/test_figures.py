@@ -12,16 +12,15 @@ from support.paper_reports import FACTS, write
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.files import csv_text
 from fdbpl_jax.paper import published
-from fdbpl_jax.paper.components import COMPONENTS, component_sheet
+from fdbpl_jax.paper.figures import COMPONENTS, component_sheet, time_sheet
 from fdbpl_jax.paper.kept_labels import keep_sheet
-from fdbpl_jax.paper.sheets import sheets_of
-from fdbpl_jax.paper.times import time_sheet
+from fdbpl_jax.paper.write import sheets_of
 from fdbpl_jax.reports.facts import TableFacts
 
 MIB = 2**20
 
 
-@pytest.fixture(scope="module", name="printed")
+@pytest.fixture(scope="module", name="numbers")
 def _printed():
     return published.load()
 
@@ -37,7 +36,7 @@ def records(sheet):
     return list(csv.DictReader(io.StringIO(csv_text(sheet.records))))
 
 
-def test_times_stand_beside_those_of_kdpl_with_the_same_learner(tmp_path, printed):
+def test_times_stand_beside_those_of_kdpl_with_the_same_learner(tmp_path, numbers):
     cells = [cell("dtd", "zero-shot", None, 53.2, 53.9, 0.0, 0.1, 0, 0)]
     for dataset in ("dtd", "eurosat"):
         cells += trained("coop", 4.0, dataset=dataset)
@@ -45,7 +44,7 @@ def test_times_stand_beside_those_of_kdpl_with_the_same_learner(tmp_path, printe
         cells += trained("coop+fdbpl", 2.0, dataset=dataset)
         cells += trained("vpt", 3.0, dataset=dataset)
     write(tmp_path, "table2", cells)
-    sheet = time_sheet(tmp_path, printed)
+    sheet = time_sheet(tmp_path, numbers)
     found = {line[:2]: line[2:] for line in sheet.lines}
     assert found["dtd", "coop+fdbpl"] == ("2.00", "× 5.00")
     assert found["eurosat", "coop"] == ("4.00", "× 2.50")
@@ -60,8 +59,8 @@ def test_times_stand_beside_those_of_kdpl_with_the_same_learner(tmp_path, printe
     found = FACTS.tables["dtd"]._replace(built=False)
     facts = dataclasses.replace(FACTS, tables={"dtd": found})
     write(tmp_path, "table2", cells, facts)
-    assert "RIL tables" not in time_sheet(tmp_path, printed).about
-    sheet = time_sheet(tmp_path, printed)
+    assert "RIL tables" not in time_sheet(tmp_path, numbers).about
+    sheet = time_sheet(tmp_path, numbers)
     assert records(sheet)[2]["kdpl_train_seconds"] == "10.0"
 
 
@@ -84,11 +83,11 @@ def write_keep(workdir, keep, epochs, **table):
         (folder / "metrics.jsonl").write_text("\n".join(lines) + "\n")
 
 
-def test_what_k_costs_is_in_the_order_of_k(tmp_path, printed):
+def test_what_k_costs_is_in_the_order_of_k(tmp_path, numbers):
     write_keep(tmp_path, 10, [(0.5, 0.02, 0.02), (0.9, 0.04, 0.04)])
     write_keep(tmp_path, 5, [(0.5, 0.01, 0.01), (0.9, 0.01, 0.01)])
     write_keep(tmp_path, 20, [(0.5, 0.1, 0.1), (0.9, 0.1, 0.1)])
-    sheet = keep_sheet(tmp_path, printed)
+    sheet = keep_sheet(tmp_path, numbers)
     assert [line[2] for line in sheet.lines] == ["5", "10", "20"]
     # Median of a seed's epochs, so that compilation does not count; mean over seeds.
     assert [line[6] for line in sheet.lines] == ["10.0", "30.0", "100.0"]
@@ -108,53 +107,53 @@ def test_what_k_costs_is_in_the_order_of_k(tmp_path, printed):
     assert {panel.names for panel in sheet.panels} == {("5", "10", "20")}
 
 
-def test_a_table_that_is_not_on_a_local_disk_has_no_size(tmp_path, printed):
+def test_a_table_that_is_not_on_a_local_disk_has_no_size(tmp_path, numbers):
     write_keep(tmp_path, 5, [(0.5,), (0.5,)], disk_bytes=0)
-    sheet = keep_sheet(tmp_path, printed)
+    sheet = keep_sheet(tmp_path, numbers)
     assert sheet.lines[0][-1] == "–"
     assert records(sheet)[0]["disk_bytes_a_region"] == ""
     assert len(sheet.panels) == 4  # none of the disk
 
 
-def test_peak_memory_is_of_what_a_process_trained_first(tmp_path, printed):
+def test_peak_memory_is_of_what_a_process_trained_first(tmp_path, numbers):
     for part, method in (("kdpl", "coop+kdpl"), ("pos", "coop+fdbpl")):
         cells = trained(method, 2.0, 100 * MIB)
         cells += trained(method, 2.0, 300 * MIB, dataset="eurosat")
         write(tmp_path, f"figure10/{part}", cells)
-    sheet = component_sheet(tmp_path, printed)
+    sheet = component_sheet(tmp_path, numbers)
     assert [line[-2:] for line in sheet.lines] == [("100", "100")] * 2 + [
         ("–", "–")
     ] * 2
     assert len(sheet.panels) == 5  # no memory of the second data set
 
 
-def test_half_a_cell_and_methods_without_a_table_do_not_count(tmp_path, printed):
+def test_half_a_cell_and_methods_without_a_table_do_not_count(tmp_path, numbers):
     write_keep(tmp_path, 5, [(0.01,), (0.01,)])
     half = tmp_path / "paper/figure9/5/dtd/coop+fdbpl/seed3"
     half.mkdir()
     (half / "metrics.jsonl").write_text("{")
-    sheet = keep_sheet(tmp_path, printed)
+    sheet = keep_sheet(tmp_path, numbers)
     assert [line[6] for line in sheet.lines] == ["10.0"]
     facts = dataclasses.replace(FACTS, tables={})
     write(tmp_path, "figure9/5", trained("coop", 1.0), facts)
-    assert keep_sheet(tmp_path, printed) is None
+    assert keep_sheet(tmp_path, numbers) is None
 
 
-def test_a_cell_without_times_of_epochs_is_refused(tmp_path, printed):
+def test_a_cell_without_times_of_epochs_is_refused(tmp_path, numbers):
     write_keep(tmp_path, 5, [(0.5,), (0.5,)])
     file = tmp_path / "paper/figure9/5/dtd/coop+fdbpl/seed2/metrics.jsonl"
     for text in ("", '{"step": 0, "epoch": 0}\n', "{"):
         file.write_text(text)
         with pytest.raises(UserError, match=r"no times of epochs in .*seed2"):
-            keep_sheet(tmp_path, printed)
+            keep_sheet(tmp_path, numbers)
 
 
-def test_components_stand_in_the_order_in_which_they_are_added(tmp_path, printed):
+def test_components_stand_in_the_order_in_which_they_are_added(tmp_path, numbers):
     for part in reversed(COMPONENTS):
         method = "coop+kdpl" if part == "kdpl" else "coop+fdbpl"
         memory = 200 if part == "kdpl" else 50
         write(tmp_path, f"figure10/{part}", trained(method, 2.0, memory * MIB))
-    sheet = component_sheet(tmp_path, printed)
+    sheet = component_sheet(tmp_path, numbers)
     assert [line[1] for line in sheet.lines] == list(COMPONENTS.values())
     assert [line[-1] for line in sheet.lines] == ["100", "25", "25", "25", "25"]
     accuracy, seconds, memory = sheet.panels
@@ -164,19 +163,19 @@ def test_components_stand_in_the_order_in_which_they_are_added(tmp_path, printed
     assert memory.series == {"": (200.0, 50.0, 50.0, 50.0, 50.0)}
 
 
-def test_without_kdpl_there_is_no_share_of_its_memory(tmp_path, printed):
+def test_without_kdpl_there_is_no_share_of_its_memory(tmp_path, numbers):
     write(tmp_path, "figure10/pos", trained("coop+fdbpl", 2.0, 50 * MIB, new=None))
-    sheet = component_sheet(tmp_path, printed)
+    sheet = component_sheet(tmp_path, numbers)
     assert sheet.lines[0][-1] == "–"
     assert set(sheet.panels[0].series) == {"base"}  # nothing was tested on new classes
 
 
-def test_what_is_missing_is_said(tmp_path, printed):
+def test_what_is_missing_is_said(tmp_path, numbers):
     cells = trained("coop+fdbpl", 2.0, seeds=(1,))
     planned = [("dtd", "coop+fdbpl", seed) for seed in (1, 2)]
     planned.append(("eurosat", "coop+fdbpl", 1))
     write(tmp_path, "figure10/pos", cells, planned=planned)
-    sheet = component_sheet(tmp_path, printed)
+    sheet = component_sheet(tmp_path, numbers)
     assert sheet.lost == (
         "dtd, coop+fdbpl: 1 of 2 cells finished",
         "eurosat, coop+fdbpl: 0 of 1 cells finished",
@@ -184,13 +183,13 @@ def test_what_is_missing_is_said(tmp_path, printed):
     )
 
 
-def test_what_was_not_run_is_not_there(tmp_path, printed):
-    assert sheets_of(tmp_path, printed) == []
+def test_what_was_not_run_is_not_there(tmp_path, numbers):
+    assert sheets_of(tmp_path, numbers) == []
     write(tmp_path, "table2", trained("coop", 4.0))
-    assert [one.name for one in sheets_of(tmp_path, printed)] == ["table2", "figure8"]
+    assert [one.name for one in sheets_of(tmp_path, numbers)] == ["table2", "figure8"]
 
 
-def test_table_facts_are_read_back(tmp_path, printed):
+def test_table_facts_are_read_back(tmp_path, numbers):
     write(tmp_path, "table2", trained("coop", 4.0))
-    (facts,) = time_sheet(tmp_path, printed).facts
+    (facts,) = time_sheet(tmp_path, numbers).facts
     assert facts.tables["dtd"] == TableFacts(10, 5, True, 1.0, 1000, 0.01)

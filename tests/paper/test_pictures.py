@@ -1,73 +1,104 @@
 """Figures 11 and 12 as sheets, from what was drawn."""
 
 import dataclasses
+import shutil
 
+import msgspec
 import pytest
 from support.cells import cell
 from support.paper_reports import FACTS, write
 
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.paper.pictures import attention_sheet, case_sheet
+from fdbpl_jax.paper.cases import Case, changed_cases
+from fdbpl_jax.paper.cell import open_cell
+from fdbpl_jax.paper.drawing import Drawing
+from fdbpl_jax.paper.pictures import draw, picture_sheet
 
-CASES = """path,what,truth,before,after,gain
-b/1.png,put right,b,a,b,0.25
-a/1.png,put wrong,a,a,b,-0.125
-a/2.png,put right,a,b,a,0.0625
-"""
+CASES = [
+    ("b/1.png", "put right", "b", "a", "b", 0.25),
+    ("a/1.png", "put wrong", "a", "a", "b", -0.125),
+    ("a/2.png", "put right", "a", "b", "a", 0.0625),
+]
 
 
-@pytest.fixture(name="workdir")
-def _workdir(tmp_path):
+def keep(workdir, name, titles, rows):
+    folder = workdir / "paper" / "pictures"
+    folder.mkdir(exist_ok=True)
+    drawing = Drawing(name.encode(), titles, rows)
+    (folder / f"{name}-dtd.json").write_bytes(msgspec.json.encode(drawing))
+
+
+@pytest.fixture(name="drawn")
+def _drawn(tmp_path):
     facts = dataclasses.replace(FACTS, sizes={"dtd": (47, 1692)})
     cells = [cell("dtd", "coop+fdbpl", 1, 60.0, 50.0, 1.0, 0.1, 8, 0)]
     write(tmp_path, "figure10/diff2", cells, facts)
-    folder = tmp_path / "paper" / "pictures"
-    folder.mkdir()
-    (folder / "figure11-dtd.png").write_bytes(b"png")
-    (folder / "figure11-dtd.csv").write_text("image,class\na/1.png,a\n")
-    (folder / "figure12-dtd.png").write_bytes(b"PNG")
-    (folder / "figure12-dtd.csv").write_text(CASES)
+    keep(tmp_path, "figure11", ("image", "class"), [("a/1.png", "a")])
+    keep(tmp_path, "figure12", Case._fields, CASES)
     return tmp_path
 
 
-def test_what_was_drawn_is_shown_with_what_it_is(workdir):
-    sheet = attention_sheet(workdir)
-    assert sheet.picture == b"png"
+def test_what_was_drawn_is_shown_with_what_it_is(drawn):
+    sheet = picture_sheet(drawn, "figure11")
+    assert sheet.picture == b"figure11"
     assert sheet.titles == ("image", "class")
     assert sheet.lines == [("a/1.png", "a")]
     assert sheet.facts[0].student == "small 123"
 
 
-def test_cases_are_counted_and_listed(workdir):
-    sheet = case_sheet(workdir)
-    assert sheet.picture == b"PNG"
+def test_cases_are_counted_and_listed(drawn):
+    sheet = picture_sheet(drawn, "figure12")
+    assert sheet.picture == b"figure12"
     assert "of 1692 test images 2 put right, 1 put wrong" in sheet.about
     assert sheet.lines[1] == ("a/1.png", "put wrong", "a", "a", "b", "-0.125")
-    assert sheet.records[1][-1] == "0.25"
+    assert sheet.records[1][-1] == 0.25
 
 
-def test_a_long_list_is_cut_on_the_page_but_not_in_the_file(workdir):
-    line = "a/1.png,put wrong,a,a,b,-0.125\n"
-    (workdir / "paper/pictures/figure12-dtd.csv").write_text(CASES + 100 * line)
-    sheet = case_sheet(workdir)
+def test_a_long_list_is_cut_on_the_page_but_not_in_the_file(drawn):
+    keep(drawn, "figure12", Case._fields, CASES + 100 * CASES[1:2])
+    sheet = picture_sheet(drawn, "figure12")
     assert len(sheet.lines) == 40
     assert len(sheet.records) == 104
 
 
-def test_a_picture_without_what_it_shows_is_refused(workdir):
-    (workdir / "paper/pictures/figure12-dtd.csv").unlink()
-    with pytest.raises(UserError, match=r"what .*figure12-dtd\.png' shows"):
-        case_sheet(workdir)
+@pytest.mark.parametrize("content", ["", "{}", '{"picture": "AA==", "titles": []}'])
+def test_a_picture_without_what_it_shows_is_refused(drawn, content):
+    (drawn / "paper/pictures/figure12-dtd.json").write_text(content)
+    with pytest.raises(UserError, match=r"figure12-dtd\.json' holds no whole drawing"):
+        picture_sheet(drawn, "figure12")
 
 
-def test_a_picture_of_another_data_set_is_not_shown(workdir):
+def test_a_picture_of_another_data_set_is_not_shown(drawn):
     facts = dataclasses.replace(FACTS, sizes={"eurosat": (10, 8100)})
     cells = [cell("eurosat", "coop+fdbpl", 1, 60.0, 50.0, 1.0, 0.1, 8, 0)]
-    write(workdir, "figure10/diff2", cells, facts)
-    assert attention_sheet(workdir) is None
-    assert case_sheet(workdir) is None
+    write(drawn, "figure10/diff2", cells, facts)
+    assert picture_sheet(drawn, "figure11") is None
+    assert picture_sheet(drawn, "figure12") is None
 
 
 def test_what_was_not_drawn_is_not_there(tmp_path):
-    assert attention_sheet(tmp_path) is None
-    assert case_sheet(tmp_path) is None
+    assert picture_sheet(tmp_path, "figure11") is None
+    assert picture_sheet(tmp_path, "figure12") is None
+
+
+def test_finished_cells_are_drawn_and_shown(workdir, tmp_path):
+    """Two seeds stand for the cells with and without the difference losses."""
+    dataset = "shapes-negative"
+    trained = workdir / "base2new" / dataset / "coop+fdbpl"
+    facts = dataclasses.replace(FACTS, sizes={dataset: (16, 1920)})
+    cells = [cell(dataset, "coop+fdbpl", 1, 60.0, 50.0, 1.0, 0.1, 8, 0)]
+    write(tmp_path, "figure10/diff2", cells, facts)
+    for part, seed in (("diff2", 1), ("neg", 2)):
+        folder = tmp_path / "paper/figure10" / part / dataset / "coop+fdbpl/seed1"
+        shutil.copytree(trained / f"seed{seed}", folder)
+    for name in ("figure11", "figure12"):
+        draw(name, tmp_path, str(workdir / "shapes"))
+        assert picture_sheet(tmp_path, name).picture[1:4] == b"PNG"
+    shown = picture_sheet(tmp_path, "figure11").rows
+    assert len({name for _, name in shown}) == len(shown) == 6
+    opened = [
+        open_cell(trained / f"seed{seed}", "", str(workdir / "shapes"))
+        for seed in (1, 2)
+    ]
+    cases = changed_cases(*opened, workdir / "features")
+    assert picture_sheet(tmp_path, "figure12").rows == [tuple(case) for case in cases]

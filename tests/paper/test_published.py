@@ -2,9 +2,10 @@
 
 import collections
 
+import msgspec
 import pytest
 
-from fdbpl_jax.paper.published import Published, base_to_new, load, select
+from fdbpl_jax.paper.published import Published, load, select
 
 TARGETS = ("imagenetv2", "imagenet_sketch", "imagenet_a", "imagenet_r")
 SETS = [
@@ -46,6 +47,33 @@ def place(number):
     return number.table, number.dataset, number.method, number.what
 
 
+def row_of(published, dataset, method):
+    """A row of table 2, by what is measured."""
+    row = select(published, table="table2", dataset=dataset, method=method)
+    return {number.what: number.value for number in row}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ('"table": "table1"', '"table": "table7"', "Invalid enum value 'table7'"),
+        ('"what": "base"', '"what": "bass"', "Invalid enum value 'bass'"),
+        ('"value": 60.5', '"value": "60.5"', "Expected `float`, got `str`"),
+        ('"value": 60.5', '"value": 60.5, "k": 1', "unknown field `k`"),
+        ('"printed": "CoOp", ', "", "missing required field `printed`"),
+    ],
+)
+def test_numbers_with_a_mistake_are_refused(before, after, message):
+    number = '{"table": "table1", "dataset": "dtd", "method": "coop", "what": "base", '
+    number += '"printed": "CoOp", "value": 60.5, "source": "paper, table 1"}'
+    content = '{"paper": {}, "models": {}, "claims": [], "notes": [], "numbers": [%s]}'
+    msgspec.json.decode(content % number, type=Published)
+    assert before in number
+    wrong = content % number.replace(before, after)
+    with pytest.raises(msgspec.ValidationError, match=message):
+        msgspec.json.decode(wrong, type=Published)
+
+
 def test_every_number_is_a_percentage_under_our_names(published):
     for number in published.numbers:
         assert 0 < number.value < 100, number
@@ -81,7 +109,7 @@ def test_all_cells_of_a_table_are_there(published, table, count):
 def test_hm_is_the_harmonic_mean(published):
     wrong, compared = set(), 0
     for number in select(published, table="table2", what="hm"):
-        row = base_to_new(published, number.dataset, number.method)
+        row = row_of(published, number.dataset, number.method)
         if number.dataset == "average":  # a mean of the data sets' HMs: below
             continue
         mean = 2 * row["base"] * row["new"] / (row["base"] + row["new"])
@@ -122,7 +150,7 @@ def test_averages_of_table_6_are_means_of_the_targets(published):
 def test_tables_that_share_a_value_agree(published):
     """What the notes infer the learner and the kind of accuracy from."""
     for dataset in ("imagenet", "food101"):
-        coop = base_to_new(published, dataset, "coop")["new"]
+        coop = row_of(published, dataset, "coop")["new"]
         (few,) = select(
             published, table="table3", dataset=dataset, method="coop", shots=16
         )
@@ -137,14 +165,14 @@ def test_tables_that_share_a_value_agree(published):
 
 
 def test_a_row_that_is_not_printed_is_empty(published):
-    assert base_to_new(published, "sun397", "coop") == {"base": 79.17}
-    assert base_to_new(published, "sun397", "promptsrc+fdbpl") == {}
+    assert row_of(published, "sun397", "coop") == {"base": 79.17}
+    assert row_of(published, "sun397", "promptsrc+fdbpl") == {}
 
 
 def test_figures_of_the_text(published):
     """The claim measured most often: FDBPL over KDPL on ImageNet's new classes."""
-    fdbpl = base_to_new(published, "imagenet", "promptsrc+fdbpl")
-    kdpl = base_to_new(published, "imagenet", "promptsrc+kdpl")
+    fdbpl = row_of(published, "imagenet", "promptsrc+fdbpl")
+    kdpl = row_of(published, "imagenet", "promptsrc+kdpl")
     assert fdbpl == {"base": 72.34, "new": 67.49, "hm": 69.83}
     assert fdbpl["new"] - kdpl["new"] == pytest.approx(1.16)
     assert published.models["student"] == "ViT-B/32"

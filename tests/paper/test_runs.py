@@ -10,12 +10,21 @@ from support.cells import cell
 from support.paper_reports import FACTS, write
 
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.paper.make import make
-from fdbpl_jax.paper.runs import NAMES, Asked, PaperRun, all_runs, run_flags, runs_of
+from fdbpl_jax.paper import pictures
+from fdbpl_jax.paper.drawing import Drawing
+from fdbpl_jax.paper.runs import (
+    NAMES,
+    PaperOptions,
+    PaperRun,
+    all_runs,
+    make,
+    run_flags,
+    runs_of,
+)
 
 CHECKOUT = Path(__file__).parents[2]
-EMBEDDED = Asked(Path("w"), "", "", "", "", "", (), (), ())
-ON_DISK = Asked(
+EMBEDDED = PaperOptions(Path("w"))
+ON_DISK = PaperOptions(
     *(Path("w"), "dtd,eurosat", "DATA", "hub/small", "hub/large"),
     *("", (), (), ("--config.seeds=1,2",)),
 )
@@ -45,10 +54,10 @@ def test_all_tables_and_figures_of_the_paper_can_be_asked_for():
 
 def test_every_run_has_a_config_that_takes_its_part(monkeypatch):
     monkeypatch.chdir(CHECKOUT)
-    for asked in (EMBEDDED, ON_DISK):
-        for run in all_runs(NAMES, asked):
+    for options in (EMBEDDED, ON_DISK):
+        for run in all_runs(NAMES, options):
             config = __import__(f"configs.paper.{run.config}", fromlist=["x"])
-            argument = run_flags(run, asked)[0].partition(":")[2]
+            argument = run_flags(run, options)[0].partition(":")[2]
             name = config.get_config(*([argument] if argument else [])).name
             assert name == "/".join(filter(None, ("paper", run.config, run.part)))
 
@@ -67,10 +76,10 @@ def test_flags_of_runs_on_disk():
 
 
 def test_sparse_labels_keep_what_is_asked():
-    asked = dataclasses.replace(EMBEDDED, keep="3")
+    options = dataclasses.replace(EMBEDDED, keep="3")
     keeps = {
-        run.part: "--config.ril.keep=3" in run_flags(run, asked)
-        for run in runs_of("table4", asked)
+        run.part: "--config.ril.keep=3" in run_flags(run, options)
+        for run in runs_of("table4", options)
     }
     assert keeps == {"hard": False, "full": False, "ms": True, "mr": True}
 
@@ -95,17 +104,17 @@ def test_table_5_asks_each_teacher():
     ],
 )
 def test_teachers_that_cannot_be_told_apart_are_refused(change):
-    asked = dataclasses.replace(ON_DISK, **change)
+    options = dataclasses.replace(ON_DISK, **change)
     with pytest.raises(UserError, match="teachers"):
-        runs_of("table5", asked)
-    assert runs_of("table4", asked)
+        runs_of("table5", options)
+    assert runs_of("table4", options)
 
 
 def test_a_teacher_of_the_embedded_world_is_not_table_5s():
-    asked = dataclasses.replace(EMBEDDED, teacher="other")
-    for run in runs_of("table5", asked):
-        assert not any("teacher" in flag for flag in run_flags(run, asked))
-    assert "--config.teacher=other" in run_flags(PaperRun("table1"), asked)
+    options = dataclasses.replace(EMBEDDED, teacher="other")
+    for run in runs_of("table5", options):
+        assert not any("teacher" in flag for flag in run_flags(run, options))
+    assert "--config.teacher=other" in run_flags(PaperRun("table1"), options)
 
 
 @pytest.mark.parametrize("keep", ["five", "0", "-1", ""])
@@ -138,6 +147,21 @@ def test_a_failure_is_said_and_stops_nothing(started):
     assert started[-1][1] == "--config=configs/paper/table3.py"
 
 
+@pytest.fixture(name="drawn")
+def _drawn(monkeypatch):
+    """What is drawn in place of opening and drawing it."""
+    calls = []
+
+    def draw(*arguments):
+        calls.append(arguments)
+        return Drawing(b"png", (), [])
+
+    monkeypatch.setattr(pictures, "open_cell", lambda *arguments: arguments)
+    monkeypatch.setattr(pictures, "attention", draw)
+    monkeypatch.setattr(pictures, "cases", draw)
+    return calls
+
+
 def finish(workdir, part, seed, dataset="eurosat"):
     facts = dataclasses.replace(FACTS, sizes={dataset: (10, 8100)})
     cells = [cell(dataset, "coop+fdbpl", seed, 60.0, 50.0, 1.0, 0.1, 8, 0)]
@@ -148,26 +172,43 @@ def finish(workdir, part, seed, dataset="eurosat"):
     return place
 
 
-def test_figure_11_needs_no_cell_but_its_own(started, tmp_path):
-    asked = dataclasses.replace(EMBEDDED, workdir=tmp_path)
+def test_figure_11_needs_no_cell_but_its_own(started, drawn, tmp_path):
+    options = dataclasses.replace(EMBEDDED, workdir=tmp_path)
     cell_folder = finish(tmp_path, "diff2", 1)
-    assert make(["figure11"], asked) == []
-    assert f"--cell={cell_folder}" in started[-1]
+    assert make(["figure11"], options) == []
+    ((opened, _),) = drawn
+    assert opened == (cell_folder, "", str(tmp_path / "shapes"))
 
 
-def test_pictures_are_drawn_of_the_first_seed_that_both_cells_have(started, tmp_path):
-    asked = dataclasses.replace(EMBEDDED, workdir=tmp_path)
-    assert make(["figure11", "figure12"], asked) == ["figure11", "figure12"]
+def test_pictures_are_drawn_of_the_first_seed_that_both_cells_have(
+    started, drawn, tmp_path
+):
+    options = dataclasses.replace(EMBEDDED, workdir=tmp_path)
+    assert make(["figure11", "figure12"], options) == ["figure11", "figure12"]
     finish(tmp_path, "diff2", 1)
     finish(tmp_path, "neg", 3)
-    assert make(["figure12"], asked) == ["figure12"]
+    assert make(["figure12"], options) == ["figure12"]
     one, other = finish(tmp_path, "diff2", 2), finish(tmp_path, "neg", 2)
-    started.clear()
-    assert make(["figure11", "figure12"], asked) == []
-    attention, cases = started[-2:]
-    assert attention[:3] == ["fdbpl_jax.paper.look", "attention", f"--cell={one}"]
-    assert f"--other={other}" in cases
-    assert f"--picture={tmp_path}/paper/pictures/figure12-eurosat.png" in cases
+    assert drawn == []
+    options = dataclasses.replace(options, data_root="DATA")
+    assert make(["figure11", "figure12"], options) == []
+    attention, cases = drawn
+    assert attention[0] == (one, "", "DATA")
+    assert cases[:3] == (
+        (one, "", "DATA"),
+        (other, "", "DATA"),
+        tmp_path / "features",
+    )
+    assert (tmp_path / "paper/pictures/figure12-eurosat.json").exists()
+
+
+def test_pictures_are_drawn_after_all_runs(started, drawn, tmp_path, monkeypatch):
+    """The process that draws holds the device, which the runs need."""
+    options = dataclasses.replace(EMBEDDED, workdir=tmp_path)
+    finish(tmp_path, "diff2", 1)
+    monkeypatch.setattr(pictures, "attention", lambda *_: drawn.append(len(started)))
+    make(["figure11", "table1", "figure9"], options)
+    assert drawn == [len(started)] == [10]
 
 
 def test_what_cannot_be_made_is_refused(monkeypatch, tmp_path):

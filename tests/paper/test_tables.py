@@ -1,4 +1,4 @@
-"""The paper's tables: which printed number is which of our rows, and the one page."""
+"""The paper's tables: which published number is which of our rows, and the one page."""
 
 import csv
 import dataclasses
@@ -14,18 +14,18 @@ from fdbpl_jax.data.catalogue import CATALOGUE
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.experiments.settings import run_config
 from fdbpl_jax.files import csv_text
-from fdbpl_jax.paper import page, published, table_sheet
-from fdbpl_jax.paper.components import COMPONENTS
-from fdbpl_jax.paper.sheets import sheets_of
-from fdbpl_jax.paper.tables import collect, line_of
-from fdbpl_jax.paper.text import markdown
+from fdbpl_jax.paper import page, published
+from fdbpl_jax.paper.figures import COMPONENTS
+from fdbpl_jax.paper.sheet import markdown
+from fdbpl_jax.paper.tables import line_of, published_table, table_sheets
+from fdbpl_jax.paper.write import sheets_of
 from fdbpl_jax.reports.results import summarise
 from fdbpl_jax.reports.write import read_report, write_report
 
 ADDED = "neg", "diff1", "diff2"
 
 
-@pytest.fixture(scope="module", name="printed")
+@pytest.fixture(scope="module", name="numbers")
 def _printed():
     return published.load()
 
@@ -77,16 +77,16 @@ def row(dataset, method, trained=True):
     ],
 )
 def test_a_row_finds_what_the_paper_prints_for_it(
-    printed, table, dataset, method, part, expected
+    numbers, table, dataset, method, part, expected
 ):
-    line = line_of(table, row(dataset, method), part, printed)
+    line = line_of(table, row(dataset, method), part, numbers)
     assert dict(line.published) == expected
     assert line.method == method.split(" ")[0]
 
 
-def test_what_is_varied_is_said(printed):
+def test_what_is_varied_is_said(numbers):
     def varied(table, method, part="", trained=True):
-        return line_of(table, row("dtd", method, trained), part, printed).varied
+        return line_of(table, row("dtd", method, trained), part, numbers).varied
 
     assert varied("table3", "coop shots=4") == "shots=4"
     assert varied("table4", "coop+fdbpl", "mr") == "mr"
@@ -109,18 +109,18 @@ def _workdir(tmp_path):
     return tmp_path
 
 
-def test_runs_are_collected_in_the_papers_order_and_shared_rows_once(workdir, printed):
-    tables = collect(workdir, printed)
+def test_runs_are_collected_in_the_papers_order_and_shared_rows_once(workdir, numbers):
+    tables = table_sheets(workdir, numbers)
     assert [table.name for table in tables] == ["table1", "table4"]
-    lines = tables[1].lines
+    lines = tables[1].rows
     assert [line.method for line in lines] == ["zero-shot", "coop", "coop+fdbpl"]
     assert lines[1].row.base_mean == 71.5
     assert len(tables[1].facts) == 2
 
 
-def test_the_page_has_ours_beside_the_printed_and_loads_nothing(workdir, printed):
-    sheets = sheets_of(workdir, printed)
-    text = page.html(sheets, printed)
+def test_the_page_has_ours_beside_the_published_and_loads_nothing(workdir, numbers):
+    sheets = sheets_of(workdir, numbers)
+    text = page.html(sheets, numbers)
     assert '<td>72.50<span class="std"> ± 0.71</span></td>' in text
     assert "<td>46.52</td>" in text
     assert "dtd coop seed 2: &lt;lost&gt;" in text
@@ -134,8 +134,8 @@ def test_the_page_has_ours_beside_the_printed_and_loads_nothing(workdir, printed
     assert ">HM<" not in first.split("What the paper prints")[0]
 
 
-def test_markdown_and_csv_say_the_same(workdir, printed):
-    sheets = sheets_of(workdir, printed)
+def test_markdown_and_csv_say_the_same(workdir, numbers):
+    sheets = sheets_of(workdir, numbers)
     text = unpadded(markdown(sheets))
     assert "| dtd | coop+fdbpl | mr, K = 5 | 72.50 ± 0.71 | 50.00 ± 0.00 |" in text
     assert r"- dtd coop seed 2: \<lost\>" in text
@@ -144,19 +144,20 @@ def test_markdown_and_csv_say_the_same(workdir, printed):
         for line in csv.DictReader(io.StringIO(csv_text(sheets[1].records)))
         if line["method"] == "coop+fdbpl"
     ]
-    assert (line["base_mean"], line["printed_new"], line["printed_base"]) == (
+    assert (line["base_mean"], line["published_new"], line["published_base"]) == (
         "72.5",
         "46.52",
         "",
     )
 
 
-def test_every_printed_table_can_be_shown(printed):
+def test_every_published_table_can_be_shown(numbers):
     for table in ("table1", "table2", "table3", "table4", "table5", "table6"):
-        titles, lines = table_sheet.printed(table, printed)
+        titles, lines, words = published_table(table, numbers)
         assert all(len(line) == len(titles) for line in lines)
         assert ("varied" in titles) == (table not in ("table1", "table2"))
-    lines = table_sheet.printed("table2", printed)[1]
+        assert words == (3 if "varied" in titles else 2)
+    lines = published_table("table2", numbers).lines
     assert ("dtd", "CoOp", "77.17", "45.57", "57.31") in lines
 
 
@@ -215,7 +216,7 @@ def test_a_name_stays_in_the_workdir(name):
         run_config(config)
 
 
-def test_averages_stand_beside_those_over_the_same_data_sets_only(tmp_path, printed):
+def test_averages_stand_beside_those_over_the_same_data_sets_only(tmp_path, numbers):
     names = "imagenet", "imagenetv2", "imagenet_sketch", "imagenet_a", "imagenet_r"
     method = "coop+fdbpl lambda_diff1=0.1 lambda_diff2=0.1"
 
@@ -226,8 +227,8 @@ def test_averages_stand_beside_those_over_the_same_data_sets_only(tmp_path, prin
         sizes = {n: (c.classes, c.test) for n, c in whole.items()} | sizes
         facts = dataclasses.replace(FACTS, sizes=sizes)
         write_report(tmp_path / "paper" / "table6", rows, cells, facts)
-        (table,) = collect(tmp_path, printed)
-        lines = {line.row.dataset: dict(line.published) for line in table.lines}
+        (table,) = table_sheets(tmp_path, numbers)
+        lines = {line.row.dataset: dict(line.published) for line in table.rows}
         assert lines["imagenetv2"] == {"accuracy": 57.87}
         return lines["average"]
 
@@ -237,9 +238,9 @@ def test_averages_stand_beside_those_over_the_same_data_sets_only(tmp_path, prin
 
 
 @pytest.mark.parametrize("size", [(10, 300), (47, 300)])
-def test_a_part_of_a_data_set_has_no_printed_number(workdir, printed, size):
+def test_a_part_of_a_data_set_has_no_published_number(workdir, numbers, size):
     for label in ("hard", "mr"):
         cells = [cell("dtd", "coop+fdbpl", 1, 70.0, 50.0, 1.0, 0.1, 8, 0)]
         facts = dataclasses.replace(FACTS, sizes={"dtd": size})
         write(workdir, f"table4/{label}", cells, facts)
-    assert not any(line.published for line in collect(workdir, printed)[1].lines)
+    assert not any(line.published for line in table_sheets(workdir, numbers)[1].rows)

@@ -1,0 +1,87 @@
+"""Pictures of finished cells: grids of images, with the list of what they show."""
+
+import io
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import msgspec
+from PIL import Image, ImageDraw, ImageFont
+
+_GAP, _LINE, _HEAD = 14, 19, 34  # pixels: between tiles, of a text, of a band's title
+
+
+class Drawing(msgspec.Struct, frozen=True):
+    """A picture, and the list of what it shows."""
+
+    picture: bytes  # PNG
+    titles: tuple[str, ...]  # of the columns of the list
+    rows: list[tuple[str | float, ...]]
+
+
+class Tile(NamedTuple):
+    """An image with texts under it."""
+
+    image: Image.Image
+    texts: Sequence[tuple[str, str]]  # each with its colour
+
+
+class Band(NamedTuple):
+    """Tiles under a title, in as many rows as they need."""
+
+    title: str
+    tiles: Sequence[Tile]
+
+
+def drawing(
+    picture: Image.Image, titles: Sequence[str], rows: Iterable[tuple[str | float, ...]]
+) -> Drawing:
+    """Encode a picture and its list, whose file names need not be Unicode."""
+    png = io.BytesIO()
+    picture.save(png, format="png")
+    texts = [
+        tuple(
+            x.encode(errors="replace").decode() if isinstance(x, str) else x
+            for x in row
+        )
+        for row in rows
+    ]
+    return Drawing(png.getvalue(), tuple(titles), texts)
+
+
+def grid(bands: Sequence[Band], columns: int, side: int) -> Image.Image:
+    """Draw the bands one under the other.
+
+    Args:
+      bands: drawn from the top.
+      columns: tiles per row.
+      side: of a tile's image, in pixels.
+    """
+    texts = max((len(tile.texts) for band in bands for tile in band.tiles), default=0)
+    height = side + texts * _LINE + _GAP
+    rows = [-(-len(band.tiles) // columns) for band in bands]
+    size = columns * (side + _GAP) + _GAP, len(bands) * _HEAD + sum(rows) * height
+    sheet = Image.new("RGB", size, "white")
+    draw, top = ImageDraw.Draw(sheet), 0
+    for band, band_rows in zip(bands, rows, strict=True):
+        font = ImageFont.load_default(size=17)
+        draw.text((_GAP, top + 8), band.title, "black", font)
+        top += _HEAD
+        for number, tile in enumerate(band.tiles):
+            row, place = divmod(number, columns)
+            corner = _GAP + place * (side + _GAP), top + row * height
+            _draw_tile(sheet, tile, corner, side)
+        top += band_rows * height
+    return sheet
+
+
+def _draw_tile(
+    sheet: Image.Image, tile: Tile, corner: tuple[int, int], side: int
+) -> None:
+    left, top = corner
+    image = tile.image.resize((side, side), Image.Resampling.BICUBIC)
+    sheet.paste(image, corner)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=13)
+    for number, (text, colour) in enumerate(tile.texts):
+        while font.getlength(text) > side:  # cut where the tile ends
+            text = text.rstrip("…")[:-1] + "…"
+        draw.text((left, top + side + 2 + number * _LINE), text, colour, font)
