@@ -77,7 +77,7 @@ def test_a_page_that_cannot_be_made_hides_no_failure(call, made, tmp_path):
     [
         (["page"], "nothing of the paper was run"),
         (["page", "table2"], "`page` takes no 'table2'"),
-        (["attention", "--cell=c", "table2"], "`attention` takes no 'table2'"),
+        (["attention", "table2", "--cell=c"], "`attention` takes no 'table2'"),
         (["attention"], "--cell is missing"),
         (["cases", "--cell=c"], "no cell to compare with is named"),
         (["attention", "--cell=c"], "c"),

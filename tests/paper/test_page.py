@@ -2,17 +2,25 @@
 
 import io
 import re
+from operator import itemgetter
 
 import pytest
 from PIL import Image
 from support.paper_reports import FACTS
 
 from fdbpl_jax.paper import page, published
-from fdbpl_jax.paper.sheet import Sheet
+from fdbpl_jax.paper.sheet import PublishedTable, Sheet, column
 from fdbpl_jax.plots import Panel
 
 HOSTILE = '<script>alert("1")</script> & "x" onload=y'
 BARS = Panel(HOSTILE, "s", (HOSTILE, "b"), {"": (1.0, 2.0)}, "bars")
+
+
+def columns(word, number):
+    return [
+        column(word, "", itemgetter(0), word=True),
+        column(number, "", itemgetter(1)),
+    ]
 
 
 def sheet(**change):
@@ -20,10 +28,8 @@ def sheet(**change):
         "name": "table2",
         "title": "Table 2",
         "about": "",
-        "titles": ("data set", "accuracy"),
-        "lines": [("dtd", "1.00"), ("eurosat", "2.00")],
-        "words": 1,
-        "records": [],
+        "columns": columns("data set", "accuracy"),
+        "rows": [("dtd", "1.00"), ("eurosat", "2.00")],
         "facts": (FACTS,),
     }
     return Sheet(**values | change)
@@ -39,7 +45,7 @@ def test_every_sheet_is_a_png():
     assert page.sheet_png(sheet(picture=b"as it is")) == b"as it is"
     table, plot = (size(page.sheet_png(s)) for s in (sheet(), sheet(panels=(BARS,))))
     assert table != plot
-    assert size(page.sheet_png(sheet(lines=[("dtd", "1")] * 9)))[1] > table[1]
+    assert size(page.sheet_png(sheet(rows=[("dtd", "1")] * 9)))[1] > table[1]
 
 
 @pytest.mark.parametrize("panels", [(), (BARS, BARS)])
@@ -49,11 +55,13 @@ def test_the_page_escapes_everything_and_plots_are_in_it(panels):
             sheet(
                 title=HOSTILE,
                 about=HOSTILE,
-                titles=(HOSTILE, HOSTILE),
-                lines=[(HOSTILE, HOSTILE)],
+                columns=columns(HOSTILE, HOSTILE),
+                rows=[(HOSTILE, HOSTILE)],
                 lost=(HOSTILE,),
                 panels=panels,
-                printed=((HOSTILE, "base"), [(HOSTILE, "1.0")]),
+                published=PublishedTable(
+                    (HOSTILE, "base"), [(HOSTILE, "1.0")], words=1
+                ),
             )
         ],
         published.load(),

@@ -208,7 +208,7 @@ def test_pictures_are_drawn_after_all_runs(started, drawn, tmp_path, monkeypatch
     finish(tmp_path, "diff2", 1)
     monkeypatch.setattr(pictures, "attention", lambda *_: drawn.append(len(started)))
     make(["figure11", "table1", "figure9"], options)
-    assert drawn == [len(started)] == [10]
+    assert drawn == [len(started)] == [11]
 
 
 def test_what_cannot_be_made_is_refused(monkeypatch, tmp_path):
