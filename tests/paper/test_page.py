@@ -60,7 +60,7 @@ def test_the_page_escapes_everything_and_plots_are_in_it(panels):
                 lost=(HOSTILE,),
                 panels=panels,
                 published=PublishedTable(
-                    (HOSTILE, "base"), [(HOSTILE, "1.0")], words=1
+                    (HOSTILE, "base"), [(HOSTILE, "1.0")], words=2
                 ),
             )
         ],
