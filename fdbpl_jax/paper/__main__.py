@@ -28,8 +28,8 @@ from fdbpl_jax.paper.attention import attention
 from fdbpl_jax.paper.cases import cases
 from fdbpl_jax.paper.cell import OpenCell, open_cell
 from fdbpl_jax.paper.drawing import Drawing
+from fdbpl_jax.paper.page import write_paper
 from fdbpl_jax.paper.runs import PaperOptions, make
-from fdbpl_jax.paper.write import write_paper
 
 _WORKDIR = flags.DEFINE_string("workdir", "runs", "Of the runs of configs/paper/.")
 _DATASETS = flags.DEFINE_string(
@@ -105,12 +105,12 @@ def _cases() -> None:
     _write("cases", cases(cell, other, cache, _IMAGES.value))
 
 
-def _opened(folder: str) -> OpenCell:
-    return open_cell(Path(folder), _STUDENT.value, _DATA_ROOT.value)
+def _opened(folder: str | None) -> OpenCell:
+    return open_cell(Path(folder or ""), _STUDENT.value, _DATA_ROOT.value)
 
 
 def _write(name: str, drawing: Drawing) -> None:
-    file = png_file(_PICTURE.value or Path(_CELL.value) / f"{name}.png")
+    file = png_file(_PICTURE.value or Path(_CELL.value or "") / f"{name}.png")
     text = csv_text([drawing.titles, *drawing.rows])
     write_text(file.with_suffix(".csv"), text)
     write_bytes(file, drawing.picture)

@@ -19,7 +19,7 @@ from fdbpl_jax.clip.model import Clip, text_features, unit
 from fdbpl_jax.data.images import read_image
 from fdbpl_jax.data.types import Dataset, Example, prompt_name
 from fdbpl_jax.paper.cell import OpenCell, class_text
-from fdbpl_jax.paper.drawing import Band, Drawing, Tile, drawing, grid
+from fdbpl_jax.paper.drawing import Band, Drawing, Tile, drawing, grid, listed
 
 _SIDE = 176  # pixels
 _HOT = np.array([255.0, 60.0, 0.0])
@@ -37,13 +37,13 @@ def attention(cell: OpenCell, images: int) -> Drawing:
             for example in examples
         ]
     )
-    shown = [(x.path, dataset.class_names[x.label]) for x in examples]
+    shown = [(listed(x.path), dataset.class_names[x.label]) for x in examples]
     texts = prompt_texts(cell)
     labels = np.array([names.index(name) for _, name in shown])
     directions = jnp.stack([text[labels] for text in texts.values()])
     maps = attention_maps(cell.clip, pixels, directions)
-    grid_of_maps = picture(pixels, maps, list(texts), [name for _, name in shown])
-    return drawing(grid_of_maps, ("image", "class"), shown)
+    image = picture(pixels, maps, list(texts), [name for _, name in shown])
+    return drawing(image, ("image", "class"), shown)
 
 
 def attention_maps(

@@ -17,7 +17,7 @@ from fdbpl_jax.data.splits import subset
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.evaluation.features import split_features
 from fdbpl_jax.paper.cell import OpenCell, class_text
-from fdbpl_jax.paper.drawing import Band, Drawing, Tile, drawing, grid
+from fdbpl_jax.paper.drawing import Band, Drawing, Tile, drawing, grid, listed
 
 RIGHT, WRONG = "put right", "put wrong"
 
@@ -41,7 +41,8 @@ def cases(cell: OpenCell, other: OpenCell, cache: Path, images: int) -> Drawing:
     right = sum(case.what == RIGHT for case in changed)
     logging.info("%d put right, %d put wrong", right, len(changed) - right)
     picture = cases_picture(cell, changed, images)
-    return drawing(picture, Case._fields, changed)
+    rows = [case._replace(path=listed(case.path)) for case in changed]
+    return drawing(picture, Case._fields, rows)
 
 
 def changed_cases(cell: OpenCell, other: OpenCell, cache: Path) -> list[Case]:
@@ -87,15 +88,16 @@ def _cases(cell: OpenCell, other: OpenCell, half: str, cache: Path) -> list[Case
     before, after = (
         _probabilities(x, features, part.class_names) for x in (other, cell)
     )
-    cases = []
+    cases, names = [], part.class_names
     for row, example in enumerate(part.test):
+        label = example.label
         old, new = before[row].argmax(), after[row].argmax()
-        if (old == example.label) == (new == example.label):
+        if (old == label) == (new == label):
             continue
-        what = RIGHT if new == example.label else WRONG
-        gain = float(after[row, example.label] - before[row, example.label])
-        names = (part.class_names[place] for place in (example.label, old, new))
-        cases.append(Case(example.path, what, *names, gain))
+        what = RIGHT if new == label else WRONG
+        gain = float(after[row, label] - before[row, label])
+        classes = names[label], names[old], names[new]
+        cases.append(Case(example.path, what, *classes, gain))
     return cases
 
 

@@ -1,7 +1,7 @@
 """Pictures of finished cells: grids of images, with the list of what they show."""
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -15,7 +15,7 @@ class Drawing(msgspec.Struct, frozen=True):
 
     picture: bytes  # PNG
     titles: tuple[str, ...]  # of the columns of the list
-    rows: list[tuple[str | float, ...]]
+    rows: Sequence[tuple[str | float, ...]]
 
 
 class Tile(NamedTuple):
@@ -33,19 +33,19 @@ class Band(NamedTuple):
 
 
 def drawing(
-    picture: Image.Image, titles: Sequence[str], rows: Iterable[tuple[str | float, ...]]
+    picture: Image.Image,
+    titles: tuple[str, ...],
+    rows: Sequence[tuple[str | float, ...]],
 ) -> Drawing:
-    """Encode a picture and its list, whose file names need not be Unicode."""
+    """Encode a picture."""
     png = io.BytesIO()
     picture.save(png, format="png")
-    texts = [
-        tuple(
-            x.encode(errors="replace").decode() if isinstance(x, str) else x
-            for x in row
-        )
-        for row in rows
-    ]
-    return Drawing(png.getvalue(), tuple(titles), texts)
+    return Drawing(png.getvalue(), titles, rows)
+
+
+def listed(path: str) -> str:
+    """Return the path as a list has it, for a file name need not be Unicode."""
+    return path.encode(errors="replace").decode()
 
 
 def grid(bands: Sequence[Band], columns: int, side: int) -> Image.Image:
@@ -61,9 +61,8 @@ def grid(bands: Sequence[Band], columns: int, side: int) -> Image.Image:
     rows = [-(-len(band.tiles) // columns) for band in bands]
     size = columns * (side + _GAP) + _GAP, len(bands) * _HEAD + sum(rows) * height
     sheet = Image.new("RGB", size, "white")
-    draw, top = ImageDraw.Draw(sheet), 0
+    draw, font, top = ImageDraw.Draw(sheet), ImageFont.load_default(size=17), 0
     for band, band_rows in zip(bands, rows, strict=True):
-        font = ImageFont.load_default(size=17)
         draw.text((_GAP, top + 8), band.title, "black", font)
         top += _HEAD
         for number, tile in enumerate(band.tiles):

@@ -4,7 +4,6 @@ Drawing needs the student and the images. A drawing is kept in the workdir, so t
 sheet needs neither.
 """
 
-from collections.abc import Sequence
 from operator import itemgetter
 from pathlib import Path
 
@@ -70,24 +69,17 @@ def _file(workdir: Path, name: str, run: FinishedRun) -> Path:
 
 
 def _cells(workdir: Path, name: str, dataset: str) -> list[Path]:
-    """The cells to draw: two for figure 12; for figure 11 the first, or else any."""
-    cells = _of_one_seed(workdir, DIFFERENCES, dataset)
-    if name == "figure12":
-        return cells
-    return cells[:1] or _of_one_seed(workdir, DIFFERENCES[:1], dataset)
-
-
-def _of_one_seed(workdir: Path, parts: Sequence[str], dataset: str) -> list[Path]:
-    """Of each part of figure 10, of the first seed that all of them have finished."""
-    folders = [
-        workdir / "paper" / "figure10" / part / dataset / "coop+fdbpl" for part in parts
-    ]
-    finished = [
+    """Folders of the first seed that both parts have finished, for figure 11 of one."""
+    figure = workdir / "paper" / "figure10"
+    folders = [figure / part / dataset / "coop+fdbpl" for part in DIFFERENCES]
+    first, second = (
         {file.parent.name for file in folder.glob("seed*/results.jsonl")}
         for folder in folders
-    ]
-    seeds = sorted(set.intersection(*finished))
-    return [folder / seeds[0] for folder in folders] if seeds else []
+    )
+    seeds = first & second
+    if name == "figure11":
+        seeds, folders = seeds or first, folders[:1]
+    return [folder / min(seeds) for folder in folders] if seeds else []
 
 
 def picture_sheet(workdir: Path, name: str) -> Sheet | None:

@@ -7,7 +7,7 @@ not run again. A run that fails does not stop the others.
 import dataclasses
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +23,12 @@ NAMES = (
     *("figure1", "figure8", "figure9", "figure10", *DRAWN),
 )
 
-_LABELS = "hard", "full", "ms", "mr"
+_PARTS: Mapping[str, tuple[str, ...]] = {  # of those that options do not change
+    "table4": ("hard", "full", "ms", "mr"),
+    "figure10": tuple(COMPONENTS),
+    "figure11": DIFFERENCES[:1],
+    "figure12": DIFFERENCES,
+}
 # Memory is compared: of the training alone, and of one data set.
 _APART = "figure9", "figure10"
 _CONFIG_OF = {  # where it has none of its own
@@ -67,21 +72,11 @@ def runs_of(name: str, options: PaperOptions) -> tuple[PaperRun, ...]:
     """
     if name not in NAMES:
         raise unknown_name("table or figure", name, NAMES)
-    match name:
-        case "table4":
-            parts = _LABELS
-        case "table5":
-            parts = tuple(_teachers(options))
-        case "figure9":
-            parts = _keeps(options)
-        case "figure10":
-            parts = tuple(COMPONENTS)
-        case "figure11":
-            parts = DIFFERENCES[:1]
-        case "figure12":
-            parts = DIFFERENCES
-        case _:
-            parts = ("",)
+    parts = _PARTS.get(name, ("",))
+    if name == "table5":
+        parts = tuple(_teachers(options))
+    elif name == "figure9":
+        parts = _keeps(options)
     return tuple(PaperRun(_CONFIG_OF.get(name, name), part) for part in parts)
 
 
@@ -92,10 +87,8 @@ def _keeps(options: PaperOptions) -> tuple[str, ...]:
             raise UserError(
                 f"'{keep}' is no number of labels", "Give --keeps=5,10, say."
             )
-    default = (
-        ("5", "10", "15", "20", "25") if options.datasets else ("1", "2", "4", "8")
-    )
-    return options.keeps or default
+    default = "5 10 15 20 25" if options.datasets else "1 2 4 8"
+    return options.keeps or tuple(default.split())
 
 
 def _teachers(options: PaperOptions) -> dict[str, str]:

@@ -184,7 +184,7 @@ def line_of(name: str, row: Row, part: str, published: Published) -> Line:
     if "terms" in key:
         varied = f"difference losses: {key['terms']}"
     numbers = select(published, table=name, dataset=row.dataset, **key)
-    accuracies = {number.what: number.value for number in numbers}
+    accuracies: dict[str, float] = {number.what: number.value for number in numbers}
     return Line(row, method, varied or setting, accuracies)
 
 

@@ -14,7 +14,7 @@ from fdbpl_jax.files import csv_text
 from fdbpl_jax.paper import published
 from fdbpl_jax.paper.figures import COMPONENTS, component_sheet, time_sheet
 from fdbpl_jax.paper.kept_labels import keep_sheet
-from fdbpl_jax.paper.write import sheets_of
+from fdbpl_jax.paper.page import sheets_of
 from fdbpl_jax.reports.facts import TableFacts
 
 MIB = 2**20

@@ -16,9 +16,9 @@ from fdbpl_jax.experiments.settings import run_config
 from fdbpl_jax.files import csv_text
 from fdbpl_jax.paper import page, published
 from fdbpl_jax.paper.figures import COMPONENTS
+from fdbpl_jax.paper.page import sheets_of
 from fdbpl_jax.paper.sheet import markdown
 from fdbpl_jax.paper.tables import line_of, published_table, table_sheets
-from fdbpl_jax.paper.write import sheets_of
 from fdbpl_jax.reports.results import summarise
 from fdbpl_jax.reports.write import read_report, write_report
 
