@@ -44,7 +44,9 @@ _COLUMNS = (
     column("epoch (ms)", "epoch_seconds", lambda point: point.epoch, _milliseconds),
     column("500 regions (ms)", "read_seconds", lambda point: point.read, _milliseconds),
     column("memory (MiB)", "peak_memory_mib", lambda point: point.memory, WHOLE),
-    column("bytes a region", "disk_bytes_a_region", lambda point: point.disk, WHOLE),
+    column(
+        "bytes per region", "disk_bytes_per_region", lambda point: point.disk, WHOLE
+    ),
 )
 
 
@@ -107,7 +109,7 @@ def _panels(points: Sequence[_KeptLabels]) -> list[Panel]:
         ("an epoch of training", "ms", curves(lambda p: 1e3 * p.epoch)),
         (read, "ms", curves(lambda p: 1e3 * p.read)),
         ("peak memory", "MiB", curves(lambda p: p.memory)),
-        ("table on disk", "bytes a region", curves(lambda p: p.disk)),
+        ("table on disk", "bytes per region", curves(lambda p: p.disk)),
     )
     return [
         Panel(title, "%", names, means, "lines", spreads, "K"),

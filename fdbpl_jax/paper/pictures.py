@@ -135,5 +135,5 @@ def _counts(drawing: Drawing, run: FinishedRun) -> str:
         "CoOp+FDBPL with both difference losses against the same without them, in one "
         f"seed: of {images} test images {right} put right, {len(drawing.rows) - right} "
         "put wrong. Those whose true class changes most in probability come first. "
-        "Images of new classes are sorted among those alone."
+        "Images of new classes are classified among those alone."
     )

@@ -111,7 +111,7 @@ def test_a_table_that_is_not_on_a_local_disk_has_no_size(tmp_path, numbers):
     write_keep(tmp_path, 5, [(0.5,), (0.5,)], disk_bytes=0)
     sheet = keep_sheet(tmp_path, numbers)
     assert sheet.lines[0][-1] == "–"
-    assert records(sheet)[0]["disk_bytes_a_region"] == ""
+    assert records(sheet)[0]["disk_bytes_per_region"] == ""
     assert len(sheet.panels) == 4  # none of the disk
 
 

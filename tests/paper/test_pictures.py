@@ -5,13 +5,15 @@ import shutil
 
 import msgspec
 import pytest
+from PIL import Image
 from support.cells import cell
 from support.paper_reports import FACTS, write
 
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.files import csv_text
 from fdbpl_jax.paper.cases import Case, changed_cases
 from fdbpl_jax.paper.cell import open_cell
-from fdbpl_jax.paper.drawing import Drawing
+from fdbpl_jax.paper.drawing import Drawing, drawing, listed
 from fdbpl_jax.paper.pictures import draw, picture_sheet
 
 CASES = [
@@ -102,3 +104,11 @@ def test_finished_cells_are_drawn_and_shown(workdir, tmp_path):
     ]
     cases = changed_cases(*opened, workdir / "features")
     assert picture_sheet(tmp_path, "figure12").rows == [tuple(case) for case in cases]
+
+
+def test_a_file_name_that_is_not_unicode_is_listed():
+    image = Image.new("RGB", (2, 2))
+    kept = drawing(image, ("image", "class"), [(listed("a\udcff.png"), "é")])
+    content = msgspec.json.decode(msgspec.json.encode(kept), type=Drawing)
+    assert content.rows == [("a?.png", "é")]
+    assert csv_text(content.rows).encode() == "a?.png,é\n".encode()
