@@ -189,6 +189,7 @@ def test_pictures_are_drawn_of_the_first_seed_that_both_cells_have(
     finish(tmp_path, "neg", 3)
     assert make(["figure12"], options) == ["figure12"]
     one, other = finish(tmp_path, "diff2", 2), finish(tmp_path, "neg", 2)
+    finish(tmp_path, "diff2", 3)
     assert drawn == []
     options = dataclasses.replace(options, data_root="DATA")
     assert make(["figure11", "figure12"], options) == []

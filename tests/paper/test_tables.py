@@ -234,6 +234,7 @@ def test_averages_stand_beside_those_over_the_same_data_sets_only(tmp_path, numb
 
     assert of_average(names) == {"accuracy": 49.3}
     assert of_average(names[:-1]) == {}
+    assert of_average(names, another=(10, 100)) == {}
     assert of_average(names, imagenet_r=(200, 29_999)) == {}
 
 
