@@ -1,9 +1,11 @@
-"""Small files, replaced completely or not at all, and what is written into them."""
+"""Files and folders, replaced completely or not at all, and what is in them."""
 
 import csv
 import io
 import os
-from collections.abc import Iterable
+import shutil
+import uuid
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from fdbpl_jax.errors import UserError
@@ -52,3 +54,39 @@ def write_bytes(path: Path, content: bytes) -> None:
             "Make room or allow writing there and run the same command again: "
             "finished cells are kept.",
         ) from error
+
+
+def write_folder(
+    folder: Path, write: Callable[[Path], None], is_whole: Callable[[], bool]
+) -> None:
+    """Makes a folder; another process sees all of it or none.
+
+    What is there and is not whole is replaced. Any number of processes may do this at
+    once: the folder of the first stays.
+
+    Args:
+      folder: the place.
+      write: fills the empty folder that it is given.
+      is_whole: whether the folder at that place is what `write` makes.
+
+    Raises:
+      OSError: it cannot be written.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part, old = (
+        folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.{end}")
+        for end in ("tmp", "old")
+    )
+    try:
+        part.mkdir()
+        write(part)
+        if not is_whole():
+            if folder.exists():
+                folder.rename(old)
+            part.rename(folder)
+    except OSError:
+        if not is_whole():  # else another process was faster
+            raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(part, ignore_errors=True)

@@ -1,16 +1,41 @@
-"""A data set of one's own as a folder of Hugging Face `datasets`.
+"""Data sets in a folder of Hugging Face `datasets`, an optional extra.
 
-What is in it: `hf_rows`; how it becomes files: `hf_export`.
+The rest of the program reads image files by path, so the images are written once, byte
+for byte, with a split file in CoOp's form. After that the library is not needed.
 """
 
+import hashlib
+import json
 import os
 from pathlib import Path
+from typing import Annotated, Any
 
-from fdbpl_jax.data.hf_export import SPLIT_FILE, export_images
+import msgspec
+from absl import logging
+
+from fdbpl_jax.data.hf_rows import open_splits, write_images
+from fdbpl_jax.data.listing import inside
 from fdbpl_jax.data.split_file import check_files, read_split
 from fdbpl_jax.data.splits import TEMPLATE
 from fdbpl_jax.data.types import Dataset
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.files import write_folder
+
+FOLDER = "fdbpl_jax_images"
+_SPLIT_FILE, _MARKER = "split.json", "export.json"
+_VERSION = 1  # of what is written; another one makes old folders stale
+
+
+class _Splits(msgspec.Struct):
+    splits: Annotated[list[str], msgspec.Meta(min_length=1)]
+
+
+class _File(msgspec.Struct):
+    filename: str
+
+
+class _State(msgspec.Struct):
+    data_files: list[_File] = msgspec.field(name="_data_files")
 
 
 def read_hf(
@@ -18,8 +43,10 @@ def read_hf(
 ) -> Dataset:
     """Reads a folder that `save_to_disk` of Hugging Face `datasets` made.
 
-    Its images are written out as files once, into the folder "fdbpl_jax_images" in it;
-    see `export_images`, also for which split becomes which.
+    Its images are in "fdbpl_jax_images" in it, as <split>/<class>/<number>.<suffix>,
+    written when they are missing or the data have changed. A split named "validation",
+    "valid" or "dev" is "val". If there is no "test", "val" takes its place; of a lone
+    "train" each class is split as `split_folder` does it.
 
     Args:
       folder: of a `DatasetDict` or a `Dataset`.
@@ -31,16 +58,96 @@ def read_hf(
       The data set "hf", with the classes in the order of their labels.
 
     Raises:
-      UserError: as `export_images`, and if exported images are missing.
+      UserError: `folder` is no such folder or holds links out of it; columns are
+        missing or ambiguous; an image is missing, unlabelled or unreadable; classes are
+        too small or read the same in a prompt; the library is not installed; nothing
+        can be written there; images written before are missing.
     """
     folder = Path(os.path.expanduser(folder)).absolute()
-    images = export_images(folder, image, label)
-    split_file = images / SPLIT_FILE
+    splits, source = _described(folder)
+    marker = {"version": _VERSION, "source": source, "image": image, "label": label}
+    images = folder / FOLDER
+
+    def write(into: Path) -> None:
+        logging.info("writing the images of '%s' out as files, once", folder)
+        if images.exists():
+            logging.info("'%s' is out of date and is written again", images)
+        rows = write_images(folder, open_splits(folder, splits, image, label), into)
+        (into / _SPLIT_FILE).write_text(json.dumps(rows), encoding="utf-8")
+        (into / _MARKER).write_text(json.dumps(marker), encoding="utf-8")
+
+    if not _up_to_date(images, marker):
+        try:
+            write_folder(images, write, lambda: _up_to_date(images, marker))
+        except OSError as error:
+            raise UserError(
+                f"cannot write the images of '{folder}' ({error.strerror or error})",
+                "Make room or allow writing there, or use a copy of the folder.",
+            ) from error
+    split_file = images / _SPLIT_FILE
     class_names, parts = read_split(split_file, str)
-    every = [example for part in parts.values() for example in part]
     try:
-        check_files(split_file, images, every)
+        check_files(split_file, images, [e for part in parts.values() for e in part])
     except UserError as error:
         do = f"Remove the folder '{images}': the next run writes the images again."
         raise UserError(error.what, do) from error
     return Dataset("hf", images, class_names, template, **parts)
+
+
+def _described(folder: Path) -> tuple[dict[str, Path], str]:
+    """The folder of each split, and a hash of what `datasets` says of the data.
+
+    Its own fingerprint of the data is in what it says. The sizes of the data files are
+    hashed, too: they may have been copied over.
+    """
+    splits = {"train": folder}
+    digest = hashlib.sha256()
+    try:
+        if not (folder / "state.json").is_file():
+            listed = _read(folder, folder / "dataset_dict.json")
+            names = msgspec.json.decode(listed, type=_Splits).splits
+            splits = {name: folder / name for name in names}
+        for name, split in splits.items():
+            state = _read(folder, split / "state.json")
+            info = _read(folder, split / "dataset_info.json")
+            files = [
+                _inside(folder, split / file.filename)
+                for file in msgspec.json.decode(state, type=_State).data_files
+            ]
+            sizes = [(file.name, file.stat().st_size) for file in files]
+            digest.update(repr((name, state, info, sizes)).encode())
+    except (OSError, msgspec.DecodeError) as error:
+        what = f"'{folder}' names no split or no data file ({error})"
+        if isinstance(error, OSError):
+            what = f"cannot read '{error.filename}' ({error.strerror or error})"
+        raise UserError(
+            what,
+            "Expected a folder made by `dataset.save_to_disk(folder)`; a data set of "
+            "the hub becomes one: `datasets.load_dataset(name).save_to_disk(folder)`.",
+        ) from error
+    return splits, digest.hexdigest()
+
+
+def _read(folder: Path, file: Path) -> bytes:
+    return _inside(folder, file).read_bytes()
+
+
+def _inside(folder: Path, file: Path) -> Path:
+    if not inside(folder, file):
+        raise UserError(
+            f"'{file}' lies outside '{folder}'", "Put the file itself there."
+        )
+    return file
+
+
+def _up_to_date(images: Path, marker: dict[str, Any]) -> bool:
+    """Whether the images are there and are those of the marker."""
+    if not images.exists():
+        return False
+    try:
+        return json.loads((images / _MARKER).read_bytes()) == marker
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"'{images}' is there and is not a folder of exported images",
+            "Move it away: images are to be written to this place.",
+        ) from error

@@ -1,49 +1,34 @@
-"""The rows of a Hugging Face `datasets` folder: images as bytes, classes by name.
+"""Rows of a Hugging Face `datasets` folder: images as bytes, classes by name.
 
 The only importer of `datasets`, which is an optional extra.
 """
 
-import dataclasses
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from absl import logging
 from PIL import Image
 
 from fdbpl_jax.data.split_file import SPLITS, Row
-from fdbpl_jax.data.splits import refuse_same_words
+from fdbpl_jax.data.splits import refuse_same_words, split_classes
 from fdbpl_jax.data.types import first_few
 from fdbpl_jax.errors import UserError
 
-_PART_OF = {name: name for name in SPLITS} | dict.fromkeys(
+_PART_OF = dict(zip(SPLITS, SPLITS, strict=True)) | dict.fromkeys(
     ("validation", "valid", "dev"), "val"
 )
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 _SUFFIX = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}  # others: their own name
 
 
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """An opened folder. `splits` by their own names, rows of {image, label}."""
-
-    folder: Path
-    splits: Mapping[str, Any]  # datasets.Dataset, whose images are not decoded
-    image: str
-    label: str
-    label_of: Mapping[int, int]  # from labels in the data to 0..C-1
-    class_names: tuple[str, ...]
-
-
 def open_splits(
     folder: Path, splits: Mapping[str, Path], image: str, label: str
-) -> Source:
-    """Opens the splits and finds out columns and classes; reads no image.
-
-    Classes that no image has are left out, with a logged warning.
+) -> dict[str, Any]:
+    """Opens the `datasets.Dataset` of each split; reads no image.
 
     Args:
       folder: made by `save_to_disk`, for messages.
@@ -51,14 +36,24 @@ def open_splits(
       image: the column of the images; empty: the only one there is.
       label: the column of the classes; empty: the only one there is.
 
+    Returns:
+      By split, a `Dataset` with the columns "image", not decoded, and "label".
+
     Raises:
-      UserError: see `hf_export.export_images`.
+      UserError: see `hf_folder.read_hf`.
     """
-    _refuse_splits(folder, list(splits))
-    datasets = _import_datasets()
+    _check_splits(folder, splits)
+    try:
+        import datasets
+    except ImportError as error:
+        raise UserError(
+            "reading a folder of Hugging Face datasets needs the library 'datasets', "
+            "which is not installed",
+            "Run `pip install fdbpl-jax[hf]`.",
+        ) from error
     try:
         opened = {
-            name: datasets.load_from_disk(str(own)) for name, own in splits.items()
+            name: datasets.load_from_disk(str(split)) for name, split in splits.items()
         }
     # Which exception a broken data file raises depends on where it broke.
     except Exception as error:
@@ -69,87 +64,46 @@ def open_splits(
     features = next(iter(opened.values())).features
     image = _column(folder, features, datasets.Image, image)
     label = _column(folder, features, datasets.ClassLabel, label)
-    _refuse_differences(folder, opened, (image, label))
-    raw = {
-        name: own.with_format(None)
+    for name, data in opened.items():
+        for column in (image, label):
+            if data.features.get(column) != features[column]:
+                raise UserError(
+                    f"column '{column}' of '{folder}' is another one in the split "
+                    f"'{name}' than in '{next(iter(opened))}'",
+                    "All splits must have the same columns and the same class names.",
+                )
+    return {
+        name: data.with_format(None)
         .select_columns([image, label])
-        .cast_column(image, datasets.Image(decode=False))
-        for name, own in opened.items()
+        .rename_columns({image: "image", label: "label"})
+        .cast_column("image", datasets.Image(decode=False))
+        for name, data in opened.items()
     }
-    names = features[label].names
-    labels = _used_labels(folder, raw, label, names)
-    class_names = tuple(names[own].strip() for own in labels)
-    refuse_same_words(folder, class_names)
-    label_of = {own: number for number, own in enumerate(labels)}
-    return Source(folder, raw, image, label, label_of, class_names)
 
 
-def write_images(source: Source, into: Path) -> dict[str, list[Row]]:
-    """Writes every image as <split>/<class>/<number>.<suffix>, byte for byte.
-
-    Args:
-      source: what `open_splits` returns.
-      into: the folder to write to, made when missing.
-
-    Returns:
-      The rows of "train", "val" and "test", with paths relative to `into`.
-
-    Raises:
-      OSError: something cannot be written.
-      UserError: an image has no bytes or is none.
-    """
-    folders = [_folder(*pair) for pair in enumerate(source.class_names)]
-    rows: dict[str, list[Row]] = {split: [] for split in SPLITS}
-    for split, own in source.splits.items():
-        for name in folders:
-            (into / split / name).mkdir(parents=True, exist_ok=True)
-        for number, row in enumerate(own):
-            content = _bytes(source, split, number, row[source.image])
-            label = source.label_of[row[source.label]]
-            suffix = _suffix(source, split, number, content)
-            path = f"{split}/{folders[label]}/{number:07d}.{suffix}"
-            (into / path).write_bytes(content)
-            rows[_PART_OF[split]].append((path, label, source.class_names[label]))
-    return rows
-
-
-def _import_datasets() -> ModuleType:
-    try:
-        import datasets
-    except ImportError as error:
-        raise UserError(
-            "reading a folder of Hugging Face datasets needs the library 'datasets', "
-            "which is not installed",
-            "Run `pip install fdbpl-jax[hf]`.",
-        ) from error
-    return datasets
-
-
-def _refuse_splits(folder: Path, names: list[str]) -> None:
-    unknown = [name for name in names if name not in _PART_OF]
-    if unknown:
-        raise UserError(
-            f"'{folder}' has splits with names that say nothing to us: "
-            f"{first_few(unknown)}",
-            f"Save it with splits out of: {', '.join(_PART_OF)}.",
-        )
-    parts = [_PART_OF[name] for name in names]
-    if len(set(parts)) < len(parts):
-        raise UserError(
-            f"'{folder}' has two splits that are the same part: {', '.join(names)}",
-            f"Leave one out; {', '.join(_PART_OF)} are known, the last three as 'val'.",
-        )
+def _check_splits(folder: Path, splits: Iterable[str]) -> None:
+    unknown = [name for name in splits if name not in _PART_OF]
+    what = f"has splits of unknown names: {first_few(unknown)}"
+    if not unknown:
+        parts = Counter(_PART_OF[name] for name in splits)
+        if max(parts.values()) == 1:
+            return
+        what = f"has two splits that are the same part: {', '.join(splits)}"
+    raise UserError(
+        f"'{folder}' {what}",
+        f"Save it with splits out of: {', '.join(_PART_OF)}; the last three are 'val'.",
+    )
 
 
 def _column(folder: Path, features: Mapping[str, Any], kind: type, name: str) -> str:
     """The column `name`, or the only one of this kind."""
-    found = [column for column, own in features.items() if isinstance(own, kind)]
-    held = ", ".join(f"{c} ({type(own).__name__})" for c, own in features.items())
-    if name in found or (not name and len(found) == 1):
-        return name or found[0]
-    wanted = f"{len(found)} columns of the type {kind.__name__} where one is needed"
+    columns = [column for column, of in features.items() if isinstance(of, kind)]
+    if name in columns or (not name and len(columns) == 1):
+        return name or columns[0]
+    wanted = f"{len(columns)} columns of the type {kind.__name__} where one is needed"
     if name:
         wanted = f"no column '{name}' of the type {kind.__name__}"
+    held = ", ".join(f"{c} ({type(of).__name__})" for c, of in features.items())
     raise UserError(
         f"'{folder}' has {wanted}; it holds: {held}",
         "`dataset.cast_column(name, datasets.Image())` makes a column one of images, "
@@ -157,26 +111,46 @@ def _column(folder: Path, features: Mapping[str, Any], kind: type, name: str) ->
     )
 
 
-def _refuse_differences(
-    folder: Path, opened: Mapping[str, Any], columns: tuple[str, str]
-) -> None:
-    first, *others = opened
-    for split in others:
-        for column in columns:
-            if opened[split].features.get(column) != opened[first].features[column]:
-                raise UserError(
-                    f"column '{column}' of '{folder}' is another one in the split "
-                    f"'{split}' than in '{first}'",
-                    "All splits must have the same columns and the same class names.",
-                )
+def write_images(
+    folder: Path, opened: Mapping[str, Any], into: Path
+) -> Mapping[str, Sequence[Row]]:
+    """Writes every image as <split>/<class>/<number>.<suffix>, byte for byte.
+
+    Classes that no image has are left out, with a logged warning.
+
+    Args:
+      folder: made by `save_to_disk`, for messages.
+      opened: as of `open_splits`.
+      into: the folder to write to.
+
+    Returns:
+      The rows of "train", "val" and "test", with paths relative to `into`.
+
+    Raises:
+      OSError: something cannot be written.
+      UserError: see `hf_folder.read_hf`.
+    """
+    classes = _used_classes(folder, opened)
+    place = {label: number for number, label in enumerate(classes)}
+    rows: dict[str, list[Row]] = {split: [] for split in SPLITS}
+    for split, data in opened.items():
+        for number, row in enumerate(data):
+            where = f"row {number} of the split '{split}' in '{folder}'"
+            content, suffix = _image_file(where, row["image"])
+            label, name = place[row["label"]], classes[row["label"]]
+            path = f"{split}/{_plain(label, name)}/{number:07d}.{suffix}"
+            (into / path).parent.mkdir(parents=True, exist_ok=True)
+            (into / path).write_bytes(content)
+            rows[_PART_OF[split]].append((path, label, name))
+    return _with_test(folder, list(classes.values()), rows)
 
 
-def _used_labels(
-    folder: Path, splits: Mapping[str, Any], column: str, names: Sequence[str]
-) -> list[int]:
+def _used_classes(folder: Path, opened: Mapping[str, Any]) -> dict[int, str]:
+    """Class names by label, without those of no image."""
+    names = next(iter(opened.values())).features["label"].names
     used: set[int] = set()
-    for split, own in splits.items():
-        labels = set(own.unique(column))
+    for split, data in opened.items():
+        labels = set(data.unique("label"))
         if not labels <= set(range(len(names))):  # -1, or none at all
             raise UserError(
                 f"images of the split '{split}' in '{folder}' have no label",
@@ -185,41 +159,57 @@ def _used_labels(
         used |= labels
     if not used:
         raise UserError(f"'{folder}' holds no image", "Save a data set with rows.")
-    unused = [name for label, name in enumerate(names) if label not in used]
-    if unused:
+    if unused := [name for label, name in enumerate(names) if label not in used]:
         logging.warning(
             "'%s': %d classes that no image has are left out: %s",
             *(folder, len(unused), first_few(unused)),
         )
-    return sorted(used)
+    classes = {label: names[label].strip() for label in sorted(used)}
+    refuse_same_words(folder, tuple(classes.values()))
+    return classes
 
 
-def _folder(label: int, name: str) -> str:
-    """A name that every file system takes, in the order of the labels."""
+def _plain(label: int, name: str) -> str:
+    """A folder name that every file system takes, in the order of the labels."""
     return f"{label:04d}_" + re.sub(r"[^A-Za-z0-9-]+", "_", name)[:60].strip("_")
 
 
-def _bytes(source: Source, split: str, number: int, image: Any) -> bytes:
+def _image_file(where: str, image: Mapping[str, Any] | None) -> tuple[bytes, str]:
+    """The bytes of an image, and the suffix of a file of its format."""
     content = (image or {}).get("bytes")
     if not content:
         raise UserError(
-            f"row {number} of the split '{split}' in '{source.folder}' has no image in "
-            "it",
+            f"{where} has no image in it",
             "Save the data set with `save_to_disk`, which puts images into the folder, "
             "and without empty rows.",
         )
-    return content
-
-
-def _suffix(source: Source, split: str, number: int, content: bytes) -> str:
     try:
-        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-            kind = str(image.format)
+        with Image.open(io.BytesIO(content), formats=_FORMATS) as opened:
+            kind = str(opened.format)
     # Which exception a broken image raises depends on its format and where it broke.
     except Exception as error:
         raise UserError(
-            f"row {number} of the split '{split}' in '{source.folder}' is no image "
-            f"that we can read ({error})",
+            f"{where} is no image that we can read ({error})",
             f"Save the data set without it; readable are {', '.join(_FORMATS)}.",
         ) from error
-    return _SUFFIX.get(kind, kind.lower())
+    return content, _SUFFIX.get(kind, kind.lower())
+
+
+def _with_test(
+    folder: Path, names: Sequence[str], rows: Mapping[str, Sequence[Row]]
+) -> Mapping[str, Sequence[Row]]:
+    """The rows with some to test on: those of "val", or drawn from a lone "train"."""
+    if rows["test"]:
+        return rows
+    if rows["val"]:
+        logging.warning("'%s' has no split 'test': 'val' is tested on", folder)
+        return {**rows, "test": rows["val"], "val": []}
+    images: dict[str, list[str]] = {name: [] for name in names}
+    for path, _, name in rows["train"]:
+        images[name].append(path)
+    do = "Add images of them, or take the classes out of the data set."
+    parts = split_classes(folder, images, do)
+    return {
+        split: [(e.path, e.label, names[e.label]) for e in part]
+        for split, part in zip(SPLITS, parts, strict=True)
+    }

@@ -1,14 +1,14 @@
 """The shapes tasks as ordinary data sets: PNG files, rendered once into a cache."""
 
 import json
-import shutil
-import tempfile
+from functools import partial
 from pathlib import Path
 
 from absl import logging
 
 from fdbpl_jax import errors
 from fdbpl_jax.data import datasets
+from fdbpl_jax.files import write_folder
 from fdbpl_jax.shapes import render, world
 
 PER_CLASS = {"train": 24, "val": 24, "test": 60}  # pictures of each class
@@ -33,7 +33,8 @@ def load_shapes(name: str, cache_dir: Path) -> datasets.Dataset:
     root = Path(cache_dir) / f"{name}-v{world.VERSION}"
     if not is_whole(name, root):
         try:
-            _render_into_place(name, root)
+            logging.info("rendering %s into %s", name, root)
+            write_folder(root, partial(_render, name), partial(is_whole, name, root))
         except OSError as error:
             raise errors.UserError(
                 f"the pictures of '{name}' could not be written to '{root}': {error}",
@@ -82,27 +83,7 @@ def _path(split: str, class_name: str, index: int) -> str:
     return f"{split}/{class_name.replace(' ', '_')}/{index:03d}.png"
 
 
-def _render_into_place(name: str, root: Path) -> None:
-    logging.info("rendering %s into %s", name, root)
-    root.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
-    part.chmod(0o755)  # mkdtemp makes it private
-    damaged = part.with_name(part.name + "-damaged")
-    try:
-        _render_all(name, part)
-        if root.exists() and not is_whole(name, root):  # damaged: out of the way
-            root.rename(damaged)
-        try:
-            part.rename(root)
-        except OSError:
-            if not is_whole(name, root):  # else another process was quicker
-                raise
-    finally:
-        shutil.rmtree(damaged, ignore_errors=True)
-        shutil.rmtree(part, ignore_errors=True)
-
-
-def _render_all(name: str, directory: Path) -> None:
+def _render(name: str, directory: Path) -> None:
     for split, count in PER_CLASS.items():
         for look in world.classes():
             folder = (directory / _path(split, look.name, 0)).parent

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fdbpl_jax.data import hf_export, hf_rows
+from fdbpl_jax.data import hf_folder, hf_rows
 from fdbpl_jax.data.hf_folder import read_hf
 from fdbpl_jax.data.images import read_image
 from fdbpl_jax.errors import UserError
@@ -80,7 +80,7 @@ def test_images_are_written_byte_for_byte_with_the_labels_order(whole):
 
 def test_a_second_reading_writes_nothing_and_needs_no_library(whole, monkeypatch):
     first = read_hf(whole)
-    monkeypatch.setattr(hf_export, "open_splits", lambda *args: pytest.fail("opened"))
+    monkeypatch.setattr(hf_folder, "open_splits", lambda *_: pytest.fail("opened"))
     assert read_hf(whole) == first
 
 
@@ -103,7 +103,7 @@ def test_data_file_of_another_size_is_noticed(whole, monkeypatch):
     (file,) = (whole / "train").glob("*.arrow")
     file.write_bytes(file.read_bytes() + b"more")
     asked = []
-    monkeypatch.setattr(hf_rows, "_refuse_splits", lambda _, names: asked.append(names))
+    monkeypatch.setattr(hf_rows, "_check_splits", lambda _, s: asked.append([*s]))
     read_hf(whole)
     assert asked == [["train", "validation", "test"]]
 
@@ -134,22 +134,21 @@ def test_failure_while_writing_leaves_nothing(whole, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(hf_export, "write_images", full)
+    monkeypatch.setattr(hf_folder, "write_images", full)
     refused(whole, "cannot write the images of .*No space left")
     assert not (whole / "fdbpl_jax_images").exists()
 
 
 def test_images_that_another_process_wrote_meanwhile_stay(whole, monkeypatch):
-    def after_another(source, into):
+    def after_another(*args):
         with monkeypatch.context() as other:
-            other.setattr(hf_export, "write_images", hf_rows.write_images)
-            other.setattr(os, "getpid", lambda: 1)
-            seen.append(read_hf(whole).root.stat().st_ino)
-        return hf_rows.write_images(source, into)
+            other.setattr(hf_folder, "write_images", hf_rows.write_images)
+            inodes.append(read_hf(whole).root.stat().st_ino)
+        return hf_rows.write_images(*args)
 
-    seen = []
-    monkeypatch.setattr(hf_export, "write_images", after_another)
-    assert read_hf(whole).root.stat().st_ino == seen[0]
+    inodes = []
+    monkeypatch.setattr(hf_folder, "write_images", after_another)
+    assert read_hf(whole).root.stat().st_ino == inodes[0]
     assert hidden(whole) == []
 
 
@@ -229,5 +228,5 @@ def test_data_file_outside_is_refused(tmp_path):
 
 def test_class_folders_are_plain_names():
     names = ["../..", "a b", "ä" * 99, "", "." * 9]
-    made = [hf_rows._folder(label, name) for label, name in enumerate(names)]
+    made = [hf_rows._plain(label, name) for label, name in enumerate(names)]
     assert made == ["0000_", "0001_a_b", "0002_", "0003_", "0004_"]
