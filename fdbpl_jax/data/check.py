@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fdbpl_jax.data.catalogue import CATALOGUE, Counts
 from fdbpl_jax.data.datasets import load_dataset
-from fdbpl_jax.data.images import check_images
+from fdbpl_jax.data.source_images import SourceImages
 from fdbpl_jax.data.split_file import SPLITS
 from fdbpl_jax.data.types import Dataset, first_few
 from fdbpl_jax.errors import UserError
@@ -132,7 +132,7 @@ def _no_images(root: Path, paths: Iterable[str]) -> list[str]:
 
 def _undecodable(root: Path, paths: Sequence[str]) -> list[str]:
     try:
-        check_images(root, paths)
+        SourceImages(root, memory=0).facts(paths)
     except UserError as error:
         return [str(error)]
     return []

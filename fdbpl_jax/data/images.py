@@ -1,12 +1,13 @@
 """Images from disk: always upright, always 8-bit RGB, or a clear refusal."""
 
+import contextlib
 import hashlib
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from fdbpl_jax.data.types import first_few
 from fdbpl_jax.errors import UserError
@@ -37,8 +38,53 @@ def read_image(root: Path, path: str) -> Image.Image:
         values (float or 32-bit grey).
     """
     file = root / path
+    with _opened(file) as stream:
+        return _decode(file, stream)
+
+
+def read_hashed(root: Path, path: str) -> tuple[Image.Image, str]:
+    """Decode one image as `read_image` does, and hash its file as `content_hash` does.
+
+    Raises:
+      UserError: as `read_image`.
+    """
+    file = root / path
+    with _opened(file) as stream:
+        content = hashlib.file_digest(stream, "sha256").hexdigest()
+        stream.seek(0)
+        return _decode(file, stream), content
+
+
+def content_hash(root: Path, path: str) -> str:
+    """SHA-256, in hex, of the bytes of the file `path` in `root`.
+
+    Raises:
+      UserError: naming the file, if it cannot be read.
+    """
+    with _opened(root / path) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def all_broken(errors: Sequence[UserError]) -> UserError:
+    """One error for those of several images; of a single one, itself."""
+    if len(errors) == 1:
+        return errors[0]
+    what = first_few([error.what for error in errors])
+    return UserError(f"{len(errors)} images are broken: {what}", errors[0].do)
+
+
+@contextlib.contextmanager
+def _opened(file: Path) -> Iterator[BinaryIO]:
     try:
-        with Image.open(file) as image:
+        with file.open("rb") as stream:
+            yield stream
+    except OSError as error:
+        raise unreadable(file, error) from error
+
+
+def _decode(file: Path, stream: BinaryIO) -> Image.Image:
+    try:
+        with Image.open(stream) as image:
             too_long = max(image.size) > _MAX_SIDE
             if too_long or image.width * image.height > _MAX_PIXELS:
                 raise _too_large(file)
@@ -51,53 +97,7 @@ def read_image(root: Path, path: str) -> Image.Image:
         raise _too_large(file) from error
     # Which exception a broken file raises depends on its format and where it broke.
     except Exception as error:
-        raise _unreadable(file, error) from error
-
-
-def check_images(root: Path, paths: Sequence[str]) -> None:
-    """Decodes every image once, to find the broken ones before work is spent on them.
-
-    Args:
-      root: the folder that paths are relative to.
-      paths: relative posix paths of the images.
-
-    Raises:
-      UserError: with the number of images that `read_image` refuses, and the first few.
-    """
-
-    def refusal(path: str) -> UserError | None:
-        try:
-            read_image(root, path)
-        except UserError as error:
-            return error
-        return None
-
-    with ThreadPoolExecutor() as pool:
-        errors = [error for error in pool.map(refusal, paths) if error]
-    if errors:
-        raise all_broken(errors)
-
-
-def all_broken(errors: Sequence[UserError]) -> UserError:
-    """One error that stands for those of several images; of a single one, itself."""
-    if len(errors) == 1:
-        return errors[0]
-    what = first_few([error.what for error in errors])
-    return UserError(f"{len(errors)} images are broken: {what}", errors[0].do)
-
-
-def content_hash(root: Path, path: str) -> str:
-    """SHA-256, in hex, of the bytes of the file `path` in `root`.
-
-    Raises:
-      UserError: naming the file, if it cannot be read.
-    """
-    file = root / path
-    try:
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise _unreadable(file, error) from error
+        raise unreadable(file, error) from error
 
 
 def _upright(image: Image.Image) -> None:
@@ -122,12 +122,15 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _unreadable(file: Path, error: Exception) -> UserError:
+def unreadable(file: Path, error: Exception) -> UserError:
+    """The error that stands for `error` on reading an image file."""
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return UserError(
             f"image '{file}' is missing", "Put it back, or remove it from the split."
         )
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    if isinstance(error, UnidentifiedImageError):  # its text names a stream
+        reason = "not an image of a known format"
     return UserError(
         f"image '{file}' cannot be read ({reason})",
         "Fetch it again, or remove it from the split.",

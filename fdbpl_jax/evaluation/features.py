@@ -1,101 +1,160 @@
 """Frozen image features of a list of examples, computed once and kept on disk."""
 
-import contextlib
-import hashlib
-import os
+import itertools
 import sys
-import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from absl import logging
 from jaxtyping import Array, Float, UInt8
+from PIL import Image
 from tqdm import tqdm
 
 from fdbpl_jax.clip.image import preprocess
 from fdbpl_jax.clip.model import Clip, image_features
-from fdbpl_jax.data.images import all_broken, content_hash, read_image
+from fdbpl_jax.data.images import all_broken, read_image
+from fdbpl_jax.data.source_images import SourceImages
 from fdbpl_jax.data.types import Dataset, Example, first_few
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.evaluation.feature_file import feature_file, may_be_there
 
 _BATCH = 64  # one shape, so one compilation, however many images
 _THREADS = 16
-_OVERHEAD = 4096  # bytes of a kept file beside the features, at most
-_FORMAT = "fdbpl_jax image features 1"
 
 In = TypeVar("In")
 Out = TypeVar("Out")
+Encode = Callable[[UInt8[np.ndarray, "B S S 3"]], Float[Array, "B D"]]
+
+
+class _Tower(NamedTuple):
+    clip: Clip
+    encode: Encode
 
 
 def split_features(
-    clip: Clip, dataset: Dataset, examples: Sequence[Example], cache: Path
+    clip: Clip,
+    dataset: Dataset,
+    examples: Sequence[Example],
+    cache: Path,
+    images: SourceImages | None = None,
 ) -> Float[np.ndarray, "N D"]:
-    """The L2-normalised features of whole images, resized and centre-cropped.
-
-    They are kept in `cache`, one file for each fingerprint of (model, paths, contents
-    of the images). A file that is damaged or not of this list is not trusted: it is
-    computed again, with a logged warning.
+    """Compute the features of one model; see `tower_features`.
 
     Args:
       clip: the frozen model.
       dataset: where the images are.
-      examples: which of its images, in the order wanted.
+      examples, cache: as in `tower_features`.
+      images: of the data set; None: nothing of them is on record.
+    """
+    images = images or SourceImages(dataset.root)
+    return tower_features([clip], images, examples, cache)[0]
+
+
+def tower_features(
+    clips: Sequence[Clip],
+    images: SourceImages,
+    examples: Sequence[Example],
+    cache: Path,
+) -> list[Float[np.ndarray, "N D"]]:
+    """Compute the L2-normalised features of images, resized and centre-cropped.
+
+    They are kept in `cache`, one file per fingerprint of (model, paths, contents of the
+    images). A file that is damaged or not of this list is not trusted: it is computed
+    again, with a logged warning. An image is decoded once for all models, and read not
+    at all where its content is on record and all features are kept.
+
+    Args:
+      clips: the frozen models.
+      images: of the examples' paths.
+      examples: which of the images, in the order wanted.
       cache: folder of the kept features; made when missing.
 
     Returns:
-      float32 features, row n of example n.
+      The float32 features of each model, row n of example n.
 
     Raises:
       UserError: listing the images that cannot be read, or if a feature is not finite.
     """
     if not examples:
-        return np.zeros((0, clip.config.projection), np.float32)
-    with ThreadPoolExecutor(_THREADS) as pool:
-        fingerprint = _fingerprint(pool, clip, dataset.root, examples)
-        file = _file(cache, fingerprint)
-        kept = _load(file, fingerprint, len(examples))
-        if kept is not None:
-            return kept
-        logging.info("%s: image features of %d images", clip.name, len(examples))
-        encode = partial(image_features, clip)
-        features = _compute(pool, clip, dataset.root, examples, encode)
-    _save(file, fingerprint, features)
-    return features
+        return [np.zeros((0, clip.config.projection), np.float32) for clip in clips]
+    paths = [example.path for example in examples]
+    features = _read(clips, images, paths, cache)
+    missing = [c for c, values in zip(clips, features, strict=True) if values is None]
+    computed = iter(_compute_and_keep(missing, images, paths, cache))
+    return [next(computed) if values is None else values for values in features]
 
 
 def are_kept(
-    clip: Clip, dataset: Dataset, examples: Sequence[Example], cache: Path
+    clip: Clip, images: SourceImages, examples: Sequence[Example], cache: Path
 ) -> bool:
-    """Whether there is a file of what `split_features` would compute.
+    """Whether there is a file of what `tower_features` would compute.
 
     Raises:
       UserError: listing the images that cannot be read.
     """
-    size = 4 * len(examples) * clip.config.projection
-    beside = [file.stat().st_size - size for file in cache.glob("*.npz")]
-    # All images are read to know the file's name: not where none is of this size.
-    if not any(0 < rest < _OVERHEAD for rest in beside):
+    paths = [example.path for example in examples]
+    candidates = may_be_there(cache, clip, len(paths))
+    if not candidates or _cannot_be_kept(images, paths, cache):
         return False
-    with ThreadPoolExecutor(_THREADS) as pool:
-        fingerprint = _fingerprint(pool, clip, dataset.root, examples)
-    return _file(cache, fingerprint).exists()
+    contents = zip(paths, images.hashes(paths), strict=True)
+    return feature_file(cache, clip, contents).path.exists()
+
+
+def _cannot_be_kept(images: SourceImages, paths: Sequence[str], cache: Path) -> bool:
+    """Whether no file can be of these images, which are read to know its name."""
+    former = (file.stat().st_mtime_ns for file in cache.glob("*.npz"))
+    return images.are_new(paths) and (
+        images.has_record or not any(time < images.opened_ns for time in former)
+    )
+
+
+def _read(
+    clips: Sequence[Clip], images: SourceImages, paths: Sequence[str], cache: Path
+) -> list[Float[np.ndarray, "N D"] | None]:
+    """The kept features of each model; None where there are none."""
+    if _cannot_be_kept(images, paths, cache):
+        return [None] * len(clips)
+    contents = list(zip(paths, images.hashes(paths), strict=True))
+    return [feature_file(cache, clip, contents).read(len(paths)) for clip in clips]
+
+
+def _compute_and_keep(
+    clips: Sequence[Clip], images: SourceImages, paths: Sequence[str], cache: Path
+) -> list[Float[np.ndarray, "N D"]]:
+    if not clips:
+        return []
+    names = " and ".join(clip.name for clip in clips)
+    logging.info("%s: image features of %d images", names, len(paths))
+    hashes: dict[str, str] = {}
+
+    def read(path: str) -> Image.Image:
+        image, facts = images.read(path)
+        hashes[path] = facts.hash
+        return image
+
+    towers = [_Tower(clip, partial(image_features, clip)) for clip in clips]
+    features = _compute(read, paths, towers)
+    images.save()
+    contents = [(path, hashes[path]) for path in paths]  # of what was really encoded
+    for clip, values in zip(clips, features, strict=True):
+        feature_file(cache, clip, contents).write(values)
+    return features
 
 
 def encoded(
-    clip: Clip,
-    dataset: Dataset,
-    examples: Sequence[Example],
-    encode: Callable[[UInt8[np.ndarray, "B S S 3"]], Float[Array, "B D"]],
+    clip: Clip, dataset: Dataset, examples: Sequence[Example], encode: Encode
 ) -> Float[np.ndarray, "N D"]:
-    """What `encode` makes of the same images; nothing is kept.
+    """Compute what `encode` makes of the same images; nothing is kept.
 
     Args:
-      clip, dataset, examples: as in `split_features`.
+      clip: whose size of images it is.
+      dataset: where the images are.
+      examples: which of its images, in the order wanted.
       encode: features of images, such as those under prompts; each of its batches is
         of the same size.
 
@@ -103,61 +162,61 @@ def encoded(
       float32 features, row n of example n.
 
     Raises:
-      UserError: as `split_features`.
+      UserError: as `tower_features`.
     """
-    with ThreadPoolExecutor(_THREADS) as pool:
-        return _compute(pool, clip, dataset.root, examples, encode)
-
-
-def _file(cache: Path, fingerprint: str) -> Path:
-    return cache / f"{fingerprint[:32]}.npz"
-
-
-def _fingerprint(
-    pool: ThreadPoolExecutor, clip: Clip, root: Path, examples: Sequence[Example]
-) -> str:
-    whole = hashlib.sha256(f"{_FORMAT}\0{clip.fingerprint}\0{clip.dtype}".encode())
     paths = [example.path for example in examples]
-    hashes = _readable(_ahead(pool, partial(content_hash, root), paths, len(paths)))
-    for path, content in zip(paths, hashes, strict=True):
-        whole.update(f"\0{path}\0{content}".encode(errors="surrogateescape"))
-    return whole.hexdigest()
+    read = partial(read_image, dataset.root)
+    return _compute(read, paths, [_Tower(clip, encode)])[0]
 
 
 def _compute(
-    pool: ThreadPoolExecutor,
-    clip: Clip,
-    root: Path,
-    examples: Sequence[Example],
-    encode: Callable[[UInt8[np.ndarray, "B S S 3"]], Float[Array, "B D"]],
-) -> Float[np.ndarray, "N D"]:
-    def pixels(example: Example) -> UInt8[np.ndarray, "S S 3"]:
-        return preprocess(read_image(root, example.path), clip.image.size)
+    read: Callable[[str], Image.Image], paths: Sequence[str], towers: Sequence[_Tower]
+) -> list[Float[np.ndarray, "N D"]]:
+    """The features of every tower; an image is read once for all of them."""
 
-    features = []
-    images = _readable(_ahead(pool, pixels, examples, 2 * _BATCH))
-    with tqdm(
-        total=len(examples), unit="image", disable=not sys.stderr.isatty()
-    ) as bar:
-        for batch in _batches(images):
-            padded = np.zeros((_BATCH, *batch.shape[1:]), np.uint8)
-            padded[: len(batch)] = batch
-            features.append(np.asarray(encode(padded))[: len(batch)])
+    def prepared(path: str) -> list[UInt8[np.ndarray, "S S 3"]]:
+        image = read(path)
+        return [preprocess(image, tower.clip.image.size) for tower in towers]
+
+    features: list[list[Float[np.ndarray, "b D"]]] = [[] for _ in towers]
+    progress = tqdm(total=len(paths), unit="image", disable=not sys.stderr.isatty())
+    with ThreadPoolExecutor(_THREADS) as pool, progress as bar:
+        images = _readable(_ahead(pool, prepared, paths, 2 * _BATCH))
+        done = 0
+        while batch := list(itertools.islice(images, _BATCH)):
+            for tower, pixels, values in zip(
+                towers, zip(*batch, strict=True), features, strict=True
+            ):
+                values.append(_encode(tower, pixels))
+            done += len(batch)
             bar.update(len(batch))
-            done = sum(map(len, features))
             logging.log_every_n_seconds(
-                logging.INFO, "image features: %d of %d", 30, done, len(examples)
+                logging.INFO, "image features: %d of %d", 30, done, len(paths)
             )
-    whole = np.concatenate(features).astype(np.float32)
-    bad = np.flatnonzero(~np.isfinite(whole).all(axis=1))
+    whole = [np.concatenate(values).astype(np.float32) for values in features]
+    for tower, values in zip(towers, whole, strict=True):
+        _check_finite(tower.clip, values, paths)
+    return whole
+
+
+def _encode(
+    tower: _Tower, images: Sequence[UInt8[np.ndarray, "S S 3"]]
+) -> Float[np.ndarray, "b D"]:
+    padded = np.zeros((_BATCH, *images[0].shape), np.uint8)
+    padded[: len(images)] = np.stack(images)
+    return np.asarray(tower.encode(padded))[: len(images)]
+
+
+def _check_finite(
+    clip: Clip, features: Float[np.ndarray, "N D"], paths: Sequence[str]
+) -> None:
+    bad = np.flatnonzero(~np.isfinite(features).all(axis=1))
     if bad.size:
-        paths = [examples[row].path for row in bad]
         raise UserError(
             f"model '{clip.name}' gives no finite feature for {bad.size} images: "
-            f"{first_few(paths)}",
+            f"{first_few([paths[row] for row in bad])}",
             "Check the model's weights.",
         )
-    return whole
 
 
 def _ahead(
@@ -188,57 +247,3 @@ def _readable(futures: Iterable[Future[Out]]) -> Iterator[Out]:
             yield value
     if broken:
         raise all_broken(broken)
-
-
-def _batches(
-    images: Iterable[UInt8[np.ndarray, "S S 3"]],
-) -> Iterator[UInt8[np.ndarray, "b S S 3"]]:
-    batch = []
-    for image in images:
-        batch.append(image)
-        if len(batch) == _BATCH:
-            yield np.stack(batch)
-            batch = []
-    if batch:
-        yield np.stack(batch)
-
-
-def _digest(fingerprint: str, features: Float[np.ndarray, "N D"]) -> str:
-    # With the fingerprint inside, a file under another's name is found out too.
-    whole = hashlib.sha256(f"{fingerprint}\0{features.shape}\0".encode())
-    whole.update(np.ascontiguousarray(features))
-    return whole.hexdigest()
-
-
-def _load(file: Path, fingerprint: str, images: int) -> np.ndarray | None:
-    if not file.exists():
-        return None
-    try:
-        # Opened here, because np.load leaves a damaged archive open.
-        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as kept:
-            features, digest = kept["features"], str(kept["sha256"])
-    # What a damaged archive raises depends on where the damage is.
-    except Exception as error:
-        logging.warning("'%s' is damaged (%s): computing it again", file, error)
-        return None
-    whole = features.dtype == np.float32 and features.shape[:1] == (images,)
-    if not whole or digest != _digest(fingerprint, features):
-        logging.warning("'%s' is not what was kept there: computing it again", file)
-        return None
-    return features
-
-
-def _save(file: Path, fingerprint: str, features: Float[np.ndarray, "N D"]) -> None:
-    part = file.with_name(f"{file.name}.{uuid.uuid4().hex}.part")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as stream:
-            digest = np.array(_digest(fingerprint, features))
-            np.savez(stream, features=features, sha256=digest)
-        os.replace(part, file)
-    except OSError as error:
-        # The features are right all the same; only the next run has to wait again.
-        logging.warning("cannot keep image features in '%s': %s", file, error)
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()

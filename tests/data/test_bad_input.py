@@ -13,7 +13,8 @@ from support.data_sets import SPLIT_FILES, WNIDS, lay_out, touch
 from fdbpl_jax.data.catalogue import CATALOGUE
 from fdbpl_jax.data.check import check_dataset
 from fdbpl_jax.data.datasets import load_dataset
-from fdbpl_jax.data.images import check_images, read_image
+from fdbpl_jax.data.images import read_image
+from fdbpl_jax.data.source_images import SourceImages
 from fdbpl_jax.data.split_file import SPLITS
 from fdbpl_jax.errors import UserError
 
@@ -96,7 +97,7 @@ def test_a_bad_image_is_refused_by_name(tmp_path, name, kind):
     why = "has more than 89,478,485 pixels" if kind == "huge" else "cannot be read"
     every = [e.path for split in SPLITS for e in getattr(data, split)]
     with pytest.raises(UserError) as caught:
-        check_images(data.root, every)
+        SourceImages(data.root).facts(every)
     assert caught.value.what.startswith(f"image '{data.root / path}' {why}")
     assert caught.value.do
     found = "\n".join(check_dataset(name, tmp_path, decode=True).problems)
@@ -112,7 +113,7 @@ def test_an_odd_image_is_read_right(tmp_path, name, kind):
     assert (image.mode, image.size) == ("RGB", shown.shape[1::-1])
     lossy = 4 if kind in ("cmyk", "turned") else 0
     assert np.abs(np.asarray(image, int) - shown).max() <= lossy
-    check_images(data.root, [e.path for e in data.test])
+    SourceImages(data.root).facts([e.path for e in data.test])
 
 
 def refused(name, root, match):

@@ -2,13 +2,14 @@
 
 import hashlib
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
 from fdbpl_jax.data import images
-from fdbpl_jax.data.images import check_images, content_hash, read_image
+from fdbpl_jax.data.images import content_hash, read_hashed, read_image
 from fdbpl_jax.errors import UserError
 
 
@@ -144,12 +145,16 @@ def test_content_hash_is_of_the_bytes(tmp_path):
         content_hash(tmp_path, "b.jpg")
 
 
-def test_check_images_names_all_that_are_broken(tmp_path, colours):
-    for name in ("a.png", "b.png", "c.png"):
-        Image.fromarray(colours).save(tmp_path / name)
-    check_images(tmp_path, ["a.png", "b.png"])
-    write_broken(tmp_path / "c.png", "truncated")
-    with pytest.raises(UserError, match=r"^image '.*c\.png' cannot be read"):
-        check_images(tmp_path, ["a.png", "c.png"])
-    with pytest.raises(UserError, match=r"2 images are broken: .*c\.png.*d\.png"):
-        check_images(tmp_path, ["a.png", "c.png", "b.png", "d.png"])
+def test_read_hashed_is_both_from_one_opening(tmp_path, colours, monkeypatch):
+    Image.fromarray(colours).save(tmp_path / "a.png")
+    opened, opening = [], Path.open
+
+    def counted(file, *args):
+        opened.append(file)
+        return opening(file, *args)
+
+    monkeypatch.setattr(Path, "open", counted)
+    image, content = read_hashed(tmp_path, "a.png")
+    assert opened == [tmp_path / "a.png"]
+    assert content == content_hash(tmp_path, "a.png")
+    np.testing.assert_array_equal(np.asarray(image), colours)

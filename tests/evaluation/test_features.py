@@ -10,11 +10,13 @@ from PIL import Image
 from fdbpl_jax.clip.config import ClipConfig
 from fdbpl_jax.clip.image import ImageSettings, preprocess
 from fdbpl_jax.clip.model import Clip, load_clip
+from fdbpl_jax.data import images, source_images
 from fdbpl_jax.data.datasets import load_dataset
+from fdbpl_jax.data.source_images import SourceImages
 from fdbpl_jax.data.types import Dataset, Example
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.evaluation import features
-from fdbpl_jax.evaluation.features import split_features
+from fdbpl_jax.evaluation.features import are_kept, split_features, tower_features
 
 IMAGES = 7
 
@@ -186,6 +188,113 @@ def test_cache_path_that_is_a_file_costs_no_result(clip, data, tower, tmp_path, 
     (tmp_path / "cache").write_text("mine")
     np.testing.assert_array_equal(compute(clip, data, tmp_path), EXPECTED)
     assert "cannot keep image features" in caplog.text
+
+
+@pytest.fixture
+def second(clip):
+    """Another tower, which sees more pixels."""
+    other = mock.Mock(
+        spec=Clip, config=clip.config, image=ImageSettings(size=4), fingerprint="other"
+    )
+    other.name = "other"
+    return other
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """Notes every decoding, and every reading for a hash alone, by file name."""
+    notes = []
+    decode, hashed = images._decode, source_images.content_hash
+
+    def counted_decode(file, stream):
+        notes.append(f"decode {file.name}")
+        return decode(file, stream)
+
+    def counted_hash(root, path):
+        notes.append(f"hash {path}")
+        return hashed(root, path)
+
+    monkeypatch.setattr(images, "_decode", counted_decode)
+    monkeypatch.setattr(source_images, "content_hash", counted_hash)
+    return notes
+
+
+@pytest.fixture
+def run(clip, second, data, tmp_path):
+    """One run of two towers on two lists of as many images, read long after writing."""
+    for n in range(IMAGES):
+        os.utime(data.root / f"{n}.png", ns=(n + 1, n + 1))
+
+    def both(clips=(clip, second)):
+        source = SourceImages.recorded_in(tmp_path / "records", data.root)
+        halves = data.train[:3], data.train[3:6]
+        return [
+            tower_features(clips, source, half, tmp_path / "cache") for half in halves
+        ]
+
+    return both
+
+
+ALL = [f"decode {n}.png" for n in range(6)]
+
+
+def test_images_are_decoded_once_for_all_towers(run, clip, tower, reads):
+    first = run()
+    assert sorted(reads) == ALL
+    assert [shape[1] for shape in tower] == [2, 4, 2, 4]
+    for half, rows in zip(first, (EXPECTED[:3], EXPECTED[3:6]), strict=True):
+        for values in half:
+            np.testing.assert_array_equal(values, rows)
+    reads.clear()
+    tower.clear()
+    again = run()
+    assert reads == tower == []
+    for left, right in zip(first, again, strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def test_only_the_tower_without_features_runs(run, clip, second, tower, reads):
+    run([clip])
+    reads.clear()
+    tower.clear()
+    run()
+    assert sorted(reads) == ALL
+    assert [shape[1] for shape in tower] == [4, 4]
+
+
+def test_a_changed_image_costs_its_own_list(run, data, tower, reads):
+    run()
+    reads.clear()
+    Image.new("RGB", (5, 4), (9, 9, 9)).save(data.root / "4.png")
+    _, (after, _) = run()
+    assert after[1].tolist() == [9, 9, 9]
+    assert sorted(reads) == [*ALL[3:], "hash 4.png"]
+
+
+def test_a_lost_record_costs_hashes_and_no_decoding(run, tower, reads, tmp_path):
+    run()
+    (record,) = (tmp_path / "records").iterdir()
+    record.unlink()
+    reads.clear()
+    tower.clear()
+    run()
+    assert sorted(reads) == [f"hash {n}.png" for n in range(6)]
+    assert tower == []
+
+
+def test_whether_features_are_kept_is_known_without_reading(
+    run, clip, data, tower, reads, tmp_path
+):
+    def kept(examples):
+        source = SourceImages.recorded_in(tmp_path / "records", data.root)
+        return are_kept(clip, source, examples, tmp_path / "cache")
+
+    assert not kept(data.train[:3])
+    run()
+    reads.clear()
+    assert kept(data.train[:3])
+    assert not kept(data.train[4:7])  # as many, of which no run has read the last
+    assert reads == []
 
 
 def test_no_examples_are_no_rows(clip, data, tower, tmp_path):

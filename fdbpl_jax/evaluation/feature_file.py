@@ -1,0 +1,103 @@
+"""Files of image features, named by what they were computed from."""
+
+import contextlib
+import hashlib
+import os
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from absl import logging
+from jaxtyping import Float
+
+from fdbpl_jax.clip.model import Clip
+
+_FORMAT = "fdbpl_jax image features 1"
+_OVERHEAD = 4096  # bytes of a file beside the features, at most
+
+
+class FeatureFile(NamedTuple):
+    """The file of one model's features of one list of images."""
+
+    path: Path
+    fingerprint: str  # of the model, the paths and contents of the images
+
+    def read(self, images: int) -> Float[np.ndarray, "N D"] | None:
+        """Read the features of so many images; None where they are to be computed.
+
+        That is if there is no file, or, with a logged warning, if it is damaged or not
+        the one that was kept there.
+        """
+        if not self.path.exists():
+            return None
+        try:
+            # Opened here, because np.load leaves a damaged archive open.
+            with (
+                self.path.open("rb") as stream,
+                np.load(stream, allow_pickle=False) as archive,
+            ):
+                features, digest = archive["features"], str(archive["sha256"])
+        # What a damaged archive raises depends on where the damage is.
+        except Exception as error:
+            logging.warning(
+                "'%s' is damaged (%s): computing it again", self.path, error
+            )
+            return None
+        fits = features.dtype == np.float32 and features.shape[:1] == (images,)
+        if not fits or digest != self._digest(features):
+            logging.warning(
+                "'%s' is not what was kept there: computing it again", self.path
+            )
+            return None
+        return features
+
+    def write(self, features: Float[np.ndarray, "N D"]) -> None:
+        """Write the features; a file that cannot be written is only logged."""
+        part = self.path.with_name(f"{self.path.name}.{uuid.uuid4().hex}.part")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as stream:
+                digest = np.array(self._digest(features))
+                np.savez(stream, features=features, sha256=digest)
+            os.replace(part, self.path)
+        except OSError as error:
+            # The features are right all the same; only the next run has to wait again.
+            logging.warning("cannot keep image features in '%s': %s", self.path, error)
+        finally:
+            with contextlib.suppress(OSError):
+                part.unlink()
+
+    def _digest(self, features: Float[np.ndarray, "N D"]) -> str:
+        # With the fingerprint inside, a file under another's name is found out too.
+        digest = hashlib.sha256(f"{self.fingerprint}\0{features.shape}\0".encode())
+        digest.update(np.ascontiguousarray(features))
+        return digest.hexdigest()
+
+
+def feature_file(
+    cache: Path, clip: Clip, images: Iterable[tuple[str, str]]
+) -> FeatureFile:
+    """Where the features are kept.
+
+    Args:
+      cache: folder of the files.
+      clip: the frozen model.
+      images: path and content hash of each, in order.
+    """
+    digest = hashlib.sha256(f"{_FORMAT}\0{clip.fingerprint}\0{clip.dtype}".encode())
+    for path, content in images:
+        digest.update(f"\0{path}\0{content}".encode(errors="surrogateescape"))
+    fingerprint = digest.hexdigest()
+    return FeatureFile(cache / f"{fingerprint[:32]}.npz", fingerprint)
+
+
+def may_be_there(cache: Path, clip: Clip, images: int) -> bool:
+    """Whether a file in `cache` is of the size of so many features of the model.
+
+    All images are read to know the file's name: not where there is none.
+    """
+    size = 4 * images * clip.config.projection
+    beside = [file.stat().st_size - size for file in cache.glob("*.npz")]
+    return any(0 < rest < _OVERHEAD for rest in beside)
