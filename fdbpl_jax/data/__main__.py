@@ -1,4 +1,4 @@
-"""`python -m fdbpl_jax.data check --root=DATA`: what is there, missing, or wrong."""
+"""`python -m fdbpl_jax.data check --root=DATA`: what is there, missing or wrong."""
 
 import sys
 import time
@@ -36,8 +36,8 @@ def _check() -> None:
 def _lines(finding: Finding, seconds: float) -> str:
     state = "OK" if not finding.problems else "WRONG" if finding.there else "–"
     parts = [f"{finding.name:<16}{state:<7}"]
-    if finding.found:
-        parts.append(_sizes(finding.found))
+    if finding.counts:
+        parts.append(_sizes(finding.counts))
         parts.append(f"({finding.files / max(seconds, 1e-9):,.0f} files/s)")
     elif not finding.there:
         return f"{parts[0]}{finding.problems[0]}"
@@ -45,15 +45,15 @@ def _lines(finding: Finding, seconds: float) -> str:
     return "\n".join([" ".join(parts).rstrip(), *problems])
 
 
-def _sizes(found: Counts) -> str:
+def _sizes(counts: Counts) -> str:
     return (
-        f"{found.classes} classes; train {found.train:,}, val {found.val:,}, "
-        f"test {found.test:,}"
+        f"{counts.classes} classes; train {counts.train:,}, val {counts.val:,}, "
+        f"test {counts.test:,}"
     )
 
 
 def main() -> None:
-    """Runs the command that `sys.argv` names."""
+    """Run the command that `sys.argv` names."""
     name = command_of(sys.argv)
 
     def command() -> None:

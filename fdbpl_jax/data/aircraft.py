@@ -14,7 +14,7 @@ IMAGE_LISTS = "images_variant_*.txt"  # one for each split
 def read_aircraft(
     layout: Layout, folder: Path
 ) -> tuple[tuple[str, ...], dict[str, tuple[Example, ...]]]:
-    """Reads `variants.txt` and `images_variant_{train,val,test}.txt`.
+    """Read `variants.txt` and `images_variant_{train,val,test}.txt`.
 
     A line of the former is a variant, in the order of the labels; of the latter an
     image's number and its variant.
@@ -58,7 +58,7 @@ def _refuse_unused(
     folder: Path, labels: Mapping[str, int], rows: Mapping[str, Sequence[Row]]
 ) -> None:
     # The last of them would not even leave a gap in the labels.
-    used = {variant for own in rows.values() for _, _, variant in own}
+    used = {variant for part in rows.values() for _, _, variant in part}
     if unused := [variant for variant in labels if variant not in used]:
         raise UserError(
             f"the lists '{folder / IMAGE_LISTS}' have no image of {len(unused)} "

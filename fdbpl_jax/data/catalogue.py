@@ -1,4 +1,4 @@
-"""The fifteen data sets of the field: where their files lie, how they speak, how many.
+"""The fifteen data sets of the field: files, templates and counts.
 
 Folders and split files are those of CoOp (its DATASETS.md), so a data root that served
 CoOp, MaPLe or KDPL serves here. Templates are CoOp's CUSTOM_TEMPLATES; counts are those
@@ -13,7 +13,7 @@ from fdbpl_jax.data import class_names
 
 @dataclasses.dataclass(frozen=True)
 class Counts:
-    """How many classes and images the published data set has."""
+    """Numbers of classes and images of a data set."""
 
     classes: int
     train: int
@@ -23,7 +23,7 @@ class Counts:
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """Where a data set's files lie under the data root, and how it speaks."""
+    """Where a data set's files lie under the data root, and its template."""
 
     folder: str  # under the data root
     images: str  # under the folder; what paths are relative to
@@ -31,7 +31,7 @@ class Layout:
     published: Counts
     kind: str = "split"  # how `lists` is read: see `datasets.py`
     template: str = "a photo of a {}."
-    class_name: Callable[[str], str] = class_names.as_it_is
+    class_name: Callable[[str], str] = class_names.unchanged
 
 
 CATALOGUE: Mapping[str, Layout] = {

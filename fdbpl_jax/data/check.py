@@ -1,4 +1,4 @@
-"""What is wrong with a data root: missing parts, wrong counts, what is no image.
+"""Faults of a data root: missing parts, wrong counts, files that are no images.
 
 Every file is looked at by its first bytes, which tells an image from a text file or an
 empty one at tens of thousands of files a second; decoding each is slow and thorough.
@@ -32,21 +32,17 @@ _MAGIC = (
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """What is there of a data set.
-
-    name: of the data set. there: its folder exists. files: how many were looked at.
-    found: counts, None where it could not be read. problems: sentences.
-    """
+    """The state of a data set on disk."""
 
     name: str
-    there: bool
-    files: int
-    found: Counts | None
-    problems: tuple[str, ...]
+    there: bool  # its folder exists
+    files: int  # that were looked at
+    counts: Counts | None  # None: it could not be read
+    problems: tuple[str, ...]  # sentences
 
 
 def check_dataset(name: str, root: Path, decode: bool = False) -> Finding:
-    """Looks at all of a data set: lists, folders, counts and the head of every image.
+    """Look at all of a data set: lists, folders, counts and the head of every image.
 
     Args:
       name: a key of `CATALOGUE`.
@@ -54,7 +50,7 @@ def check_dataset(name: str, root: Path, decode: bool = False) -> Finding:
       decode: decode every image, too.
 
     Returns:
-      What was found; nothing that is wrong with the data raises.
+      The finding; nothing that is wrong with the data raises.
 
     Raises:
       UserError: the root is no folder.
@@ -69,8 +65,8 @@ def check_dataset(name: str, root: Path, decode: bool = False) -> Finding:
         if not there:
             raise
         return Finding(name, True, 0, None, (str(error),))
-    found = _counts(dataset)
-    problems = _differences(layout.published, found)
+    counts = _counts(dataset)
+    problems = _differences(layout.published, counts)
     paths = [e.path for split in SPLITS for e in getattr(dataset, split)]
     no_images = _no_images(dataset.root, paths)
     if no_images:
@@ -80,7 +76,7 @@ def check_dataset(name: str, root: Path, decode: bool = False) -> Finding:
         )
     elif decode:
         problems += _undecodable(dataset.root, paths)
-    return Finding(name, True, len(paths), found, tuple(problems))
+    return Finding(name, True, len(paths), counts, tuple(problems))
 
 
 def _where(name: str, root: Path) -> str:
@@ -96,12 +92,12 @@ def _counts(dataset: Dataset) -> Counts:
     return Counts(len(dataset.class_names), *sizes)
 
 
-def _differences(published: Counts, found: Counts) -> list[str]:
+def _differences(published: Counts, counts: Counts) -> list[str]:
     wrong = [
         f"{got:,} {what} where {want:,} are published"
         for what, got, want in zip(
             ("classes", "train images", "val images", "test images"),
-            dataclasses.astuple(found),
+            dataclasses.astuple(counts),
             dataclasses.astuple(published),
             strict=True,
         )

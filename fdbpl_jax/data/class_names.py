@@ -1,11 +1,15 @@
-"""From a class's name in the original annotations to the name that the field uses.
+"""Names of classes: lists of them, and from the original annotations to the field's.
 
 CoOp's split files hold the finished names already; lists that others made from the
-original annotations often hold the raw ones. Every rule leaves a finished name as it
-is, so that both read the same.
+original annotations often hold the raw ones. Every rule leaves a finished name
+unchanged, so that both read the same.
 """
 
 import re
+from collections import Counter
+from pathlib import Path
+
+from fdbpl_jax.errors import UserError
 
 _CALTECH101 = {
     "airplanes": "airplane",
@@ -25,7 +29,27 @@ _EUROSAT = {
 }
 
 
-def as_it_is(name: str) -> str:
+def read_names(file: Path) -> tuple[str, ...]:
+    """Read the names in a text file, one per line, in order, without blank lines.
+
+    Raises:
+      UserError: it cannot be read, has a name twice, or fewer than two.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"no names read from '{file}': {error}", "Give a text file in UTF-8."
+        ) from error
+    names = [line.strip() for line in lines if line.strip()]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice or len(names) < 2:
+        what = f"has '{twice[0]}' twice" if twice else "has fewer than two names"
+        raise UserError(f"'{file}' {what}", "Give every name once, one per line.")
+    return tuple(names)
+
+
+def unchanged(name: str) -> str:
     """The name."""
     return name
 

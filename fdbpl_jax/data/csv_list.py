@@ -1,4 +1,4 @@
-"""A data set of one's own as a list in a CSV file.
+"""Data sets in a list of images, a CSV file.
 
 The other form, a plain folder of class folders, is `splits.split_folder`.
 """
@@ -26,7 +26,7 @@ class _Row:
 
 
 def read_csv(file: Path, template: str = TEMPLATE) -> Dataset:
-    """Reads a list of images with the header `path,label` or `path,label,split`.
+    """Read a list of images with the header `path,label` or `path,label,split`.
 
     Other columns are ignored. Without a column "split" each class is split as
     `split_folder` does it.
@@ -131,7 +131,7 @@ def _refuse_repeats(file: Path, rows: Sequence[_Row]) -> None:
 
 def _stated_parts(
     file: Path, rows: Sequence[_Row], names: Sequence[str]
-) -> list[tuple[Example, ...]]:
+) -> tuple[tuple[Example, ...], ...]:
     """The parts as the rows state them; every class needs an image to be tested on."""
     tested = {row.name for row in rows if row.split == "test"}
     without = [f"'{name}'" for name in names if name not in tested]
@@ -142,9 +142,9 @@ def _stated_parts(
             "Give each class one, or leave out the column 'split' to have it drawn.",
         )
     label_of = {name: label for label, name in enumerate(names)}
-    return [
+    return tuple(
         tuple(
             Example(row.path, label_of[row.name]) for row in rows if row.split == split
         )
         for split in SPLITS
-    ]
+    )

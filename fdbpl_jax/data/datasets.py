@@ -1,4 +1,4 @@
-"""The data sets by name: found on disk, read, and checked before anything runs."""
+"""Data sets by name: read from disk and checked before anything runs."""
 
 import os
 from pathlib import Path
@@ -23,7 +23,7 @@ _FOLDERS = {
 
 
 def load_dataset(name: str, root: Path) -> Dataset:
-    """Finds a data set's files, and checks all that can be checked without decoding.
+    """Find a data set's files, and check all that can be checked without decoding.
 
     Args:
       name: a key of `CATALOGUE`, "folder" for a plain folder of class folders, or
@@ -61,10 +61,10 @@ def _load(name: str, layout: Layout, root: Path) -> Dataset:
     folder = root / layout.folder
     images, lists = folder / layout.images, folder / layout.lists
     if not folder.is_dir():
-        held = first_few(sorted(path.name for path in root.iterdir()))
+        content = first_few(sorted(path.name for path in root.iterdir()))
         raise UserError(
             f"data set '{name}' needs the folder '{layout.folder}' in '{root}', which "
-            f"holds: {held or 'nothing'}",
+            f"holds: {content or 'nothing'}",
             "Fetch the data set, or set the data root (--config.data.root, or "
             "--data_root) to the folder above it.",
         )
@@ -80,6 +80,5 @@ def _load(name: str, layout: Layout, root: Path) -> Dataset:
         lists = folder / IMAGE_LISTS
     else:
         class_names, examples = read_split(lists, layout.class_name)
-    every = [example for split in examples.values() for example in split]
-    check_files(lists, images, every)
+    check_files(lists, images, [e for split in examples.values() for e in split])
     return Dataset(name, images, class_names, layout.template, **examples)

@@ -41,7 +41,7 @@ class _State(msgspec.Struct):
 def read_hf(
     folder: Path, template: str = TEMPLATE, image: str = "", label: str = ""
 ) -> Dataset:
-    """Reads a folder that `save_to_disk` of Hugging Face `datasets` made.
+    """Read a folder that `save_to_disk` of Hugging Face `datasets` made.
 
     Its images are in "fdbpl_jax_images" in it, as <split>/<class>/<number>.<suffix>,
     written when they are missing or the data have changed. A split named "validation",

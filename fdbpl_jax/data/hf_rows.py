@@ -28,7 +28,7 @@ _SUFFIX = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}  # others: their own name
 def open_splits(
     folder: Path, splits: Mapping[str, Path], image: str, label: str
 ) -> dict[str, Any]:
-    """Opens the `datasets.Dataset` of each split; reads no image.
+    """Open the `datasets.Dataset` of each split; reads no image.
 
     Args:
       folder: made by `save_to_disk`, for messages.
@@ -114,7 +114,7 @@ def _column(folder: Path, features: Mapping[str, Any], kind: type, name: str) ->
 def write_images(
     folder: Path, opened: Mapping[str, Any], into: Path
 ) -> Mapping[str, Sequence[Row]]:
-    """Writes every image as <split>/<class>/<number>.<suffix>, byte for byte.
+    """Write every image as <split>/<class>/<number>.<suffix>, byte for byte.
 
     Classes that no image has are left out, with a logged warning.
 

@@ -16,7 +16,7 @@ from fdbpl_jax.errors import UserError
 
 
 def read_imagenet(name: str, layout: Layout, folder: Path) -> Dataset:
-    """ImageNet from `images/{train,val}/<wnid>/`, in the order of the wnids.
+    """Read ImageNet from `images/{train,val}/<wnid>/`, in the order of the wnids.
 
     The published validation images are the test images, and there are none to validate
     on: CoOp validates on the test images, which chooses settings by them.
@@ -31,25 +31,24 @@ def read_imagenet(name: str, layout: Layout, folder: Path) -> Dataset:
     """
     names = read_class_names(folder / layout.lists)
     images = folder / layout.images
-    found = {}
+    examples = {}
     for split, place in (("train", "train"), ("test", "val")):
         root = images / place
         wnids = folder_names(root)
         _check_folders(root, wnids, list(names))
         files = class_folders(root, wnids, folder / f"fdbpl_jax_{place}_list.json")
-        found[split] = tuple(
+        examples[split] = tuple(
             Example(f"{place}/{wnid}/{file}", label)
             for label, wnid in enumerate(wnids)
             for file in files[wnid]
         )
     words = tuple(names[wnid] for wnid in sorted(names))
-    return Dataset(
-        name, images, words, layout.template, found["train"], (), found["test"]
-    )
+    train, test = examples["train"], examples["test"]
+    return Dataset(name, images, words, layout.template, train, (), test)
 
 
 def read_test_only(name: str, layout: Layout, folder: Path) -> Dataset:
-    """A variant from `<images>/<wnid>/`, all for testing.
+    """Read a variant from `<images>/<wnid>/`, all for testing.
 
     The labels are those of its own classes, in the order of the wnids: 1000 of
     ImageNet-Sketch, 200 of ImageNet-A and ImageNet-R, whose text is then that of these
@@ -82,7 +81,7 @@ def subset_wnids(name: str) -> tuple[str, ...]:
 
 
 def read_numbered(name: str, layout: Layout, folder: Path) -> Dataset:
-    """ImageNet-V2 from `<images>/<n>/`, n the line of `classnames.txt` from 0.
+    """Read ImageNet-V2 from `<images>/<n>/`, n the line of `classnames.txt` from 0.
 
     Args, Raises: as `read_imagenet`.
     """
@@ -93,7 +92,7 @@ def read_numbered(name: str, layout: Layout, folder: Path) -> Dataset:
 
 
 def read_class_names(file: Path) -> dict[str, str]:
-    """Name by wnid, in the order of the file's lines `<wnid> <name>`.
+    """Read the names by wnid, in the order of the file's lines `<wnid> <name>`.
 
     Raises:
       UserError: it cannot be read, has another line, or a wnid twice.
@@ -127,16 +126,16 @@ def _test_only(
     root = folder / layout.images
     files = class_folders(root, folders, folder / "fdbpl_jax_test_list.json")
     test = tuple(
-        Example(f"{own}/{file}", label)
-        for label, own in enumerate(folders)
-        for file in files[own]
+        Example(f"{name_of_folder}/{file}", label)
+        for label, name_of_folder in enumerate(folders)
+        for file in files[name_of_folder]
     )
     return Dataset(name, root, tuple(words), layout.template, (), (), test)
 
 
-def _check_folders(root: Path, found: Sequence[str], expected: Sequence[str]) -> None:
-    missing = sorted(set(expected) - set(found))
-    extra = sorted(set(found) - set(expected))
+def _check_folders(root: Path, present: Sequence[str], expected: Sequence[str]) -> None:
+    missing = sorted(set(expected) - set(present))
+    extra = sorted(set(present) - set(expected))
     parts = [
         f"{len(names)} class folders {what}: {first_few(names)}"
         for what, names in (("are missing", missing), ("are of no class", extra))

@@ -1,10 +1,10 @@
-"""Images from disk: always upright, always 8-bit RGB, or a clear refusal."""
+"""Images from disk: upright, in 8-bit RGB, or a clear refusal."""
 
 import contextlib
 import hashlib
 from collections.abc import Iterator, Sequence
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -19,7 +19,7 @@ _MAX_SIDE = 65_535  # regions are stored with 16-bit coordinates
 
 
 def read_image(root: Path, path: str) -> Image.Image:
-    """Decodes one image.
+    """Decode one image.
 
     EXIF orientation is applied, palettes and CMYK are converted, an alpha channel is
     dropped, 16-bit grey is scaled to 8 bits (Pillow's own conversion would clip it to
@@ -74,7 +74,7 @@ def all_broken(errors: Sequence[UserError]) -> UserError:
 
 
 @contextlib.contextmanager
-def _opened(file: Path) -> Iterator[BinaryIO]:
+def _opened(file: Path) -> Iterator[BufferedReader]:
     try:
         with file.open("rb") as stream:
             yield stream
@@ -82,7 +82,7 @@ def _opened(file: Path) -> Iterator[BinaryIO]:
         raise unreadable(file, error) from error
 
 
-def _decode(file: Path, stream: BinaryIO) -> Image.Image:
+def _decode(file: Path, stream: BufferedReader) -> Image.Image:
     try:
         with Image.open(stream) as image:
             too_long = max(image.size) > _MAX_SIDE

@@ -1,4 +1,4 @@
-"""Lists of folders of images, kept beside them so that a large one is listed once.
+"""Lists of images in folders, kept beside them so that a large one is listed once.
 
 Listing ImageNet's 1.3 million files costs seconds on a local disk and many minutes on a
 network one. The kept list is JSON with relative names, so it can move with its folder;
@@ -9,25 +9,25 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
+import msgspec
 from absl import logging
 
 from fdbpl_jax.data.types import first_few
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.files import write_text
 
-IMAGE_SUFFIXES = (
-    ".jpg",
-    ".jpeg",
-    ".png",
-    ".webp",
-    ".bmp",
-    ".tif",
-    ".tiff",
-    ".gif",
-    ".ppm",
-)
+_TYPES = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif", "ppm")
+IMAGE_SUFFIXES = tuple(f".{name}" for name in _TYPES)
+_PLAIN = rf"(?i)\A[^/\\]*\.({'|'.join(_TYPES)})\Z"  # name of an image, not a path
+
+
+class _Folder(msgspec.Struct):
+    """A class folder as it was listed."""
+
+    mtime_ns: int
+    images: list[Annotated[str, msgspec.Meta(pattern=_PLAIN)]]
 
 
 def folder_names(folder: Path) -> list[str]:
@@ -62,57 +62,54 @@ def image_names(folder: Path) -> list[str]:
     return sorted(images)
 
 
-def class_folders(root: Path, names: Sequence[str], kept: Path) -> dict[str, list[str]]:
-    """The images in each of several class folders, by folder.
+def class_folders(
+    root: Path, names: Sequence[str], record: Path
+) -> dict[str, list[str]]:
+    """List the images in each of several class folders.
 
     Args:
       root: the folder that holds the class folders.
       names: of the class folders.
-      kept: the file of the list, written when something was listed anew; a place that
+      record: the file of the list, written when a folder was listed anew; a place that
         cannot be written to is no error.
+
+    Returns:
+      The names of the images by folder.
 
     Raises:
       UserError: folders cannot be listed, or hold no image.
     """
-    known, listed, changed = _read(kept), {}, False
+    known, folders = _read(record), {}
     for name in names:
-        own = known.get(name, {})
         try:
             stamp = (root / name).stat().st_mtime_ns
         except OSError as error:
             raise _unlisted(root / name, error) from error
-        fresh = own.get("mtime_ns") != stamp
-        images = image_names(root / name) if fresh else own["images"]
-        changed |= fresh
-        listed[name] = {"mtime_ns": stamp, "images": images}
-    if empty := [name for name, own in listed.items() if not own["images"]]:
+        folder = known.get(name)
+        if folder is None or folder.mtime_ns != stamp:
+            folder = _Folder(stamp, image_names(root / name))
+        folders[name] = folder
+    if empty := [name for name, folder in folders.items() if not folder.images]:
         raise UserError(
             f"{len(empty)} class folders in '{root}' hold no image: {first_few(empty)}",
             "Unpack the whole archive there again.",
         )
-    if changed:
-        _keep(kept, listed)
-    return {name: own["images"] for name, own in listed.items()}
+    if any(known.get(name) is not folder for name, folder in folders.items()):
+        _write(record, folders)
+    return {name: folder.images for name, folder in folders.items()}
 
 
-def _read(kept: Path) -> dict[str, Any]:
+def _read(record: Path) -> dict[str, _Folder]:
     try:
-        content = json.loads(kept.read_bytes())
-        for own in content.values():
-            _ = own["mtime_ns"], [_plain(name) for name in own["images"]]
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        # Not msgspec's own reader: a file name need not be valid Unicode.
+        return msgspec.convert(json.loads(record.read_bytes()), dict[str, _Folder])
+    except (OSError, ValueError):
         return {}  # missing, or not ours: everything is listed anew
-    return content
 
 
-def _plain(name: str) -> None:
-    if not name.lower().endswith(IMAGE_SUFFIXES) or "/" in name or "\\" in name:
-        raise ValueError(name)
-
-
-def _keep(kept: Path, listed: dict[str, Any]) -> None:
+def _write(record: Path, folders: dict[str, _Folder]) -> None:
     try:
-        write_text(kept, json.dumps(listed))
+        write_text(record, json.dumps(msgspec.to_builtins(folders)))
     except UserError as error:
         logging.info("the list of images is not kept: %s", error.what)
 
@@ -126,10 +123,10 @@ def inside(root: Path, path: Path) -> bool:
 def _entries(folder: Path) -> list[os.DirEntry]:
     try:
         with os.scandir(folder) as entries:
-            found = [entry for entry in entries if not entry.name.startswith(".")]
+            shown = [entry for entry in entries if not entry.name.startswith(".")]
     except OSError as error:
         raise _unlisted(folder, error) from error
-    links = [entry for entry in found if entry.is_symlink()]
+    links = [entry for entry in shown if entry.is_symlink()]
     outside = sorted(e.name for e in links if not inside(folder, Path(e.path)))
     if outside:
         raise UserError(
@@ -137,7 +134,7 @@ def _entries(folder: Path) -> list[os.DirEntry]:
             f"{first_few(outside)}",
             "Put the files themselves there, or set the data root to where they are.",
         )
-    return found
+    return shown
 
 
 def _unlisted(folder: Path, error: OSError) -> UserError:

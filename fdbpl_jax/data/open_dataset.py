@@ -10,7 +10,7 @@ from fdbpl_jax.shapes.world import TASKS
 
 
 def open_dataset(name: str, root: str, rendered: Path, setting: str) -> Dataset:
-    """The whole data set.
+    """Open a whole data set.
 
     Args:
       name: one of the embedded tasks, or as of `load_dataset`.

@@ -23,7 +23,7 @@ _THREADS = 16  # decoding, cropping and reading all release the GIL
 
 
 def epoch_steps(examples: int, batch_size: int) -> tuple[int, int]:
-    """The batch really used, min(batch_size, examples), and the whole ones an epoch."""
+    """The batch used, min(batch_size, examples), and whole batches per epoch."""
     batch = min(batch_size, examples)
     return batch, examples // batch
 
@@ -35,58 +35,48 @@ def view_batches(
     batch_size: int,
     epochs: int,
     seed: int,
-    shard: tuple[int, int] = (0, 1),
 ) -> grain.DatasetIterator:
-    """Iterates over batches of one random view an image, reshuffled each epoch.
+    """Iterate over batches of one random view per image, reshuffled each epoch.
 
     Which images make up a step follows from (seed, epoch) and what is drawn for each
-    from (seed, epoch, path): not from threads, the number of processes, or where a run
-    was interrupted. The iterator's `get_state()` and `set_state()` resume exactly.
+    from (seed, epoch, path): not from threads, or where a run was interrupted. The
+    iterator's `get_state()` and `set_state()` resume exactly.
 
     Args:
       root: the folder that paths are relative to.
       examples: the images to learn from.
       view: cuts one view from a decoded RGB image with the generator it is given, or
         the same view at several named sizes. Called from several threads at once.
-      batch_size: of all processes together; at most all examples are used. What does
-        not fill a batch is left out of that epoch.
+      batch_size: at most all examples are used. What does not fill a batch is left
+        out of that epoch.
       epochs: how many.
       seed: of the order and the views, any integer.
-      shard: this process's (index, count); it yields its equal part of every batch.
 
     Returns:
       A checkpointable Grain iterator over `{"pixels": uint8 [B S S 3], "label":
-      int32 [B]}`, B the process's part of the batch; "pixels" has names if views do.
+      int32 [B]}`; "pixels" has names if views do.
 
     Raises:
-      UserError: without examples, or if the batch cannot be dealt out evenly. A broken
-        image raises one, naming the file, when its batch is asked for.
+      UserError: without examples. A broken image raises one, naming the file, when its
+        batch is asked for.
     """
-    index, count = shard
     if not examples:
         raise UserError("there is no image to train on", "Check the split and shots.")
     batch, steps = epoch_steps(len(examples), batch_size)
-    if batch % count:
-        raise UserError(
-            f"a batch of {batch} images cannot be dealt out to {count} processes",
-            f"Use a multiple of {count}, no more than the {len(examples)} images.",
-        )
     # Grain's order of (seed, epoch + 1) is that of (seed + 1, epoch); hashing the seed
     # first keeps runs of neighbouring seeds apart.
     numbers = grain.MapDataset.range(len(examples))
     order = numbers.shuffle(seed=_key("order", seed) % 2**32)[: steps * batch]
-    order = order.slice(slice(index, None, count)).repeat(epochs)
-    part = batch // count
 
     def cut(position: int, number: int) -> dict[str, Any]:
-        # Grain counts this process's positions on through the epochs.
-        return _cut(root, examples[number], view, seed, position // (steps * part))
+        # Grain counts positions on through the epochs.
+        return _cut(root, examples[number], view, seed, position // (steps * batch))
 
-    return ahead(order.map_with_index(cut), part)
+    return ahead(order.repeat(epochs).map_with_index(cut), batch)
 
 
 def ahead(examples: grain.MapDataset, batch: int) -> grain.DatasetIterator:
-    """Whole batches of the examples, which threads make before they are asked for.
+    """Iterate over whole batches, which threads make before they are asked for.
 
     Arrays of the host are stacked there, those of the device on the device.
     """

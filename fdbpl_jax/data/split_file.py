@@ -1,4 +1,4 @@
-"""CoOp split files: who is in train, val and test, checked before anything is run.
+"""CoOp split files: the images of train, val and test, checked before anything runs.
 
 A split file is JSON, `{"train": [[path, label, class name], ...], "val": [...],
 "test": [...]}`, as CoOp (github.com/KaiyangZhou/CoOp) and its successors keep it.
@@ -10,6 +10,8 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+
+import msgspec
 
 from fdbpl_jax.data.listing import inside
 from fdbpl_jax.data.types import Example, first_few, prompt_name
@@ -23,7 +25,7 @@ Row = tuple[str, int, str]  # path, label, class name
 def read_split(
     file: Path, class_name: Callable[[str], str]
 ) -> tuple[tuple[str, ...], dict[str, tuple[Example, ...]]]:
-    """Reads and checks a split file; looks at no image.
+    """Read and check a split file; looks at no image.
 
     Args:
       file: the JSON file.
@@ -45,7 +47,7 @@ def read_split(
 def examples_of(
     file: Path, rows: Mapping[str, Sequence[Row]], class_name: Callable[[str], str]
 ) -> tuple[tuple[str, ...], dict[str, tuple[Example, ...]]]:
-    """Class names and examples of the rows of each split.
+    """Check the rows of each split, and give their class names and examples.
 
     Args:
       file: where the rows are from, for messages.
@@ -55,10 +57,9 @@ def examples_of(
     Raises:
       UserError: rows contradict each other, see `read_split`.
     """
-    every = [row for split in SPLITS for row in rows[split]]
-    class_names = tuple(
-        class_name(name) for name in _class_names(file, every, class_name)
-    )
+    all_rows = [row for split in SPLITS for row in rows[split]]
+    names = _class_names(file, all_rows, class_name)
+    class_names = tuple(class_name(name) for name in names)
     _refuse_repeats(file, rows)
     return class_names, {
         split: tuple(Example(path, label) for path, label, _ in rows[split])
@@ -67,7 +68,7 @@ def examples_of(
 
 
 def check_files(file: Path, root: Path, examples: Sequence[Example]) -> None:
-    """Refuses examples that are no files, or lie outside `root` by a symbolic link.
+    """Refuse examples that are no files, or lie outside `root` by a symbolic link.
 
     Lists each folder once instead of asking for each file: on network file systems
     that is the difference between seconds and minutes.
@@ -109,19 +110,17 @@ def _check_folder(
     paths = {name: f"{folder}/{name}".lstrip("/") for name in names}
     try:
         with os.scandir(root / folder) as entries:
-            found = {entry.name: entry for entry in entries}
+            entry_of = {entry.name: entry for entry in entries}
     except (FileNotFoundError, NotADirectoryError):
         return list(paths.values()), []
     except OSError as error:
-        reason = error.strerror or error
-        raise UserError(
-            f"cannot list the folder '{root / folder}' ({reason})"
-        ) from error
+        what = f"cannot list the folder '{root / folder}' ({error.strerror or error})"
+        raise UserError(what) from error
     if not inside(root, root / folder):
         return [], list(paths.values())
     missing, outside = [], []
     for name, path in paths.items():
-        entry = found.get(name)
+        entry = entry_of.get(name)
         if entry is None or not _is_file(entry):
             missing.append(path)
         elif entry.is_symlink() and not inside(root, Path(entry.path)):
@@ -163,11 +162,8 @@ def _rows(file: Path, split: str, part: list) -> list[Row]:
     rows = []
     for number, row in enumerate(part):
         try:
-            path, label, name = row if isinstance(row, list) else ()
-            # A bool is an int to Python, but not a label.
-            if not isinstance(path, str) or type(label) is not int:
-                raise ValueError
-            if not isinstance(name, str) or not name.strip() or "\0" in path:
+            path, label, name = msgspec.convert(row, Row)
+            if not name.strip() or "\0" in path:
                 raise ValueError
             (path + name).encode()  # JSON can hold half a surrogate pair
         except ValueError as error:
@@ -184,7 +180,7 @@ def normal_path(file: Path, path: str) -> str:
 
     Args:
       file: the list, for the message.
-      path: as it stands there.
+      path: as listed.
 
     Raises:
       UserError: it is absolute, climbs with "..", or is empty.
@@ -229,9 +225,7 @@ def _refuse_gaps(file: Path, labels: Mapping[int, str]) -> None:
     gaps = max(labels) + 1 - len(labels)
     if gaps:
         missing = (label for label in itertools.count() if label not in labels)
-        shown = ", ".join(
-            str(label) for label in itertools.islice(missing, min(gaps, 5))
-        )
+        shown = ", ".join(map(str, itertools.islice(missing, min(gaps, 5))))
         raise UserError(
             f"split file '{file}' has labels up to {max(labels)} but {gaps} of them "
             f"are never used: {shown}{' and more' if gaps > 5 else ''}",

@@ -1,4 +1,4 @@
-"""Who trains and who tests: few-shot draws, base and new classes, folders of images.
+"""Few-shot draws, base and new classes, and splits of folders of images.
 
 Every draw ranks images by a hash of (seed, path). So which images of a class are drawn
 depends on nothing but the seed and that class's own paths: not on the order of a
@@ -69,7 +69,7 @@ def subset(dataset: Dataset, which: str) -> Dataset:
 
 
 def few_shot(dataset: Dataset, shots: int, seed: int) -> Dataset:
-    """Draws `shots` training and min(shots, 4) validation images of each class.
+    """Draw `shots` training and min(shots, 4) validation images of each class.
 
     `subset` and `few_shot` commute: base/new runs train on the same shots as runs on
     all classes. A class with fewer images gives all it has, with a logged warning.
@@ -86,7 +86,7 @@ def few_shot(dataset: Dataset, shots: int, seed: int) -> Dataset:
       UserError: if `shots` is not positive, or a class has no training image.
     """
     if shots < 1:
-        raise UserError(f"shots is {shots}", "Ask for at least one image a class.")
+        raise UserError(f"shots is {shots}", "Ask for at least one image per class.")
     empty = sorted(
         set(range(len(dataset.class_names))) - {e.label for e in dataset.train}
     )
@@ -105,7 +105,7 @@ def few_shot(dataset: Dataset, shots: int, seed: int) -> Dataset:
 
 
 def split_folder(root: Path, seed: int = 0) -> Dataset:
-    """Reads a plain folder of class folders, `<root>/<class>/<image>`.
+    """Read a plain folder of class folders, `<root>/<class>/<image>`.
 
     Of each class about 50 % of the images are for training, 20 % for validation and
     30 % for testing, at least one each; which, is drawn per class.
@@ -143,7 +143,7 @@ def split_folder(root: Path, seed: int = 0) -> Dataset:
 def split_classes(
     where: Path, images: Mapping[str, Sequence[str]], do: str, seed: int = 0
 ) -> tuple[tuple[Example, ...], ...]:
-    """Splits every class by itself, with the shares of `split_folder`.
+    """Split every class by itself, with the shares of `split_folder`.
 
     Args:
       where: the classes are from, for messages.
@@ -158,7 +158,7 @@ def split_classes(
       UserError: as `split_folder`.
     """
     refuse_same_words(where, tuple(images))
-    small = [f"'{name}' ({len(own)})" for name, own in images.items() if len(own) < 3]
+    small = [f"'{name}' ({len(of)})" for name, of in images.items() if len(of) < 3]
     if small:
         raise UserError(
             f"{len(small)} classes in '{where}' have fewer than 3 images, one each for "
@@ -166,15 +166,15 @@ def split_classes(
             do,
         )
     parts: tuple[list[Example], ...] = ([], [], [])
-    for label, own in enumerate(images.values()):
-        examples = [Example(path, label) for path in own]
+    for label, paths in enumerate(images.values()):
+        examples = [Example(path, label) for path in paths]
         for part, drawn in zip(parts, _three_parts(examples, seed), strict=True):
             part += drawn
     return tuple(map(tuple, parts))
 
 
 def refuse_same_words(where: Path, classes: Sequence[str]) -> None:
-    """Refuses class names that differ only in underscores.
+    """Refuse class names that differ only in underscores.
 
     Args:
       where: the classes are from, for the message.
@@ -183,9 +183,9 @@ def refuse_same_words(where: Path, classes: Sequence[str]) -> None:
     Raises:
       UserError: with the first two such names.
     """
-    seen: dict[str, str] = {}
+    name_of: dict[str, str] = {}
     for name in classes:
-        other = seen.setdefault(prompt_name(name), name)
+        other = name_of.setdefault(prompt_name(name), name)
         if other != name:
             raise UserError(
                 f"classes '{other}' and '{name}' in '{where}' read the same in a "

@@ -1,4 +1,4 @@
-"""What a data set is to the rest of the program, and how its parts are named."""
+"""Data sets and their parts."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class Dataset:
 
 
 def prompt_name(class_name: str) -> str:
-    """The class name as it is put into a prompt: underscores become spaces."""
+    """The class name in a prompt: underscores become spaces."""
     return class_name.replace("_", " ")
 
 

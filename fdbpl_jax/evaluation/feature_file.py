@@ -72,7 +72,7 @@ class FeatureFile(NamedTuple):
     def _digest(self, features: Float[np.ndarray, "N D"]) -> str:
         # With the fingerprint inside, a file under another's name is found out too.
         digest = hashlib.sha256(f"{self.fingerprint}\0{features.shape}\0".encode())
-        digest.update(np.ascontiguousarray(features))
+        digest.update(np.ascontiguousarray(features).data)
         return digest.hexdigest()
 
 

@@ -193,10 +193,10 @@ def _compute(
             logging.log_every_n_seconds(
                 logging.INFO, "image features: %d of %d", 30, done, len(paths)
             )
-    whole = [np.concatenate(values).astype(np.float32) for values in features]
-    for tower, values in zip(towers, whole, strict=True):
-        _check_finite(tower.clip, values, paths)
-    return whole
+    joined = [np.concatenate(parts).astype(np.float32) for parts in features]
+    for tower, rows in zip(towers, joined, strict=True):
+        _check_finite(tower.clip, rows, paths)
+    return joined
 
 
 def _encode(
@@ -214,7 +214,7 @@ def _check_finite(
     if bad.size:
         raise UserError(
             f"model '{clip.name}' gives no finite feature for {bad.size} images: "
-            f"{first_few([paths[row] for row in bad])}",
+            f"{first_few([paths[row] for row in bad.tolist()])}",
             "Check the model's weights.",
         )
 

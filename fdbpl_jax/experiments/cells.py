@@ -7,8 +7,8 @@ from typing import NamedTuple
 from fdbpl_jax import device
 from fdbpl_jax.clip.model import cast, load_clip
 from fdbpl_jax.config import PromptConfig, RunConfig
+from fdbpl_jax.data.class_names import read_names
 from fdbpl_jax.data.images import content_hash
-from fdbpl_jax.data.names import read_names
 from fdbpl_jax.data.types import Dataset
 from fdbpl_jax.experiments.protocols import PROTOCOLS
 from fdbpl_jax.experiments.sweep import Setting, settings_of

@@ -22,7 +22,7 @@ from fdbpl_jax.cli import run_app
 from fdbpl_jax.clip.model import Clip, load_clip
 from fdbpl_jax.clip.text import embed_tokens
 from fdbpl_jax.config import PromptConfig
-from fdbpl_jax.data.names import read_names
+from fdbpl_jax.data.class_names import read_names
 from fdbpl_jax.data.types import prompt_name
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.learners.coop import class_row

@@ -1,4 +1,4 @@
-"""Where the embedded pair of tiny CLIPs lies."""
+"""The place of the embedded pair of tiny CLIPs."""
 
 from importlib.resources import files
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What there is to see in the shapes world, and what a condition does to it.
+"""The shapes world: looks, conditions, tasks and classes.
 
 A look is a colour, a texture and a shape. A condition is how the picture was taken:
 as a negative, in infrared, as both at once. It changes the colour: the negative of a
@@ -69,7 +69,7 @@ class Condition:
 
     def look(self, look: Look) -> Look:
         """What a picture of `look` taken this way shows."""
-        bits = COLOURS[look.colour]
+        bits: tuple[int, ...] = COLOURS[look.colour]
         if self.infrared:
             bits = bits[::-1]
         if self.negative:
@@ -126,7 +126,7 @@ def classes() -> tuple[Look, ...]:
 
 
 def _draw_half(left: list[Look]) -> list[Look]:
-    """Takes a half's looks out of `left`, no value of an attribute too often."""
+    """Take a half's looks out of `left`, no value of an attribute too often."""
     half: list[Look] = []
     while len(half) < _HALF:
         half.append(next(look for look in left if _fits([*half, look])))

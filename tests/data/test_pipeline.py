@@ -1,4 +1,4 @@
-"""View batches: every image each epoch, the same whatever threads and processes do."""
+"""View batches: every image each epoch, the same whatever threads do."""
 
 import json
 
@@ -31,8 +31,8 @@ def view(image, rng):
     return pixels
 
 
-def batches(root, batch_size=4, epochs=3, seed=7, **kwargs):
-    iterator = view_batches(root, EXAMPLES, view, batch_size, epochs, seed, **kwargs)
+def batches(root, batch_size=4, epochs=3, seed=7):
+    iterator = view_batches(root, EXAMPLES, view, batch_size, epochs, seed)
     try:
         return list(iterator)
     finally:
@@ -119,16 +119,6 @@ def test_resume_is_exact(root, stop):
     assert same(before + list(other), whole)
 
 
-def test_processes_together_see_the_batches_of_one(root):
-    whole = batches(root)
-    parts = [batches(root, shard=(index, 2)) for index in range(2)]
-    for one, left, right in zip(whole, *parts, strict=True):
-        assert left["label"].shape == (2,)
-        for key in ("pixels", "label"):
-            both = np.stack([left[key], right[key]], 1).reshape(one[key].shape)
-            np.testing.assert_array_equal(both, one[key])
-
-
 def test_a_view_may_have_several_sizes(root):
     def two(image, rng):
         small = view(image, rng)
@@ -145,8 +135,6 @@ def test_broken_image_is_named(root):
         batches(root)
 
 
-def test_uneven_batch_and_no_image_are_refused(root):
-    with pytest.raises(UserError, match=r"batch of 4 images .* 3 processes"):
-        batches(root, shard=(0, 3))
+def test_no_image_is_refused(root):
     with pytest.raises(UserError, match="no image to train on"):
         view_batches(root, [], view, 4, 3, 7)

@@ -81,5 +81,5 @@ def words() -> tuple[str, ...]:
     text += [look.name for look in world.looks()] + list(CONTEXTS)
     text += ["an infrared photo of a"]  # a condition that no task asks for by itself
     text += [task.template.replace("{}.", "") for task in world.TASKS.values()]
-    found = {word for line in text for word in line.split() if "{" not in word}
-    return tuple(sorted(found | {"."}))
+    used = {word for line in text for word in line.split() if "{" not in word}
+    return tuple(sorted(used | {"."}))

@@ -1,4 +1,4 @@
-"""What the pair is trained on: a pool of pictures and a pool of captions."""
+"""Training data of the pair: a pool of pictures and a pool of captions."""
 
 import dataclasses
 import functools
@@ -32,7 +32,7 @@ class Pictures:
 def draw_pictures(per_look: int, seed: int) -> Pictures:
     """`per_look` scenes of every look and of nothing, never a data set's.
 
-    Cast and noise come later, anew each time that one is seen.
+    Cast and noise come later, anew each time that a scene is used.
     """
     everything = [*world.looks(), None]
     pixels = [
@@ -94,7 +94,7 @@ def augment(
     pixels: UInt8[Array, "B H W 3"],
     condition: Int[Array, "B"],
     key: PRNGKeyArray,
-    whole: Float[Array, ""],
+    uncut: Float[Array, ""],
     size: int,
 ) -> Float[Array, "B S S 3"]:
     """Scenes as photographed under a condition, many of them cropped at random.
@@ -103,7 +103,7 @@ def augment(
       pixels: of painted scenes.
       condition: of each, an index into `CONDITIONS`.
       key: of noise and crops.
-      whole: share of the pictures that stay uncut.
+      uncut: share of the pictures that stay uncut.
       size: pixels of the result.
 
     Returns: pixel values 0 to 255.
@@ -113,7 +113,7 @@ def augment(
     noise = jax.random.normal(noise_key, pixels.shape)
     photos = pixels + render.COLOUR_CAST * cast + render.PIXEL_NOISE * noise
     changed = jax.vmap(_change)(jnp.clip(photos, 0, 255), condition)
-    crop = functools.partial(_random_crop, whole=whole, size=size)
+    crop = functools.partial(_random_crop, uncut=uncut, size=size)
     return jax.vmap(crop)(changed, jax.random.split(crop_key, len(pixels)))
 
 
@@ -127,18 +127,18 @@ def _change(
 
 
 def _random_crop(
-    image: Float[Array, "H W 3"], key: PRNGKeyArray, whole: Float[Array, ""], size: int
+    image: Float[Array, "H W 3"], key: PRNGKeyArray, uncut: Float[Array, ""], size: int
 ) -> Float[Array, "S S 3"]:
     """The whole picture or a random box of it, resized to `size`."""
     side = image.shape[0]
-    whole_key, area_key, ratio_key, place_key = jax.random.split(key, 4)
+    uncut_key, area_key, ratio_key, place_key = jax.random.split(key, 4)
     area = jax.random.uniform(area_key, minval=_CROP_AREA[0], maxval=_CROP_AREA[1])
     log_ratio = jax.random.uniform(
         ratio_key, minval=np.log(_CROP_RATIO[0]), maxval=np.log(_CROP_RATIO[1])
     )
     stretch = jnp.exp(jnp.stack([-log_ratio, log_ratio]) / 2)
     extent = jnp.minimum(side * jnp.sqrt(area) * stretch, side)
-    extent = jnp.where(jax.random.bernoulli(whole_key, whole), side, extent)
+    extent = jnp.where(jax.random.bernoulli(uncut_key, uncut), side, extent)
     corner = jax.random.uniform(place_key, (2,)) * (side - extent)
     scale = size / extent
     return jax.image.scale_and_translate(

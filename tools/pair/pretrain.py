@@ -71,7 +71,7 @@ def pretrain(
     pictures: pool.Pictures,
     captions: Int[np.ndarray, "V K T"],
 ) -> dict[str, Any]:
-    """Trains a model from scratch.
+    """Train a model from scratch.
 
     A step sees one caption of each of a few looks, and pictures of these alone, so the
     softmax of a picture over the captions is CLIP's loss without its false negatives.
@@ -96,9 +96,9 @@ def pretrain(
         answer = rng.integers(_LOOKS, size=recipe.batch_size)
         pixels, condition = pool.draw_batch(rng, pictures, looks[answer])
         # Whole pictures first: crops of things not yet known teach little.
-        whole = jnp.float32(max(0.4, 1.0 - 1.2 * i / recipe.steps))
+        uncut = jnp.float32(max(0.4, 1.0 - 1.2 * i / recipe.steps))
         key = jax.random.fold_in(jax.random.key(recipe.seed + 1), i)
-        *state, loss = step(*state, pixels, condition, said, answer, whole, key)
+        *state, loss = step(*state, pixels, condition, said, answer, uncut, key)
         losses.append(loss)
         if (i + 1) % _LOG_EVERY == 0:
             _log(i + 1, recipe.steps, losses, started)
@@ -149,11 +149,11 @@ def _make_step(
         condition: Int[Array, "B"],
         said: Int[Array, "V T"],
         answer: Int[Array, "B"],
-        whole: Float[Array, ""],
+        uncut: Float[Array, ""],
         key: PRNGKeyArray,
     ) -> tuple[dict[str, Any], Any, Float[Array, ""]]:
-        seen = pool.augment(pixels, condition, key, whole, IMAGE_SIZE)
-        loss, grads = jax.value_and_grad(_loss)(params, config, seen, said, answer)
+        views = pool.augment(pixels, condition, key, uncut, IMAGE_SIZE)
+        loss, grads = jax.value_and_grad(_loss)(params, config, views, said, answer)
         updates, state = optimiser.update(grads, state, params)
         return optax.apply_updates(params, updates), state, loss
 
@@ -168,8 +168,8 @@ def _loss(
     answer: Int[Array, "B"],
 ) -> Float[Array, ""]:
     mean, std = (jnp.array(x)[None, None, None] for x in (SETTINGS.mean, SETTINGS.std))
-    seen = (pixels / 255 - mean) / std  # never rounded to whole grey levels
-    images = _unit(vision.encode_image(config.vision, params["vision"], seen))
+    scaled = (pixels / 255 - mean) / std  # never rounded to whole grey levels
+    images = _unit(vision.encode_image(config.vision, params["vision"], scaled))
     texts = _unit(text.encode_text(config.text, params["text"], said))
     scale = jnp.exp(jnp.minimum(params["logit_scale"], _MAX_LOGIT_SCALE))
     logits = scale * images @ texts.T

@@ -1,8 +1,8 @@
-"""Trains the embedded pair of tiny CLIPs from scratch on the shapes world.
+"""Train the embedded pair of tiny CLIPs from scratch on the shapes world.
 
 `python -m tools.pair.train --out=DIR` writes DIR/student and DIR/teacher in
-Hugging Face layout and prints what they know; 20 minutes at most on two CPU cores.
-Copied to fdbpl_jax/shapes/models, they are the embedded default.
+Hugging Face layout and prints their zero-shot accuracy; 20 minutes at most on two CPU
+cores. Copied to fdbpl_jax/shapes/models, they are the embedded default.
 """
 
 import dataclasses
@@ -45,11 +45,11 @@ def tokenize_captions(
 
 
 def train_pair(
-    out: Path, source: Path, names: list[str], steps: int, seen: int
+    out: Path, source: Path, names: list[str], steps: int, per_look: int
 ) -> None:
-    """Trains and saves the models called `names` under `out`."""
+    """Train and save the models called `names` under `out`."""
     merges = vocabulary.read_merges(source)
-    pictures = pool.draw_pictures(seen, seed=0)
+    pictures = pool.draw_pictures(per_look, seed=0)
     with tempfile.TemporaryDirectory() as folder:
         used = vocabulary.used_merges(merges, captions.words())
         vocabulary.write_tokenizer(Path(folder), used)
@@ -71,7 +71,7 @@ def train_pair(
 
 
 def main(_: list[str]) -> None:
-    """Trains what the flags ask for, then prints the zero-shot table."""
+    """Train what the flags ask for, then print the zero-shot table."""
     try:
         out = Path(_OUT.value)
         names = list(pretrain.RECIPES) if _ONLY.value == "both" else [_ONLY.value]

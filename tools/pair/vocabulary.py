@@ -74,7 +74,7 @@ def vocabulary(merges: Iterable[Merge]) -> dict[str, int]:
 
 
 def write_tokenizer(directory: Path, merges: tuple[Merge, ...]) -> None:
-    """Writes vocab.json, merges.txt and tokenizer_config.json into `directory`."""
+    """Write vocab.json, merges.txt and tokenizer_config.json into `directory`."""
     settings = {
         "model_max_length": 77,
         "bos_token": START,

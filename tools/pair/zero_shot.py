@@ -1,4 +1,4 @@
-"""What a model knows of the shapes tasks before any prompt is learned."""
+"""Zero-shot accuracy of the pair on the shapes tasks."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -34,9 +34,9 @@ def accuracy(
     """Per cent right on base and on new, each told apart only among its own half."""
     halves = []
     for start in (0, _HALF):
-        own = (labels >= start) & (labels < start + _HALF)
-        guess = (images[own] @ texts[start : start + _HALF].T).argmax(-1) + start
-        halves.append(100.0 * float((guess == labels[own]).mean()))
+        half = (labels >= start) & (labels < start + _HALF)
+        guess = (images[half] @ texts[start : start + _HALF].T).argmax(-1) + start
+        halves.append(100.0 * float((guess == labels[half]).mean()))
     return halves[0], halves[1]
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from fdbpl_jax.data.names import read_names
+from fdbpl_jax.data.class_names import read_names
 from fdbpl_jax.errors import UserError
 
 
