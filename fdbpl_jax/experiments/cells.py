@@ -91,11 +91,11 @@ def plan_cells(
       inputs: models and names.
       workdir: of cells and features.
     """
-    folder, cache = workdir / config.folder / dataset.name, workdir / "features"
+    folder = workdir / config.folder / dataset.name
 
     @functools.cache
     def select(selection: Selection) -> Dataset:
-        return training_set(dataset, selection, inputs.models.student, cache)
+        return training_set(dataset, selection, inputs.models.student, workdir)
 
     cells = []
     for name in config.methods:

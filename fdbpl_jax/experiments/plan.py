@@ -18,7 +18,7 @@ from fdbpl_jax.experiments.ril_table import (
     table_spec,
 )
 from fdbpl_jax.experiments.run import open_datasets
-from fdbpl_jax.experiments.shared_inputs import evaluated_parts
+from fdbpl_jax.experiments.shared_inputs import evaluated_parts, source_images
 from fdbpl_jax.learners.learner import Models
 from fdbpl_jax.ril.ledger import is_there
 from fdbpl_jax.ril.table import region_bytes
@@ -76,7 +76,7 @@ def _plan_one(
     cells = plan_cells(config, dataset, inputs, workdir)
     missing = [cell for cell in cells if not cell.is_finished]
     parts = evaluated_parts(config, dataset, targets)
-    files = _feature_files(config, parts, models, workdir / "features")
+    files = _feature_files(config, parts, models, workdir)
     absent = [images for images, kept in files if not kept]
     table = _table(config, cells, models, workdir)
     regions = table.images * table.regions if table and not table.there else 0
@@ -100,7 +100,7 @@ def _plan_one(
 
 
 def _feature_files(
-    config: RunConfig, parts: Sequence[Dataset], models: Models, cache: Path
+    config: RunConfig, parts: Sequence[Dataset], models: Models, workdir: Path
 ) -> list[tuple[int, bool]]:
     """Of each file of test features, how many images it is of and whether it is there.
 
@@ -109,8 +109,10 @@ def _feature_files(
     files = []
     for part in parts:
         examples = getattr(part, config.eval_split)
+        images = source_images(part, workdir)
         for clip in models:
-            files.append((len(examples), are_kept(clip, part, examples, cache)))
+            kept = are_kept(clip, images, examples, workdir / "features")
+            files.append((len(examples), kept))
     return files
 
 
@@ -121,12 +123,13 @@ def _table(
     if data is None:
         return None
     images = len(data.train)
+    source = source_images(data, workdir)
     first = dataclasses.replace(data, train=data.train[:1])
-    size = images * regions * region_bytes(table_spec(config, first, models))
+    size = images * regions * region_bytes(table_spec(config, first, models, source))
     # All images are read to know the table's name: not where none can be.
     if not config.ril.path and not any((workdir / "ril").glob(f"{data.name}-*")):
         return TablePlan(images, regions, size, there=False)
-    spec = table_spec(config, data, models)
+    spec = table_spec(config, data, models, source)
     there = is_there(table_path(config, spec, workdir), spec)
     return TablePlan(images, regions, size, there)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from absl import logging
 
 from fdbpl_jax.config import RunConfig
+from fdbpl_jax.data.source_images import SourceImages
 from fdbpl_jax.data.types import Dataset
 from fdbpl_jax.experiments.cells import Cell
 from fdbpl_jax.learners.learner import Models
@@ -20,7 +21,11 @@ from fdbpl_jax.ril.table import Table
 
 
 def training_table(
-    config: RunConfig, cells: Sequence[Cell], models: Models, workdir: Path
+    config: RunConfig,
+    cells: Sequence[Cell],
+    models: Models,
+    workdir: Path,
+    source: SourceImages,
 ) -> tuple[Table | None, TableFacts | None]:
     """The one table of the training images of all cells of a data set.
 
@@ -29,6 +34,7 @@ def training_table(
       cells: of one data set.
       models: of the features and of the labels.
       workdir: where the table is, if the config names no path.
+      source: the images of the data set.
 
     Returns:
       The open table and its facts, or None where no method reads one.
@@ -39,7 +45,7 @@ def training_table(
     images = table_images(cells)
     if images is None:
         return None, None
-    spec = table_spec(config, images, models)
+    spec = table_spec(config, images, models, source)
     for name, plan in _plans(config).items():
         read = regions_read(plan, spec.regions)
         logging.info(
@@ -47,7 +53,10 @@ def training_table(
             *(images.name, name, read, spec.regions),
         )
     path = table_path(config, spec, workdir)
-    table, built = ensure_table(path, spec, images.root, models.teacher, models.student)
+    student, teacher = models
+    table, built = ensure_table(
+        path, spec, images.root, teacher, student, images=source
+    )
     return table, _facts(table, built)
 
 
@@ -80,11 +89,13 @@ def regions_stored(config: RunConfig) -> int:
     return config.ril.regions or most
 
 
-def table_spec(config: RunConfig, images: Dataset, models: Models) -> TableSpec:
+def table_spec(
+    config: RunConfig, images: Dataset, models: Models, source: SourceImages
+) -> TableSpec:
     """What the table of `table_images` is made from; see `plan_spec`."""
     student, teacher = models
     regions = regions_stored(config)
-    return plan_spec(images, teacher, student, config.ril, regions)
+    return plan_spec(images, teacher, student, config.ril, regions, images=source)
 
 
 def table_path(config: RunConfig, spec: TableSpec, workdir: Path) -> str | Path:

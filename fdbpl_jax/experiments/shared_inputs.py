@@ -7,14 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fdbpl_jax.clip.model import Clip
 from fdbpl_jax.config import RunConfig
-from fdbpl_jax.data.images import check_images
 from fdbpl_jax.data.open_dataset import open_dataset
+from fdbpl_jax.data.source_images import SourceImages
 from fdbpl_jax.data.splits import subset
 from fdbpl_jax.data.types import Dataset
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.evaluation.features import split_features
+from fdbpl_jax.evaluation.features import tower_features
 from fdbpl_jax.evaluation.test_set import HeldOut, TestSet
 from fdbpl_jax.experiments.cells import Cell, NamesFile, RunInputs, plan_cells
 from fdbpl_jax.experiments.protocols import PROTOCOLS
@@ -65,14 +64,13 @@ def prepare(
     """
     start, models = time.perf_counter(), inputs.models
     parts = evaluated_parts(config, dataset, targets)
-    student_sets, teacher_sets = (
-        encode_test_sets(config, clip, parts, workdir / "features") for clip in models
-    )
+    student_sets, teacher_sets = encode_test_sets(config, models, parts, workdir)
     feature_seconds = time.perf_counter() - start
     cells = plan_cells(config, dataset, inputs, workdir)
     used = {example.path for cell in cells for example in cell.dataset.train}
-    check_images(dataset.root, sorted(used))
-    table, facts = training_table(config, cells, models, workdir)
+    images = source_images(dataset, workdir)
+    images.facts(sorted(used))  # checked, whether a method reads a table or not
+    table, facts = training_table(config, cells, models, workdir, images)
     return SharedInputs(
         dataset=dataset,
         models=models,
@@ -108,26 +106,39 @@ def evaluated_parts(
     return [dataset for dataset, _ in parts]
 
 
+def source_images(dataset: Dataset, workdir: Path) -> SourceImages:
+    """The images of a data set, with what the workdir has on record of them."""
+    return SourceImages.recorded_in(workdir / "images", dataset.root)
+
+
 def encode_test_sets(
-    config: RunConfig, clip: Clip, parts: Sequence[Dataset], cache: Path
-) -> tuple[TestSet, ...]:
-    """The tested parts with one tower's features: a set per data set.
+    config: RunConfig, models: Models, parts: Sequence[Dataset], workdir: Path
+) -> list[tuple[TestSet, ...]]:
+    """The tested parts with the features of each model: a set per data set.
 
     Args:
       config: its protocol and split.
-      clip: whose features.
-      parts: of `evaluated_parts`.
-      cache: folder of kept features.
+      models: whose features; an image is decoded once for both.
+      parts: of `tested_parts`.
+      workdir: of kept features and records of images.
     """
-    held = [_held_out(config, clip, part, cache) for part in parts]
+    by_part = [_held_out(config, models, part, workdir) for part in parts]
     classes = len(PROTOCOLS[config.protocol].classes)
-    first = TestSet(held[0].dataset.name, held[0], held[1] if classes > 1 else None)
-    others = [TestSet(part.dataset.name, part, None) for part in held[classes:]]
-    return first, *others
+    test_sets = []
+    for held in zip(*by_part, strict=True):
+        first = TestSet(held[0].dataset.name, held[0], held[1] if classes > 1 else None)
+        others = [TestSet(part.dataset.name, part, None) for part in held[classes:]]
+        test_sets.append((first, *others))
+    return test_sets
 
 
-def _held_out(config: RunConfig, clip: Clip, dataset: Dataset, cache: Path) -> HeldOut:
+def _held_out(
+    config: RunConfig, models: Models, dataset: Dataset, workdir: Path
+) -> list[HeldOut]:
     examples = getattr(dataset, config.eval_split)
-    features = split_features(clip, dataset, examples, cache)
+    images, cache = source_images(dataset, workdir), workdir / "features"
     labels = np.array([example.label for example in examples], np.int32)
-    return HeldOut(dataset, examples, features, labels)
+    return [
+        HeldOut(dataset, examples, features, labels)
+        for features in tower_features(models, images, examples, cache)
+    ]

@@ -7,9 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from fdbpl_jax.clip.model import Clip, logit_scale, text_features
+from fdbpl_jax.data.source_images import SourceImages
 from fdbpl_jax.data.splits import few_shot, subset
 from fdbpl_jax.data.types import Dataset, Example, prompt_name
-from fdbpl_jax.evaluation.features import split_features
+from fdbpl_jax.evaluation.features import tower_features
 from fdbpl_jax.methods.table import Images
 
 
@@ -23,7 +24,7 @@ class Selection(NamedTuple):
 
 
 def training_set(
-    dataset: Dataset, selection: Selection, student: Clip, cache: Path
+    dataset: Dataset, selection: Selection, student: Clip, workdir: Path
 ) -> Dataset:
     """The classes and training images of a selection.
 
@@ -31,7 +32,7 @@ def training_set(
       dataset: all classes.
       selection: which of them.
       student: makes UPL's choice.
-      cache: folder of the features that the choice is based on.
+      workdir: of the features that the choice is based on.
 
     Returns:
       `dataset` with these classes and training images alone.
@@ -40,20 +41,22 @@ def training_set(
         return subset(dataset, selection.classes)
     if selection.images is Images.PSEUDO:
         part = subset(dataset, selection.classes)
-        return _pseudo_labelled(student, part, selection.shots, cache)
+        return _pseudo_labelled(student, part, selection.shots, workdir)
     drawn = few_shot(dataset, selection.shots, selection.seed)
     return subset(drawn, selection.classes)
 
 
 def _pseudo_labelled(
-    student: Clip, dataset: Dataset, shots: int, cache: Path
+    student: Clip, dataset: Dataset, shots: int, workdir: Path
 ) -> Dataset:
     """Of all training images the `shots` that the student is surest of, per class.
 
     UPL's choice (Huang et al., 2022): by the zero-shot probability of the class, with
     the data set's own template. An image can be taken for several classes.
     """
-    features = split_features(student, dataset, dataset.train, cache)
+    images = SourceImages.recorded_in(workdir / "images", dataset.root)
+    cache = workdir / "features"
+    (features,) = tower_features([student], images, dataset.train, cache)
     names = [prompt_name(name) for name in dataset.class_names]
     text = text_features(student, [dataset.template.format(name) for name in names])
     logits = logit_scale(student) * features @ np.asarray(text).T

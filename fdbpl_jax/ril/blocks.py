@@ -7,13 +7,13 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import tensorstore as ts
 from jaxtyping import Bool, UInt16
 
 from fdbpl_jax.clip.model import Clip
+from fdbpl_jax.data.source_images import SourceImages
 from fdbpl_jax.ril import ledger, store
 from fdbpl_jax.ril.compute import Models, compute, load_models
 from fdbpl_jax.ril.crops import BlockWork, check_images, cut_batches
@@ -44,7 +44,7 @@ class Site:
 
     folder: ts.KvStore
     spec: TableSpec
-    root: Path  # of the images
+    source: SourceImages
     teacher: Clip  # of the labels
     student: Clip | None  # of the features; None: none are wanted
     settings: BuildSettings
@@ -77,8 +77,8 @@ def make_blocks(site: Site, blocks: Sequence[int]) -> int:
     images = [image for block in blocks for image in site.images(block)]
     title = f"RIL table of {site.spec.dataset}"
     built, left = 0, list(blocks)
+    check_images(site.source, images)
     with ThreadPoolExecutor(_workers(site)) as pool:
-        check_images(pool, site.root, images)
         models = load_models(site.spec, site.teacher, site.student)
         with progress(title, len(images) * site.spec.regions) as update:
             while left:
@@ -117,7 +117,7 @@ def _make_free(
     built = 0
     try:
         work = _claimed(site, blocks, claims)
-        cut = cut_batches(pool, _workers(site) + 2, site.root, work, batch)
+        cut = cut_batches(pool, _workers(site) + 2, site.source, work, batch)
         for done, values in compute(site.spec, models, cut):
             _write(site, done, values)
             claims.pop(done.block).close()

@@ -12,13 +12,13 @@ from absl import logging
 
 from fdbpl_jax.clip.model import Clip, logit_scale
 from fdbpl_jax.config import RilConfig
+from fdbpl_jax.data.source_images import SourceImages
 from fdbpl_jax.data.types import Dataset
 from fdbpl_jax.device import is_accelerator
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.ril import ledger, store
 from fdbpl_jax.ril.blocks import DEFAULT_SETTINGS, BuildSettings, Site, make_blocks
-from fdbpl_jax.ril.records import image_records
-from fdbpl_jax.ril.spec import TableSpec
+from fdbpl_jax.ril.spec import ImageRecord, TableSpec
 from fdbpl_jax.ril.table import Table, open_table, region_bytes
 
 _PAPER_KEEP = 20  # K
@@ -34,7 +34,13 @@ class BuildReport:
 
 
 def plan_spec(
-    dataset: Dataset, teacher: Clip, student: Clip | None, ril: RilConfig, regions: int
+    dataset: Dataset,
+    teacher: Clip,
+    student: Clip | None,
+    ril: RilConfig,
+    regions: int,
+    *,
+    images: SourceImages | None = None,
 ) -> TableSpec:
     """Describe the table of a data set's training images.
 
@@ -46,6 +52,7 @@ def plan_spec(
       ril: gives K (0: the paper's 20, or all where that is fewer or labels are to be
         "full"), the crop and the seed.
       regions: M.
+      images: of the data set, which are checked; None: nothing of them is on record.
 
     Raises:
       UserError: unreadable images, listed, or values that make no table.
@@ -60,7 +67,7 @@ def plan_spec(
     return TableSpec(
         dataset=dataset.name,
         class_names=tuple(dataset.class_names),
-        images=image_records(dataset.root, [example.path for example in dataset.train]),
+        images=_image_records(images or SourceImages(dataset.root, memory=0), dataset),
         teacher=teacher.fingerprint,
         template=dataset.template,
         # Six digits: another machine's exp() may differ in the last bit.
@@ -76,6 +83,15 @@ def plan_spec(
     )
 
 
+def _image_records(images: SourceImages, dataset: Dataset) -> tuple[ImageRecord, ...]:
+    """Describe the training images, in the order of their paths."""
+    paths = sorted(example.path for example in dataset.train)
+    return tuple(
+        ImageRecord(path, (facts.height, facts.width), facts.hash)
+        for path, facts in zip(paths, images.facts(paths), strict=True)
+    )
+
+
 def ensure_table(
     path: str | Path,
     spec: TableSpec,
@@ -84,6 +100,7 @@ def ensure_table(
     student: Clip | None,
     *,
     settings: BuildSettings = DEFAULT_SETTINGS,
+    images: SourceImages | None = None,
 ) -> tuple[Table, BuildReport | None]:
     """Open the table at `path` if it fits; else build what is missing, and wait.
 
@@ -105,7 +122,9 @@ def ensure_table(
         spec = finished
         if ledger.is_complete(folder, spec):
             return open_table(path, spec.student), None
-    report = build_table(path, spec, root, teacher, student, settings=settings)
+    report = build_table(
+        path, spec, root, teacher, student, settings=settings, images=images
+    )
     ledger.wait(folder, spec)
     return open_table(path, spec.student), report
 
@@ -118,6 +137,7 @@ def build_table(
     student: Clip | None,
     *,
     settings: BuildSettings = DEFAULT_SETTINGS,
+    images: SourceImages | None = None,
 ) -> BuildReport:
     """Build a table, resume an interrupted build, or repair a table.
 
@@ -133,6 +153,9 @@ def build_table(
       teacher: of the labels.
       student: of the features; None: no features.
       settings: batch size, threads, and this process's share.
+      images: of `root`. Those that they hold decoded are not decoded again, nor are
+        those checked that are on record; None: all are checked, and decoded again
+        where they do not fit into memory.
 
     Raises:
       UserError: the folder holds another table, or one begun with another spec, naming
@@ -142,7 +165,9 @@ def build_table(
     _check_model("student", student, spec.student)
     folder = store.open_folder(path)
     ledger.begin(folder, spec)
-    return _fill(Site(folder, spec, root, teacher, student, settings))
+    return _fill(
+        Site(folder, spec, images or SourceImages(root), teacher, student, settings)
+    )
 
 
 def _fill(site: Site) -> BuildReport:

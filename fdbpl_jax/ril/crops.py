@@ -15,10 +15,10 @@ from jax import Array
 from jaxtyping import Bool, UInt8, UInt16
 from PIL import Image
 
-from fdbpl_jax.data.images import content_hash, read_image
+from fdbpl_jax.data.images import all_broken, content_hash, read_image
+from fdbpl_jax.data.source_images import SourceImages
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.ril.device_crops import cut_image, take_batch
-from fdbpl_jax.ril.records import raise_all
 from fdbpl_jax.ril.regions import crop_region
 from fdbpl_jax.ril.spec import ImageRecord
 
@@ -49,7 +49,7 @@ class CutBatch(NamedTuple):
 def cut_batches(
     pool: ThreadPoolExecutor,
     ahead: int,
-    root: Path,
+    source: SourceImages,
     blocks: Iterable[BlockWork],
     batch: int,
 ) -> Iterator[CutBatch]:
@@ -61,7 +61,7 @@ def cut_batches(
     Args:
       pool: whose threads decode and cut.
       ahead: batches kept ready or under way.
-      root: the folder of the images.
+      source: the images.
       blocks: taken one at a time, as threads become free.
       batch: B, of every batch.
 
@@ -71,7 +71,7 @@ def cut_batches(
     queue: deque[Future[CutBatch]] = deque()
     try:
         for work in blocks:
-            for future in _submit_block(pool, root, work, batch):
+            for future in _submit_block(pool, source, work, batch):
                 queue.append(future)
                 if len(queue) > ahead:
                     yield queue.popleft().result()
@@ -82,29 +82,26 @@ def cut_batches(
             future.cancel()
 
 
-def check_images(
-    pool: ThreadPoolExecutor, root: Path, images: Sequence[ImageRecord]
-) -> None:
-    """Decode all images once: better now than after hours of computing.
+def check_images(source: SourceImages, images: Sequence[ImageRecord]) -> None:
+    """Check all images: better now than after hours of computing.
+
+    Those that were decoded before, in this run or one on record, are only looked up.
 
     Raises:
       UserError: listing the images that cannot be read or have changed.
     """
-
-    def check(image: ImageRecord) -> None:
-        decode(root, image)  # and drop it: together they may not fit
-
-    broken = []
-    for future in [pool.submit(check, image) for image in images]:
-        try:
-            future.result()
-        except UserError as error:
-            broken.append(error)
-    raise_all(broken)
+    facts = source.facts([image.path for image in images])
+    changed = [
+        _changed(source.root, image, (fact.height, fact.width))
+        for image, fact in zip(images, facts, strict=True)
+        if (fact.height, fact.width) != image.size
+    ]
+    if changed:
+        raise all_broken(changed)
 
 
 def _submit_block(
-    pool: ThreadPoolExecutor, root: Path, work: BlockWork, batch: int
+    pool: ThreadPoolExecutor, source: SourceImages, work: BlockWork, batch: int
 ) -> Iterator[Future[CutBatch]]:
     images, regions = work.flip.shape
     open_image, cut = (
@@ -117,7 +114,7 @@ def _submit_block(
         # A thread that cuts may wait for these: they were submitted before it, so
         # another thread works on them.
         decoded = {
-            image: decoded.get(image) or pool.submit(open_image, root, work, image)
+            image: decoded.get(image) or pool.submit(open_image, source, work, image)
             for image in touched
         }
         yield pool.submit(cut, work, start, stop, batch, decoded)
@@ -129,14 +126,22 @@ def decode(root: Path, image: ImageRecord) -> Image.Image:
     Raises:
       UserError: it cannot be read, or is not of the size that the table records.
     """
-    decoded = read_image(root, image.path)
-    if (decoded.height, decoded.width) != image.size:
-        raise UserError(
-            f"image '{root / image.path}' is {decoded.height}×{decoded.width} pixels, "
-            f"and was {image.size[0]}×{image.size[1]} when the table was begun",
-            "Put the former image back, or delete the table and build it again.",
-        )
+    return _same_size(root, image, read_image(root, image.path))
+
+
+def _same_size(root: Path, image: ImageRecord, decoded: Image.Image) -> Image.Image:
+    size = decoded.height, decoded.width
+    if size != image.size:
+        raise _changed(root, image, size)
     return decoded
+
+
+def _changed(root: Path, image: ImageRecord, size: tuple[int, int]) -> UserError:
+    return UserError(
+        f"image '{root / image.path}' is {size[0]}×{size[1]} pixels, "
+        f"and was {image.size[0]}×{image.size[1]} when the table was begun",
+        "Put the former image back, or delete the table and build it again.",
+    )
 
 
 def decode_unchanged(root: Path, image: ImageRecord) -> Image.Image:
@@ -153,13 +158,14 @@ def decode_unchanged(root: Path, image: ImageRecord) -> Image.Image:
     return decode(root, image)
 
 
-def _open(root: Path, work: BlockWork, image: int) -> Image.Image:
-    return decode(root, work.images[image])
+def _open(source: SourceImages, work: BlockWork, image: int) -> Image.Image:
+    record = work.images[image]
+    return _same_size(source.root, record, source.image(record.path))
 
 
-def _upload(root: Path, work: BlockWork, image: int) -> dict[int, Array]:
-    """Cut all regions of an image on the device, by their size in pixels."""
-    decoded = decode(root, work.images[image])
+def _upload(source: SourceImages, work: BlockWork, image: int) -> dict[int, Array]:
+    """All regions of an image, cut on the device, by their size in pixels."""
+    decoded = _open(source, work, image)
     box, flip = work.box[image], work.flip[image]
     return {size: cut_image(decoded, box, flip, size) for size in work.sizes}
 

@@ -8,6 +8,7 @@ import pytest
 from support.protocol_runs import small
 
 from fdbpl_jax.clip.model import cast
+from fdbpl_jax.data.source_images import SourceImages
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.evaluation.test_set import TestSet
 from fdbpl_jax.experiments.cells import load_inputs, plan_cells
@@ -96,7 +97,8 @@ def identity(workdir, method, change_data=None, change_models=None, **changes):
     cells = plan_cells(config, dataset, inputs, workdir)
     images, table = table_images(cells), None
     if images is not None:
-        table = SimpleNamespace(spec=table_spec(config, images, inputs.models))
+        source = SourceImages(images.root)
+        table = SimpleNamespace(spec=table_spec(config, images, inputs.models, source))
     targets = [dataset_of(config, name, workdir) for name in config.data.targets]
     parts = evaluated_parts(config, dataset, targets)
     sets = tuple(TestSet(part.name, None, None) for part in parts)

@@ -6,11 +6,11 @@ import shutil
 import pytest
 from support.protocol_runs import TASKS, rows_of, small
 
+from fdbpl_jax.data import images
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.experiments import plan, probe
 from fdbpl_jax.experiments.plan import plan_text, time_text
 from fdbpl_jax.experiments.settings import run_config
-from fdbpl_jax.ril.records import image_records
 
 RATES = probe.Rates(0.5, 0.001, {"coop": 0.1}, {"coop": 7.0})
 TESTS = 32 * 60  # images of the few-shot test, each seen by both towers
@@ -85,19 +85,19 @@ def test_a_plan_counts_what_was_lost_of_finished_cells(finished, planned):
 
 
 def test_a_plan_reads_no_image_where_nothing_can_be_there(planned, monkeypatch):
-    read = []
+    decoded, decode = [], images._decode
 
-    def records(root, paths):
-        read.extend(paths)
-        return image_records(root, paths)
+    def counted(file, stream):
+        decoded.append(file)
+        return decode(file, stream)
 
-    monkeypatch.setattr("fdbpl_jax.ril.build.image_records", records)
-    monkeypatch.setattr("fdbpl_jax.evaluation.features.content_hash", None)
+    monkeypatch.setattr(images, "_decode", counted)
+    monkeypatch.setattr("fdbpl_jax.data.source_images.content_hash", None)
     (planned[1] / "features").mkdir()
     (planned[1] / "features" / "another.npz").write_bytes(bytes(9999))
     (planned[1] / "ril" / "dtd-0123456789ab").mkdir(parents=True)
     assert planned[0]()[0].absent == 2
-    assert len(read) == 1  # from which the bytes of a region follow
+    assert len(decoded) == 1  # from which the bytes of a region follow
 
 
 def test_a_plan_refuses_the_table_that_a_run_refuses(finished, planned):

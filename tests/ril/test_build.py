@@ -1,4 +1,5 @@
 import dataclasses
+import os
 import shutil
 from collections import Counter, namedtuple
 
@@ -9,8 +10,10 @@ from PIL import Image
 
 from fdbpl_jax.clip.model import image_features, text_features
 from fdbpl_jax.config import RilConfig
+from fdbpl_jax.data import images
+from fdbpl_jax.data.source_images import SourceImages
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.ril import compute, crops, store
+from fdbpl_jax.ril import compute, store
 from fdbpl_jax.ril.blocks import BuildSettings, fixed_batch
 from fdbpl_jax.ril.build import build_table, plan_spec
 from fdbpl_jax.ril.regions import crop_region, draw_regions
@@ -110,21 +113,30 @@ def test_rows_do_not_depend_on_other_images(tmp_path, table, dataset, teacher, s
             np.testing.assert_allclose(alone[name], value[rows], atol=2e-3)
 
 
+@pytest.fixture
+def decoded(monkeypatch, dataset):
+    """How often each image of the data set was decoded."""
+    counts, decode = Counter(), images._decode
+
+    def counted(file, stream):
+        if dataset.root in file.parents:
+            counts[file] += 1
+        return decode(file, stream)
+
+    monkeypatch.setattr(images, "_decode", counted)
+    return counts
+
+
 def test_batches_have_one_shape_and_images_are_decoded_once(
-    tmp_path, monkeypatch, dataset, spec, teacher, student
+    tmp_path, monkeypatch, dataset, spec, teacher, student, decoded
 ):
-    shapes, decoded = set(), Counter()
+    shapes = set()
 
     def features(clip, pixels):
         shapes.add((clip.name, pixels.shape))
         return image_features(clip, pixels)
 
-    def read(root, path):
-        decoded[path] += 1
-        return Image.open(root / path).convert("RGB")
-
     monkeypatch.setattr(compute, "image_features", features)
-    monkeypatch.setattr(crops, "read_image", read)
     build_table(
         tmp_path / "t",
         spec,
@@ -135,7 +147,38 @@ def test_batches_have_one_shape_and_images_are_decoded_once(
     )
     assert {shape[0] for _, shape in shapes} == {32}  # 96 regions a block in 3
     assert len(shapes) == 2
-    assert set(decoded.values()) == {2}  # once more to see that it can be
+    assert len(decoded) == 40
+    assert set(decoded.values()) == {1}
+
+
+@pytest.mark.parametrize(("memory", "times"), [(1 << 20, {1}), (0, {2})])
+def test_planning_and_building_share_one_decoding_where_memory_lasts(
+    tmp_path, dataset, spec, teacher, student, decoded, files, built, memory, times
+):
+    source = SourceImages(dataset.root, tmp_path / "record.json", memory)
+    config = RilConfig(keep=spec.keep, seed=3)
+    planned = plan_spec(dataset, teacher, student, config, spec.regions, images=source)
+    assert planned == spec
+    build_table(tmp_path / "t", spec, dataset.root, teacher, student, images=source)
+    assert len(decoded) == 40
+    assert set(decoded.values()) == times
+    assert files(tmp_path / "t") == files(built)
+
+
+def test_images_on_record_are_decoded_only_to_be_cut(
+    tmp_path, dataset, spec, teacher, student, decoded
+):
+    for example in dataset.train:
+        os.utime(dataset.root / example.path, ns=(1, 1))
+    record = tmp_path / "record.json"
+    SourceImages(dataset.root, record).facts([e.path for e in dataset.train])
+    decoded.clear()
+    source = SourceImages(dataset.root, record)
+    config = RilConfig(keep=spec.keep, seed=3)
+    plan_spec(dataset, teacher, student, config, spec.regions, images=source)
+    assert not decoded
+    build_table(tmp_path / "t", spec, dataset.root, teacher, student, images=source)
+    assert set(decoded.values()) == {1}
 
 
 def test_batch_leaves_little_empty():
