@@ -59,7 +59,7 @@ class SourceImages:
         self.root = root
         self._record = record
         self._facts = _load(record)
-        self.has_record = bool(self._facts)  # of former runs
+        self.keeps_record = record is not None
         self.opened_ns = time.time_ns()
         self._unsaved: dict[str, ImageFacts] = {}
         self._pixels: dict[str, Image.Image] = {}

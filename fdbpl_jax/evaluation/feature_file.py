@@ -93,11 +93,11 @@ def feature_file(
     return FeatureFile(cache / f"{fingerprint[:32]}.npz", fingerprint)
 
 
-def may_be_there(cache: Path, clip: Clip, images: int) -> bool:
-    """Whether a file in `cache` is of the size of so many features of the model.
+def candidates(cache: Path, clip: Clip, images: int) -> list[Path]:
+    """The files in `cache` that are as large as so many features of the model.
 
     All images are read to know the file's name: not where there is none.
     """
     size = 4 * images * clip.config.projection
-    beside = [file.stat().st_size - size for file in cache.glob("*.npz")]
-    return any(0 < rest < _OVERHEAD for rest in beside)
+    files = cache.glob("*.npz")
+    return [file for file in files if 0 < file.stat().st_size - size < _OVERHEAD]

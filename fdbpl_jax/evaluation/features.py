@@ -21,7 +21,7 @@ from fdbpl_jax.data.images import all_broken, read_image
 from fdbpl_jax.data.source_images import SourceImages
 from fdbpl_jax.data.types import Dataset, Example, first_few
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.evaluation.feature_file import feature_file, may_be_there
+from fdbpl_jax.evaluation.feature_file import candidates, feature_file
 
 _BATCH = 64  # one shape, so one compilation, however many images
 _THREADS = 16
@@ -98,26 +98,32 @@ def are_kept(
       UserError: listing the images that cannot be read.
     """
     paths = [example.path for example in examples]
-    candidates = may_be_there(cache, clip, len(paths))
-    if not candidates or _cannot_be_kept(images, paths, cache):
+    files = candidates(cache, clip, len(paths))
+    if not files or not _may_be_kept(clip, images, paths, cache):
         return False
     contents = zip(paths, images.hashes(paths), strict=True)
     return feature_file(cache, clip, contents).path.exists()
 
 
-def _cannot_be_kept(images: SourceImages, paths: Sequence[str], cache: Path) -> bool:
-    """Whether no file can be of these images, which are read to know its name."""
-    former = (file.stat().st_mtime_ns for file in cache.glob("*.npz"))
-    return images.are_new(paths) and (
-        images.has_record or not any(time < images.opened_ns for time in former)
-    )
+def _may_be_kept(
+    clip: Clip, images: SourceImages, paths: Sequence[str], cache: Path
+) -> bool:
+    """Whether it is worth reading images that no run has read, to know a file's name.
+
+    What this run has written is of other images. Without a record every run reads them.
+    """
+    if not images.are_new(paths):
+        return True
+    sized = images.keeps_record
+    files = candidates(cache, clip, len(paths)) if sized else cache.glob("*.npz")
+    return any(file.stat().st_mtime_ns < images.opened_ns for file in files)
 
 
 def _read(
     clips: Sequence[Clip], images: SourceImages, paths: Sequence[str], cache: Path
 ) -> list[Float[np.ndarray, "N D"] | None]:
     """The kept features of each model; None where there are none."""
-    if _cannot_be_kept(images, paths, cache):
+    if not any(_may_be_kept(clip, images, paths, cache) for clip in clips):
         return [None] * len(clips)
     contents = list(zip(paths, images.hashes(paths), strict=True))
     return [feature_file(cache, clip, contents).read(len(paths)) for clip in clips]

@@ -122,7 +122,11 @@ def encode_test_sets(
       parts: of `tested_parts`.
       workdir: of kept features and records of images.
     """
-    by_part = [_held_out(config, models, part, workdir) for part in parts]
+    images = {part.root: source_images(part, workdir) for part in parts}
+    cache = workdir / "features"
+    by_part = [
+        _held_out(config, models, part, images[part.root], cache) for part in parts
+    ]
     classes = len(PROTOCOLS[config.protocol].classes)
     test_sets = []
     for held in zip(*by_part, strict=True):
@@ -133,10 +137,13 @@ def encode_test_sets(
 
 
 def _held_out(
-    config: RunConfig, models: Models, dataset: Dataset, workdir: Path
+    config: RunConfig,
+    models: Models,
+    dataset: Dataset,
+    images: SourceImages,
+    cache: Path,
 ) -> list[HeldOut]:
     examples = getattr(dataset, config.eval_split)
-    images, cache = source_images(dataset, workdir), workdir / "features"
     labels = np.array([example.label for example in examples], np.int32)
     return [
         HeldOut(dataset, examples, features, labels)

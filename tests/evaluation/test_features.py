@@ -283,6 +283,18 @@ def test_a_lost_record_costs_hashes_and_no_decoding(run, tower, reads, tmp_path)
     assert tower == []
 
 
+def test_features_brought_from_elsewhere_are_found(run, data, tower, reads, tmp_path):
+    run()
+    (record,) = (tmp_path / "records").iterdir()
+    record.unlink()
+    SourceImages.recorded_in(tmp_path / "records", data.root).facts(["6.png"])
+    reads.clear()
+    tower.clear()
+    run()
+    assert sorted(reads) == [f"hash {n}.png" for n in range(6)]
+    assert tower == []
+
+
 def test_whether_features_are_kept_is_known_without_reading(
     run, clip, data, tower, reads, tmp_path
 ):
@@ -294,8 +306,10 @@ def test_whether_features_are_kept_is_known_without_reading(
     run()
     reads.clear()
     assert kept(data.train[:3])
-    assert not kept(data.train[4:7])  # as many, of which no run has read the last
+    assert not kept(data.train[:4])  # no file is so large
     assert reads == []
+    assert not kept(data.train[4:7])  # as many, of which no run has read the last
+    assert reads == ["hash 6.png"]
 
 
 def test_no_examples_are_no_rows(clip, data, tower, tmp_path):
