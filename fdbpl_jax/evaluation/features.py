@@ -37,22 +37,10 @@ class _Tower(NamedTuple):
 
 
 def split_features(
-    clip: Clip,
-    dataset: Dataset,
-    examples: Sequence[Example],
-    cache: Path,
-    images: SourceImages | None = None,
+    clip: Clip, dataset: Dataset, examples: Sequence[Example], cache: Path
 ) -> Float[np.ndarray, "N D"]:
-    """Compute the features of one model; see `tower_features`.
-
-    Args:
-      clip: the frozen model.
-      dataset: where the images are.
-      examples, cache: as in `tower_features`.
-      images: of the data set; None: nothing of them is on record.
-    """
-    images = images or SourceImages(dataset.root)
-    return tower_features([clip], images, examples, cache)[0]
+    """Compute `tower_features` of one model and images that are not on record."""
+    return tower_features([clip], SourceImages(dataset.root), examples, cache)[0]
 
 
 def tower_features(
@@ -114,8 +102,9 @@ def _may_be_kept(
     """
     if not images.are_new(paths):
         return True
-    sized = images.keeps_record
-    files = candidates(cache, clip, len(paths)) if sized else cache.glob("*.npz")
+    files = cache.glob("*.npz")
+    if images.keeps_record:
+        files = candidates(cache, clip, len(paths))
     return any(file.stat().st_mtime_ns < images.opened_ns for file in files)
 
 

@@ -65,7 +65,8 @@ def run(
     Args:
       config: the checked settings.
       workdir: gets `<name>/<dataset>/<method>/seed<k>/`, `<name>/report.*`, and
-        what runs share: tables in `ril/`, test features in `features/`.
+        what runs share: tables in `ril/`, test features in `features/`, records of
+        checked images in `images/`.
       command: how the program was called, for the report.
       share: of the cells, when several processes share the plan; None: all.
 
