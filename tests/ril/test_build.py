@@ -210,9 +210,10 @@ def test_missing_images_are_listed_when_planning(tmp_path, dataset, teacher):
         plan_spec(empty, teacher, None, RilConfig(), 2)
 
 
-def test_an_image_swapped_while_building_is_noticed(
-    tmp_path, dataset, spec, teacher, student
+def test_an_image_swapped_since_planning_is_noticed_before_anything_is_computed(
+    tmp_path, monkeypatch, dataset, spec, teacher, student
 ):
+    monkeypatch.setattr(compute, "image_features", None)
     root = shutil.copytree(dataset.root, tmp_path / "pictures")
     Image.new("RGB", (9, 9)).save(root / spec.images[0].path)
     with pytest.raises(UserError, match="is 9×9 pixels, and was"):
