@@ -215,7 +215,7 @@ def test_an_image_swapped_since_planning_is_noticed_before_anything_is_computed(
 ):
     monkeypatch.setattr(compute, "image_features", None)
     root = shutil.copytree(dataset.root, tmp_path / "pictures")
-    Image.new("RGB", (9, 9)).save(root / spec.images[0].path)
+    Image.new("RGB", (9, 9)).save(root / spec.images[-1].path)  # of the last block
     with pytest.raises(UserError, match="is 9×9 pixels, and was"):
         build_table(tmp_path / "t", spec, root, teacher, student)
 
