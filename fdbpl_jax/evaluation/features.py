@@ -102,7 +102,7 @@ def _may_be_kept(
     """
     if not images.are_new(paths):
         return True
-    files = cache.glob("*.npz")
+    files = list(cache.glob("*.npz"))
     if images.keeps_record:
         files = candidates(cache, clip, len(paths))
     return any(file.stat().st_mtime_ns < images.opened_ns for file in files)

@@ -121,7 +121,8 @@ def classes() -> tuple[Look, ...]:
     Taken from a fixed shuffle of all. The first half (base) and the second (new) hold
     every colour, texture and shape, in other combinations.
     """
-    left = list(np.random.Generator(np.random.Philox(_CLASS_SEED)).permutation(looks()))
+    rng = np.random.Generator(np.random.Philox(_CLASS_SEED))
+    left = [looks()[place] for place in rng.permutation(len(looks()))]
     return (*_draw_half(left), *_draw_half(left))
 
 
