@@ -122,7 +122,8 @@ def classes() -> tuple[Look, ...]:
     every colour, texture and shape, in other combinations.
     """
     rng = np.random.Generator(np.random.Philox(_CLASS_SEED))
-    left = [looks()[place] for place in rng.permutation(len(looks()))]
+    everything = looks()
+    left = [everything[place] for place in rng.permutation(len(everything))]
     return (*_draw_half(left), *_draw_half(left))
 
 
