@@ -13,8 +13,8 @@ from benchmarks.section import Section, Target
 from benchmarks.synthetic_table import synthetic_spec, write_table
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.learners.promptkd import init_running
-from fdbpl_jax.methods.table import METHODS
 from fdbpl_jax.methods.published import METHOD_OPTIM
+from fdbpl_jax.methods.table import METHODS
 from fdbpl_jax.ril.table import open_table
 from fdbpl_jax.training.loss import losses
 

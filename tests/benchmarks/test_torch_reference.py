@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from fdbpl_jax.losses.batch import Batch, Seen
 from PIL import Image
 
 from benchmarks import problem as given
@@ -15,7 +16,6 @@ from fdbpl_jax.clip.image import ImageSettings
 from fdbpl_jax.clip.vision import encode_image, init_vision
 from fdbpl_jax.config import CropConfig
 from fdbpl_jax.learners.coop import text_features
-from fdbpl_jax.losses.batch import Batch, Seen
 from fdbpl_jax.losses.cross_entropy import cross_entropy
 from fdbpl_jax.losses.fdbpl_release import fdbpl_release
 from fdbpl_jax.losses.kdpl import kdpl

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from fdbpl_jax.experiments.test_sets import Exam, HeldOut
 
 from fdbpl_jax.clip.image import normalise, preprocess
 from fdbpl_jax.clip.model import load_clip, unit
@@ -14,7 +15,6 @@ from fdbpl_jax.evaluation.features import split_features
 from fdbpl_jax.evaluation.prompted import accuracy
 from fdbpl_jax.experiments.assemble import Stage, classes_of
 from fdbpl_jax.experiments.cell import trained_values
-from fdbpl_jax.experiments.test_sets import Exam, HeldOut
 from fdbpl_jax.learners import promptkd
 from fdbpl_jax.learners.coop import class_layout, text_features
 from fdbpl_jax.learners.learner import init_prompt

@@ -9,7 +9,6 @@ from fdbpl_jax.errors import UserError
 from fdbpl_jax.experiments.settings import default_config, run_config
 from fdbpl_jax.methods.__main__ import trained_values
 from fdbpl_jax.methods.table import METHODS, method_named
-from fdbpl_jax.methods.published import METHOD_OPTIM, METHOD_PROMPT
 
 
 @pytest.mark.parametrize(
@@ -46,12 +45,12 @@ def test_as_many_values_are_trained_as_published(method, published):
     ],
 )
 def test_published_settings(method, epochs, batch, lr):
-    optim = METHOD_OPTIM[method]
+    optim = METHODS[method].optim
     assert (optim.epochs, optim.batch_size, optim.lr) == (epochs, batch, lr)
 
 
 def test_published_prompts():
-    found = {name: METHOD_PROMPT[name] for name in ("vpt", "maple", "promptsrc")}
+    found = {name: METHODS[name].prompt for name in ("vpt", "maple", "promptsrc")}
     assert [(p.context_length, p.text_depth) for p in found.values()] == [
         *((0, 1), (2, 9), (4, 9))
     ]
@@ -63,7 +62,7 @@ def test_published_prompts():
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("upl+kdpl", "looks at no label"),
+        ("upl+kdpl", "reads no label"),
         ("promptkd+fdbpl", "teacher's feature space"),
         ("promptsrc+kdpl-ca", "other names"),
         ("maple+kdlp", "Did you mean 'maple.kdpl'"),
