@@ -1,7 +1,5 @@
 """Inputs of a training step of any method, for our side and PyTorch's."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,13 +16,12 @@ from benchmarks.torch_reference.towers import image_tower, text_tower
 from fdbpl_jax.clip.image import normalise
 from fdbpl_jax.clip.layout import make_layout
 from fdbpl_jax.clip.tokenizer import load_tokenizer
-from fdbpl_jax.config import FdbplConfig
 from fdbpl_jax.device import tower_dtype
-from fdbpl_jax.learners.learner import init_prompt
-from fdbpl_jax.methods.published import METHOD_OPTIM, METHOD_PROMPT
+from fdbpl_jax.learners.learner import Prompt, Prompts, Start, init_prompt, tree_of
 from fdbpl_jax.methods.table import METHODS
 from fdbpl_jax.shapes.pair import embedded
-from fdbpl_jax.training.state import Frozen, hyper_parameters
+from fdbpl_jax.training.sources import Viewing
+from fdbpl_jax.training.state import Frozen, StepSetup, TrainState, init_state
 
 _SEED = 0
 
@@ -45,36 +42,41 @@ def class_texts(problem: given.Problem, length: int) -> tuple[np.ndarray, ...]:
     return ids, slot, eos + more
 
 
-def start(pair: Pair, name: str) -> dict[str, Any]:
-    """Return the initial values of what the method learns."""
-    return init_prompt(
-        jax.random.key(_SEED),
-        METHODS[name].learner,
+def start(pair: Pair, name: str) -> Prompt:
+    """What the method learns, where it starts."""
+    begin = Start(
         pair.student,
         pair.student_params,
         load_tokenizer(embedded("student")),
-        METHOD_PROMPT[name],
+        METHODS[name].prompt,
         pair.problem.classes,
         pair.teacher.projection,
     )
+    return init_prompt(jax.random.key(_SEED), METHODS[name].learner, begin)
+
+
+def initial_state(pair: Pair, name: str, setup: StepSetup) -> TrainState:
+    """Where our training of the method starts."""
+    learner, width = METHODS[name].learner, pair.teacher.projection
+    running = learner.init_running(width) if learner.init_running else None
+    return init_state(setup, Prompts(start(pair, name)), running)
 
 
 def fixed_texts(pair: Pair, name: str) -> tuple[np.ndarray | None, np.ndarray]:
     """Return features of fixed class texts, and of hand-written texts."""
     rng = np.random.default_rng(_SEED)
-    found = 1 + rng.standard_normal((2, pair.problem.classes, pair.student.projection))
-    found /= np.linalg.norm(found, axis=-1, keepdims=True)
-    classes, written = found.astype(np.float32)
-    learner = METHODS[name].learner
-    fixed = {"vpt": classes, "promptkd": pair.teacher_text}.get(learner)
-    return fixed, written
+    shape = 2, pair.problem.classes, pair.student.projection
+    features = 1 + rng.standard_normal(shape)
+    features /= np.linalg.norm(features, axis=-1, keepdims=True)
+    classes, written = features.astype(np.float32)
+    fixed = {"vpt": classes, "promptkd": pair.teacher_text}
+    return fixed.get(METHODS[name].learner.name), written
 
 
 def our_frozen(pair: Pair, name: str) -> Frozen:
     """Return the frozen inputs of our step."""
     fixed, written = fixed_texts(pair, name)
-    length = METHOD_PROMPT[name].context_length
-    texts = class_texts(pair.problem, length)
+    texts = class_texts(pair.problem, METHODS[name].prompt.context_length)
     params = cast(pair.student_params, tower_dtype(""))
     return jax.device_put(
         Frozen(
@@ -83,10 +85,17 @@ def our_frozen(pair: Pair, name: str) -> Frozen:
             layout=None if fixed is not None else make_layout(*texts, False),
             negative=None,
             classes=fixed,
-            written=written if METHODS[name].term else None,
-            hyper=hyper_parameters(METHOD_OPTIM[name], FdbplConfig()),
+            written=written if METHODS[name].regularizer else None,
         )
     )
+
+
+def viewing(pair: Pair, name: str) -> Viewing:
+    """What our encoding of a batch of views is compiled for."""
+    method = METHODS[name]
+    teacher = towers_of(pair.teacher) if method.loss.online else None
+    prompted = method.learner.prompts_images
+    return Viewing(towers_of(pair.student), teacher, prompted, keep=0)
 
 
 def torch_method(pair: Pair, name: str) -> Learned:
@@ -97,14 +106,14 @@ def torch_method(pair: Pair, name: str) -> Learned:
         text_tower(problem.text, problem.params),
     )
     teacher = None
-    if method.online:
+    if method.loss.online:
         teacher = image_tower(pair.teacher.vision, pair.teacher_params["vision"])
     fixed, written = fixed_texts(pair, name)
     place = torch_device()
-    texts = class_texts(problem, METHOD_PROMPT[name].context_length)
+    texts = class_texts(problem, method.prompt.context_length)
     tensors = [torch.from_numpy(part).long().to(place) for part in texts]
     learned = jax.tree.map(
-        lambda leaf: torch.from_numpy(np.array(leaf)), start(pair, name)
+        lambda leaf: torch.from_numpy(np.array(leaf)), tree_of(start(pair, name))
     )
     model = Learned(
         method,
@@ -120,7 +129,8 @@ def torch_method(pair: Pair, name: str) -> Learned:
 
 
 def torch_batch(pair: Pair, name: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return normalised pixels and labels, on the host."""
-    batch = METHOD_OPTIM[name].batch_size
-    seen = normalise(towers_of(pair.student).image, jnp.asarray(views(pair, batch)))
-    return to_torch_pixels(np.array(seen)), torch.zeros(batch, dtype=torch.long)
+    """Normalised pixels and labels, on the host."""
+    batch = METHODS[name].optim.batch_size
+    pixels = jnp.asarray(views(pair, batch))
+    normalised = np.array(normalise(towers_of(pair.student).image, pixels))
+    return to_torch_pixels(normalised), torch.zeros(batch, dtype=torch.long)

@@ -19,10 +19,17 @@ from fdbpl_jax.clip.layout import make_layout
 from fdbpl_jax.clip.text import init_text
 from fdbpl_jax.config import FdbplConfig, OptimConfig, TermConfig
 from fdbpl_jax.device import tower_dtype
-from fdbpl_jax.learners.learner import Student
-from fdbpl_jax.methods.published import METHOD_OPTIM
+from fdbpl_jax.learners.coop import ContextPrompt
+from fdbpl_jax.learners.learner import Prompts, Student
 from fdbpl_jax.methods.table import METHODS
-from fdbpl_jax.training.state import Frozen, RegionBatch, StepSetup, hyper_parameters
+from fdbpl_jax.training.schedule import schedule_of
+from fdbpl_jax.training.state import (
+    Frozen,
+    Hyper,
+    RegionBatch,
+    StepSetup,
+    hyper_parameters,
+)
 
 CONTEXT = 4  # learnable tokens, after SOS: "a photo of a"
 KEPT = 20  # labels of a stored region, the paper's K
@@ -95,8 +102,8 @@ def make_problem(config: ClipConfig, classes: int, seed: int, params: dict) -> P
     return Problem(config, params, ids, slot, eos, context.astype(np.float32))
 
 
-def make_frozen(problem: Problem, optim: OptimConfig) -> Frozen:
-    """Return the frozen inputs of our step in the default dtype; uses `optim.lr`."""
+def make_frozen(problem: Problem) -> Frozen:
+    """What our step reads, in the dtype that users get."""
     params = jax.tree.map(lambda p: p.astype(tower_dtype("")), problem.params)
     layout = make_layout(problem.ids, problem.slot, problem.eos, class_specific=False)
     return jax.device_put(
@@ -107,37 +114,47 @@ def make_frozen(problem: Problem, optim: OptimConfig) -> Frozen:
             negative=None,
             classes=None,
             written=None,
-            hyper=hyper_parameters(optim, FdbplConfig()),
         )
     )
 
 
-def make_prompts(problem: Problem, method: str) -> dict:
-    """Return the initial prompts of our training; both branches are equal."""
-    return {
-        branch: {"context": jnp.array(problem.context)} for branch in branches(method)
-    }
+def make_hyper(optim: OptimConfig) -> Hyper:
+    """Rate of `optim` and the default weights of the losses, on the device."""
+    return jax.device_put(hyper_parameters(optim.lr, FdbplConfig(), TermConfig()))
 
 
-def branches(method: str) -> tuple[str, ...]:
-    """Return the prompts that a method learns."""
-    negative = METHODS[method].negative
-    return ("positive", "negative") if negative else ("positive",)
+def make_prompts(problem: Problem, method: str) -> Prompts:
+    """The prompts our training starts from; both branches start alike."""
+    count = branch_count(method)
+    return Prompts(*(ContextPrompt(jnp.array(problem.context)) for _ in range(count)))
 
 
-def make_setup(problem: Problem, method: str, optim: OptimConfig | None = None):
-    """Return the static settings of our training step, with the method's recipe."""
+def branch_count(method: str) -> int:
+    """How many prompts a method learns."""
+    return 2 if METHODS[method].loss.negative else 1
+
+
+def make_setup(
+    problem: Problem,
+    method: str,
+    optim: OptimConfig | None = None,
+    steps_per_epoch: int = 25,
+) -> StepSetup:
+    """What our training step is compiled for, with the method's own recipe."""
+    recipe, terms = optim or METHODS[method].optim, TermConfig()
+    regularizer = METHODS[method].regularizer
+    averages = regularizer is not None and regularizer.averages
     return StepSetup(
         student=Student(
             problem.config, ImageSettings(problem.config.vision.image_size)
         ),
         classes=problem.classes,
         method=METHODS[method],
-        optim=optim or METHOD_OPTIM[method],
-        terms=TermConfig(),
-        weight_from=FdbplConfig().weight_from,
+        schedule=schedule_of(recipe, steps_per_epoch),
+        batch_size=recipe.batch_size,
+        averaging=(terms.promptsrc_mean, terms.promptsrc_std) if averages else None,
+        sparse_weight=METHODS[method].loss.sparse_weight,
         label="mr",
-        steps_per_epoch=25,
     )
 
 

@@ -1,6 +1,7 @@
 """Sides of a training step, ours and PyTorch's, of every method on the same problem."""
 
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -23,24 +24,25 @@ from fdbpl_jax.clip.image import ImageSettings
 from fdbpl_jax.device import tower_dtype
 from fdbpl_jax.learners.learner import Student
 from fdbpl_jax.training.sources import Viewing, view_batch
-from fdbpl_jax.training.step import init_state, run_steps
+from fdbpl_jax.training.state import init_state
+from fdbpl_jax.training.step import run_steps
 
 _SEED = 0
 
+Towers = tuple[torch.nn.Module, torch.nn.Module]  # image, text
+# A model whose forward pass is its loss, and its batch from pixels.
+Model = tuple[torch.nn.Module, Callable[[torch.Tensor], tuple[torch.Tensor, ...]]]
+
 
 class Pair(NamedTuple):
-    """A student, a teacher, and the prompts of C classes.
-
-    student, teacher: configurations. student_params, teacher_params: of both towers.
-    problem: the class prompts. teacher_text [C D']: L2-normalised.
-    """
+    """A student, a teacher, and the prompts of C classes."""
 
     student: ClipConfig
     teacher: ClipConfig
-    student_params: dict[str, Any]
+    student_params: dict[str, Any]  # of both towers
     teacher_params: dict[str, Any]
-    problem: given.Problem
-    teacher_text: np.ndarray
+    problem: given.Problem  # the class prompts
+    teacher_text: np.ndarray  # [C D'], L2-normalised
 
 
 def make_pair(student: str, teacher: str, classes: int) -> Pair:
@@ -58,8 +60,9 @@ def make_pair(student: str, teacher: str, classes: int) -> Pair:
 def online_side(pair: Pair, batch: int, rounds: int | None) -> Side:
     """Return our KDPL: transfer of pixels, both image towers and one update."""
     problem = pair.problem
-    setup = given.make_setup(problem, "coop+kdpl", optim_of("coop+kdpl", batch))
-    frozen = given.make_frozen(problem, setup.optim)
+    optim = optim_of("coop+kdpl", batch)
+    setup = given.make_setup(problem, "coop+kdpl", optim)
+    hyper, frozen = given.make_hyper(optim), given.make_frozen(problem)
     viewing = Viewing(setup.student, towers_of(pair.teacher), prompted=False, keep=0)
     pixels = views(pair, batch)
     host = {"student": pixels, "teacher": pixels}, np.zeros(batch, np.int32)
@@ -71,13 +74,13 @@ def online_side(pair: Pair, batch: int, rounds: int | None) -> Side:
     state = init_state(setup, given.make_prompts(problem, "coop+kdpl"))
     start = time.perf_counter()
     look = view_batch.lower(viewing, *params, text, *host).compile()
-    update = run_steps.lower(setup, state, frozen, look.out_info).compile()
+    update = run_steps.lower(setup, state, hyper, frozen, look.out_info).compile()
     seconds = time.perf_counter() - start
 
     def run() -> None:
         nonlocal state
         made = look(*params, text, *jax.device_put(host))
-        state, metrics = update(state, frozen, made)
+        state, metrics = update(state, hyper, frozen, made)
         jax.block_until_ready((state, metrics))
 
     return Side(our_name("coop+kdpl"), run, 1, seconds, rounds)
@@ -90,7 +93,7 @@ def torch_side(
 
     Args:
       pair: what is trained.
-      method: "coop", "coop+kdpl" or "coop+fdbpl_release".
+      method: a key of `_MODELS`.
       batch: B.
       kind: "whole" (prompts of 77 tokens), "cut" (to the longest), "compiled" (whole).
       rounds: see `Side`.
@@ -108,23 +111,39 @@ def torch_side(
     return Side(torch_name(method, kind), lambda: step(*data).item(), rounds=rounds)
 
 
-def torch_model(pair: Pair, method: str, tokens: int):
-    """Return PyTorch's model of a method on its device, and its batch from pixels."""
+def torch_model(pair: Pair, method: str, tokens: int) -> Model:
+    """PyTorch's model of a method on its device, and a batch for it from pixels."""
     problem, vision = pair.problem, pair.student_params["vision"]
     towers = (
         image_tower(pair.student.vision, vision),
         text_tower(problem.text, problem.params),
     )
-    if method == "coop+kdpl":
-        teacher = image_tower(pair.teacher.vision, pair.teacher_params["vision"])
-        text = torch.from_numpy(pair.teacher_text)
-        model = Kdpl(*towers, teacher, text, problem, tokens)
-        return model.to(torch_device()), lambda pixels: (pixels,)
-    if method == "coop+fdbpl_release":
-        model = FdbplRelease(*towers, problem, tokens).to(torch_device())
-        return model, lambda pixels: (pixels, _labels(problem, len(pixels)))
-    model = Coop(*towers, problem, tokens).to(torch_device())
-    return model, lambda pixels: (pixels, torch.zeros(len(pixels), dtype=torch.long))
+    model, batch_of = _MODELS[method](pair, towers, tokens)
+    return model.to(torch_device()), batch_of
+
+
+def _coop(pair: Pair, towers: Towers, tokens: int) -> Model:
+    def batch_of(pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return pixels, torch.zeros(len(pixels), dtype=torch.long)
+
+    return Coop(*towers, pair.problem, tokens), batch_of
+
+
+def _kdpl(pair: Pair, towers: Towers, tokens: int) -> Model:
+    teacher = image_tower(pair.teacher.vision, pair.teacher_params["vision"])
+    text = torch.from_numpy(pair.teacher_text)
+    model = Kdpl(*towers, teacher, text, pair.problem, tokens)
+    return model, lambda pixels: (pixels,)
+
+
+def _fdbpl_release(pair: Pair, towers: Towers, tokens: int) -> Model:
+    def batch_of(pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return pixels, _labels(pair.problem, len(pixels))
+
+    return FdbplRelease(*towers, pair.problem, tokens), batch_of
+
+
+_MODELS = {"coop": _coop, "coop+kdpl": _kdpl, "coop+fdbpl_release": _fdbpl_release}
 
 
 def torch_name(method: str, kind: str) -> str:

@@ -1,5 +1,6 @@
 """Our training steps on stored features, without loading PyTorch."""
 
+import dataclasses
 import time
 
 import jax
@@ -7,8 +8,9 @@ import jax
 from benchmarks import problem as given
 from benchmarks.timing import Side
 from fdbpl_jax.config import OptimConfig
-from fdbpl_jax.methods.published import METHOD_OPTIM
-from fdbpl_jax.training.step import init_state, run_steps
+from fdbpl_jax.methods.table import METHODS
+from fdbpl_jax.training.state import init_state
+from fdbpl_jax.training.step import run_steps
 
 _SEED = 0
 
@@ -21,19 +23,20 @@ def stored_side(
     The batches are already on the device, as the rows of an epoch are. Any transfer
     within the call is an error.
     """
-    setup = given.make_setup(problem, method, optim_of(method, batch))
-    frozen = given.make_frozen(problem, setup.optim)
+    optim = optim_of(method, batch)
+    setup = given.make_setup(problem, method, optim)
+    hyper, frozen = given.make_hyper(optim), given.make_frozen(problem)
     host = given.make_batches(problem.classes, joint, steps, batch, _SEED)
     batches = jax.device_put(host)
     state = init_state(setup, given.make_prompts(problem, method))
     start = time.perf_counter()
-    compiled = run_steps.lower(setup, state, frozen, batches).compile()
+    compiled = run_steps.lower(setup, state, hyper, frozen, batches).compile()
     seconds = time.perf_counter() - start
 
     def run() -> None:
         nonlocal state
         with jax.transfer_guard("disallow"):
-            state, metrics = compiled(state, frozen, batches)
+            state, metrics = compiled(state, hyper, frozen, batches)
             jax.block_until_ready((state, metrics))
 
     return Side(our_name(method), run, steps, seconds)
@@ -45,6 +48,5 @@ def our_name(method: str) -> str:
 
 
 def optim_of(method: str, batch: int) -> OptimConfig:
-    """Return the method's recipe with another batch size."""
-    recipe = METHOD_OPTIM[method]
-    return OptimConfig(**(vars(recipe) | {"batch_size": batch}))
+    """The method's recipe at another batch size."""
+    return dataclasses.replace(METHODS[method].optim, batch_size=batch)

@@ -69,7 +69,7 @@ def _sides(config: ClipConfig, classes: int, sizes: ConfigDict) -> list:
 
 def _needed(config: ClipConfig, method: str, classes: int, batch: int) -> int:
     suffixes = given.name_lengths(classes, _SEED) + 2  # name, ".", EOS
-    prompts = len(given.branches(method))
+    prompts = given.branch_count(method)
     text = prompts_flops(
         config.text, config.projection, 1 + given.CONTEXT, np.asarray(suffixes)
     )

@@ -1,4 +1,4 @@
-"""A training step of every other learner and loss, ours and PyTorch's.
+"""A training step of every other learner, loss and regularizer, ours and PyTorch's.
 
 At each method's published batch size. Where only text prompts are learned, our step
 reads stored features and PyTorch's encodes the images, as the published code does.
@@ -14,25 +14,30 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from fdbpl_jax.losses.batch import Batch
 from ml_collections import ConfigDict
 
 from benchmarks import problem as given
-from benchmarks.learned import our_frozen, start, torch_batch, torch_method
+from benchmarks.learned import (
+    initial_state,
+    our_frozen,
+    torch_batch,
+    torch_method,
+    viewing,
+)
 from benchmarks.pictures import write_pictures
 from benchmarks.section import Section, Target, markdown_table
-from benchmarks.sides import Pair, make_pair, towers_of, views
+from benchmarks.sides import Pair, make_pair, views
 from benchmarks.sizes import cast, random_clip
 from benchmarks.timing import Side, Timing, in_turns
 from benchmarks.torch_reference.methods import make_step
-from fdbpl_jax.config import CropConfig
+from fdbpl_jax.config import RilConfig
 from fdbpl_jax.device import tower_dtype
-from fdbpl_jax.learners.promptkd import init_running
-from fdbpl_jax.methods.published import METHOD_OPTIM
+from fdbpl_jax.learners.learner import Models
+from fdbpl_jax.losses.loss import Batch
 from fdbpl_jax.methods.table import METHODS
-from fdbpl_jax.training.loop import Run, Trained, train
-from fdbpl_jax.training.sources import Viewing, view_batch, view_source
-from fdbpl_jax.training.step import init_state, run_steps
+from fdbpl_jax.training.loop import Run, Saving, TrainingResult, train
+from fdbpl_jax.training.sources import TrainingData, view_batch, view_source
+from fdbpl_jax.training.step import run_steps
 
 _SEED = 0
 _SIZE = (375, 500)  # of the pictures
@@ -81,7 +86,7 @@ def measure(sizes: ConfigDict, log: Callable[[str], None]) -> Section:
 def _row(name: str, ours: Timing, theirs: Timing) -> list[str]:
     return [
         name,
-        str(METHOD_OPTIM[name].batch_size),
+        str(METHODS[name].optim.batch_size),
         ours.shown(1, 3),
         f"{ours.compile_seconds:.1f}",
         theirs.shown(1, 3),
@@ -90,42 +95,37 @@ def _row(name: str, ours: Timing, theirs: Timing) -> list[str]:
 
 
 def _our_side(pair: Pair, name: str) -> Side:
-    method, batch = METHODS[name], METHOD_OPTIM[name].batch_size
+    method, text = METHODS[name], jnp.asarray(pair.teacher_text)
     setup = given.make_setup(pair.problem, name)
-    frozen, text = our_frozen(pair, name), jnp.asarray(pair.teacher_text)
-    running = init_running(pair.teacher.projection)
-    state = init_state(
-        setup,
-        {"positive": start(pair, name)},
-        running if method.learner == "promptkd" else None,
-    )
-    teacher = towers_of(pair.teacher) if method.online else None
-    viewing = Viewing(setup.student, teacher, method.prompts_images, keep=0)
+    frozen, hyper = our_frozen(pair, name), given.make_hyper(method.optim)
+    state = initial_state(pair, name, setup)
+    batch = method.optim.batch_size
     pixels = views(pair, batch)
     host = {"student": pixels, "teacher": pixels}, np.zeros(batch, np.int32)
     params = [
-        cast(one, tower_dtype("")) for one in (pair.student_params, pair.teacher_params)
+        cast(towers, tower_dtype(""))
+        for towers in (pair.student_params, pair.teacher_params)
     ]
     begin = time.perf_counter()
-    look = view_batch.lower(viewing, *params, text, *host).compile()
-    update = run_steps.lower(setup, state, frozen, look.out_info).compile()
+    look = view_batch.lower(viewing(pair, name), *params, text, *host).compile()
+    update = run_steps.lower(setup, state, hyper, frozen, look.out_info).compile()
     seconds = time.perf_counter() - begin
     # Text learners read features that are stored: they are not made in each step.
     stored: Batch | None = None
-    if not (method.prompts_images or method.online):
+    if not (method.learner.prompts_images or method.loss.online):
         stored = look(*params, text, *jax.device_put(host))
 
     def run() -> None:
         nonlocal state
-        made = stored or look(*params, text, *jax.device_put(host))
-        state, metrics = update(state, frozen, made)
+        batches = stored or look(*params, text, *jax.device_put(host))
+        state, metrics = update(state, hyper, frozen, batches)
         jax.block_until_ready((state, metrics))
 
     return Side(f"{name}, ours", run, 1, seconds)
 
 
 def _torch_side(pair: Pair, name: str) -> Side:
-    step = make_step(torch_method(pair, name), METHOD_OPTIM[name])
+    step = make_step(torch_method(pair, name), METHODS[name].optim)
     batch = torch_batch(pair, name)
     return Side(f"{name}, PyTorch", lambda: step(*batch).item())
 
@@ -136,23 +136,21 @@ def _waiting(sizes: ConfigDict, pair: Pair, name: str) -> float:
     For a method without a teacher.
     """
     method = METHODS[name]
-    optim = dataclasses.replace(METHOD_OPTIM[name], epochs=sizes.epochs)
+    optim = dataclasses.replace(method.optim, epochs=sizes.epochs)
     clip = random_clip(sizes.student, _SEED, tower_dtype(""))
     steps = sizes.pictures // optim.batch_size
-    setup = given.make_setup(pair.problem, name, optim)
-    setup = dataclasses.replace(setup, steps_per_epoch=steps)
+    setup = given.make_setup(pair.problem, name, optim, steps)
     frozen = our_frozen(pair, name)
     with tempfile.TemporaryDirectory() as folder:
         dataset = write_pictures(Path(folder), sizes.pictures, _SIZE, 2, _SEED)
+        data = TrainingData(dataset, optim, RilConfig(), _SEED)
 
-        def once(where: str) -> Trained:
-            source = view_source(
-                method, clip, clip, None, 0, dataset, CropConfig(), optim, _SEED
-            )
-            state = init_state(setup, {"positive": start(pair, name)})
-            run = Run(state, frozen.hyper, source, Path(folder) / where)
-            return train(setup, [run], frozen, optim.epochs)[0]
+        def once(where: str) -> TrainingResult:
+            source = view_source(data, method, Models(clip, clip), None, 0)
+            state, hyper = initial_state(pair, name, setup), given.make_hyper(optim)
+            run = Run(state, hyper, source, Path(folder) / where)
+            return train(setup, [run], frozen, Saving(optim.epochs))[0]
 
         once("compiling")
-        trained = once("compiled")
-    return trained.waited / trained.seconds
+        result = once("compiled")
+    return result.waited / result.seconds

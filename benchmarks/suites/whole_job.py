@@ -29,8 +29,7 @@ from fdbpl_jax.config import RilConfig
 from fdbpl_jax.data.types import Dataset
 from fdbpl_jax.device import tower_dtype
 from fdbpl_jax.evaluation.features import split_features
-from fdbpl_jax.methods.published import METHOD_OPTIM
-from fdbpl_jax.ril.blocks import BuildSettings
+from fdbpl_jax.methods.table import METHODS
 from fdbpl_jax.ril.build import build_table, plan_spec
 
 _SIZE = (375, 500)  # of the pictures
@@ -59,8 +58,8 @@ def measure(sizes: ConfigDict, log: Callable[[str], None]) -> Section:
     with tempfile.TemporaryDirectory() as folder:
         parts = _parts(Path(folder), sizes, log)
     images = sizes.classes * sizes.shots
-    steps = max(images // METHOD_OPTIM["coop+fdbpl"].batch_size, 1) * sizes.epochs
-    kdpl_steps = max(images // METHOD_OPTIM["coop+kdpl"].batch_size, 1) * sizes.epochs
+    steps = max(images // METHODS["coop+fdbpl"].optim.batch_size, 1) * sizes.epochs
+    kdpl_steps = max(images // METHODS["coop+kdpl"].optim.batch_size, 1) * sizes.epochs
     kdpl_run = kdpl_steps * parts.kdpl_step + sizes.test_images * parts.kdpl_test
     our_run = steps * parts.step
     rest = parts.compiling + sizes.test_images * parts.test + sizes.seeds * our_run
@@ -117,7 +116,7 @@ def _parts(folder: Path, sizes: ConfigDict, log: Callable[[str], None]) -> Parts
     log(f"  {1 / region:.2f} regions/s")
     test = _test(folder, dataset, student)
     pair = make_pair(sizes.student, sizes.teacher, sizes.classes)
-    batch = min(METHOD_OPTIM["coop+fdbpl"].batch_size, sizes.classes * sizes.shots)
+    batch = min(METHODS["coop+fdbpl"].optim.batch_size, sizes.classes * sizes.shots)
     joint = pair.student.projection
     side = stored_side(pair.problem, joint, "coop+fdbpl", batch, steps=2)
     side.run()
@@ -164,8 +163,8 @@ def _test(folder: Path, dataset: Dataset, student: Clip) -> float:
 
 
 def _kdpl(dataset: Dataset, pair: Pair, sizes: ConfigDict) -> tuple[float, float]:
-    """Measure seconds per step of PyTorch's KDPL with loading, and per test image."""
-    optim = METHOD_OPTIM["coop+kdpl"]
+    """Seconds of a step of PyTorch's KDPL with its loading, and of a test image."""
+    optim = METHODS["coop+kdpl"].optim
     whole = pair.problem.text.context_length
     model, batch_of = torch_model(pair, "coop+kdpl", whole)
     step = make_step(model, optim)

@@ -4,6 +4,7 @@ Learned values are nested dicts of tensors with the names and shapes of ours; ke
 are multiplied from the right.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -14,11 +15,11 @@ Tensors = dict[str, Any]
 
 
 class Texts(NamedTuple):
-    """Prompts of C classes: ids and context slots (-1: none) `[C T]`, EOS `[C]`."""
+    """Prompts of C classes."""
 
-    ids: torch.Tensor
-    slot: torch.Tensor
-    eos: torch.Tensor
+    ids: torch.Tensor  # [C T]
+    slot: torch.Tensor  # [C T], of the context; -1: none
+    eos: torch.Tensor  # [C]
 
 
 class Towers(NamedTuple):
@@ -100,45 +101,84 @@ def features(
     """Return L2-normalised features of images `[B D]`, of classes `[C D]` or `[B C D]`.
 
     Args:
-      learner: its name.
+      learner: its name, a key of `LEARNERS`.
       towers: frozen.
       learned: the learned values.
       texts: the positions of the context; None where the text is `fixed`.
       fixed: features of the classes, where they are not learned.
       pixels: normalised.
     """
-    image = encode_images(towers.image, pixels, _image_prompts(learner, learned))
-    if learner == "promptkd":
-        image = _project(learned["projector"], image)
-    image = functional.normalize(image, dim=-1)
+    reference = LEARNERS[learner]
+    image = functional.normalize(reference.images(towers, learned, pixels), dim=-1)
     if fixed is not None:
         return image, fixed
-    if learner == "cocoop":
-        shift = linear(learned["up"], linear(learned["down"], image).relu())
-        contexts = [learned["context"] + own for own in shift]
-        each = [encode_texts(towers.text, texts, context) for context in contexts]
-        return image, torch.stack(each)
-    text = encode_texts(towers.text, texts, learned["context"], learned.get("deep"))
-    return image, text
+    return image, reference.texts(towers, learned, texts, image)
 
 
-def _image_prompts(learner: str, learned: Tensors) -> torch.Tensor | None:
-    if learner != "maple":
-        return learned.get("vision")
+def _plain_images(
+    towers: Towers, learned: Tensors, pixels: torch.Tensor
+) -> torch.Tensor:
+    return encode_images(towers.image, pixels)
+
+
+def _prompted_images(
+    towers: Towers, learned: Tensors, pixels: torch.Tensor
+) -> torch.Tensor:
+    return encode_images(towers.image, pixels, learned["vision"])
+
+
+def _coupled_images(
+    towers: Towers, learned: Tensors, pixels: torch.Tensor
+) -> torch.Tensor:
     couple = learned["couple"]
     by_layer = [learned["context"], *learned["deep"]]
-    return torch.stack(
-        [
-            text @ kernel + bias
-            for text, kernel, bias in zip(
-                by_layer, couple["kernel"], couple["bias"], strict=True
-            )
-        ]
-    )
+    tokens = [
+        text @ kernel + bias
+        for text, kernel, bias in zip(
+            by_layer, couple["kernel"], couple["bias"], strict=True
+        )
+    ]
+    return encode_images(towers.image, pixels, torch.stack(tokens))
 
 
-def _project(projector: Tensors, x: torch.Tensor) -> torch.Tensor:
-    norm = projector["norm"]
+def _projected_images(
+    towers: Towers, learned: Tensors, pixels: torch.Tensor
+) -> torch.Tensor:
+    projector = learned["projector"]
+    norm, x = projector["norm"], _prompted_images(towers, learned, pixels)
     x = linear(projector["first"], x)
     x = functional.batch_norm(x, None, None, norm["scale"], norm["bias"], training=True)
     return linear(projector["second"], x.relu())
+
+
+def _texts(
+    towers: Towers, learned: Tensors, texts: Texts, image: torch.Tensor
+) -> torch.Tensor:
+    return encode_texts(towers.text, texts, learned["context"], learned.get("deep"))
+
+
+def _texts_by_image(
+    towers: Towers, learned: Tensors, texts: Texts, image: torch.Tensor
+) -> torch.Tensor:
+    shift = linear(learned["up"], linear(learned["down"], image).relu())
+    contexts = [learned["context"] + image_shift for image_shift in shift]
+    return torch.stack(
+        [encode_texts(towers.text, texts, context) for context in contexts]
+    )
+
+
+class Reference(NamedTuple):
+    """A learner in PyTorch."""
+
+    images: Callable[..., torch.Tensor]  # features [B D], not normalised
+    texts: Callable[..., torch.Tensor] = _texts  # where they are not fixed
+
+
+LEARNERS = {
+    "coop": Reference(_plain_images),
+    "cocoop": Reference(_plain_images, _texts_by_image),
+    "vpt": Reference(_prompted_images),
+    "maple": Reference(_coupled_images),
+    "ivlp": Reference(_prompted_images),
+    "promptkd": Reference(_projected_images),
+}

@@ -5,7 +5,7 @@ and so does the teacher where the method has one.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn import functional
@@ -13,8 +13,6 @@ from torch.nn import functional
 from benchmarks.torch_reference import terms
 from benchmarks.torch_reference.learners import Texts, Towers, encode_images, features
 from fdbpl_jax.config import OptimConfig, TermConfig
-from fdbpl_jax.losses.kdpl import PROMPTKD
-from fdbpl_jax.losses.regularizers import KGCOOP, PROGRAD, PROMPTSRC
 from fdbpl_jax.methods.table import Method
 
 _TERMS = TermConfig()
@@ -29,7 +27,7 @@ class Learned(torch.nn.Module):
       learned: initial values, nested dicts of tensors.
       texts: class prompts; None where the text is `fixed`.
       fixed: features of the classes, where they are not learned.
-      written: features of hand-written texts, where a regularizer needs them.
+      written: features of hand-written texts, for regularizers.
       teacher: the teacher's image tower, where the method has one.
       scale: exp(logit_scale) of both.
     """
@@ -52,32 +50,80 @@ class Learned(torch.nn.Module):
         self.texts, self.fixed, self.written = texts, fixed, written
 
     def losses(self, pixels: torch.Tensor, label: torch.Tensor) -> list[torch.Tensor]:
-        """Return the method's loss, and ProGrad's distance to the zero-shot model."""
-        seen, learner, scale = pixels, self.method.learner, self.scale
-        regularizer = self.method.regularizer
+        """The method's loss, and ProGrad's distance to the zero-shot model."""
         towers = Towers(self.image, self.text)
         image, text = features(
-            learner.name, towers, self.learned, self.texts, self.fixed, seen
+            self.method.learner.name,
+            towers,
+            self.learned,
+            self.texts,
+            self.fixed,
+            pixels,
         )
-        if self.method.loss is PROMPTKD:
-            with torch.no_grad():
-                found = self.teacher(pixel_values=pixels).image_embeds
-                found = functional.normalize(found, dim=-1)
-                target = terms.logits_of(found, self.fixed, scale).softmax(-1)
-            return [terms.promptkd(image, text, scale, target, _TERMS.promptkd)]
-        loss = terms.cross_entropy(image, text, scale, label)
-        if regularizer is KGCOOP:
-            loss = loss + _TERMS.kgcoop * terms.kgcoop(text, self.written)
-        if regularizer not in (PROMPTSRC, PROGRAD):
+        outputs = _Outputs(image, text, pixels, label)
+        loss = _LOSSES[self.method.loss.name](self, outputs)
+        if self.method.regularizer is None:
             return [loss]
-        plain = image.detach()
-        if learner.prompts_images:
-            with torch.no_grad():
-                plain = functional.normalize(encode_images(self.image, seen), dim=-1)
-        both = (image, plain, text, self.written, scale)
-        if regularizer is PROMPTSRC:
-            return [loss + terms.promptsrc(*both)]
-        return [loss, terms.zero_shot_distance(*both)]
+        return _REGULARIZERS[self.method.regularizer.name](self, outputs, loss)
+
+    def frozen_image(self, outputs: "_Outputs") -> torch.Tensor:
+        """Features of the images without prompts."""
+        if not self.method.learner.prompts_images:
+            return outputs.image.detach()
+        with torch.no_grad():
+            image = encode_images(self.image, outputs.pixels)
+            return functional.normalize(image, dim=-1)
+
+
+class _Outputs(NamedTuple):
+    """What the losses of a batch are computed from."""
+
+    image: torch.Tensor  # [B D]
+    text: torch.Tensor  # [C D] or [B C D]
+    pixels: torch.Tensor
+    label: torch.Tensor  # [B]
+
+
+def _cross_entropy(model: Learned, outputs: _Outputs) -> torch.Tensor:
+    image, text, _, label = outputs
+    return terms.cross_entropy(image, text, model.scale, label)
+
+
+def _promptkd(model: Learned, outputs: _Outputs) -> torch.Tensor:
+    with torch.no_grad():
+        image = model.teacher(pixel_values=outputs.pixels).image_embeds
+        image = functional.normalize(image, dim=-1)
+        target = terms.logits_of(image, model.fixed, model.scale).softmax(-1)
+    features = outputs.image, outputs.text, model.scale
+    return terms.promptkd(*features, target, _TERMS.promptkd)
+
+
+def _kgcoop(
+    model: Learned, outputs: _Outputs, loss: torch.Tensor
+) -> list[torch.Tensor]:
+    return [loss + _TERMS.kgcoop * terms.kgcoop(outputs.text, model.written)]
+
+
+def _promptsrc(
+    model: Learned, outputs: _Outputs, loss: torch.Tensor
+) -> list[torch.Tensor]:
+    return [loss + terms.promptsrc(*_pairs(model, outputs))]
+
+
+def _prograd(
+    model: Learned, outputs: _Outputs, loss: torch.Tensor
+) -> list[torch.Tensor]:
+    return [loss, terms.zero_shot_distance(*_pairs(model, outputs))]
+
+
+def _pairs(model: Learned, outputs: _Outputs) -> tuple[Any, ...]:
+    """Images and texts, each with prompts and without."""
+    image, text = outputs.image, outputs.text
+    return image, model.frozen_image(outputs), text, model.written, model.scale
+
+
+_LOSSES = {"cross_entropy": _cross_entropy, "promptkd": _promptkd}
+_REGULARIZERS = {"kgcoop": _kgcoop, "promptsrc": _promptsrc, "prograd": _prograd}
 
 
 def make_step(model: Learned, optim: OptimConfig) -> Callable[..., torch.Tensor]:
@@ -94,17 +140,18 @@ def make_step(model: Learned, optim: OptimConfig) -> Callable[..., torch.Tensor]
         there = [tensor.to(place, non_blocking=True) for tensor in batch]
         half = place.type == "cuda"
         with torch.autocast(place.type, torch.bfloat16, enabled=half):
-            found = model.losses(*there)
-        own, *other = [
-            torch.autograd.grad(loss, model.leaves, retain_graph=loss is not found[-1])
-            for loss in found
+            losses = model.losses(*there)
+        gradients, *general = [
+            torch.autograd.grad(loss, model.leaves, retain_graph=loss is not losses[-1])
+            for loss in losses
         ]
-        if other:
-            own = [terms.prograd(a, b) for a, b in zip(own, other[0], strict=True)]
-        for leaf, gradient in zip(model.leaves, own, strict=True):
+        if general:
+            pairs = zip(gradients, general[0], strict=True)
+            gradients = [terms.prograd(a, b) for a, b in pairs]
+        for leaf, gradient in zip(model.leaves, gradients, strict=True):
             leaf.grad = gradient
         sgd.step()
-        return found[0].detach()
+        return losses[0].detach()
 
     return step
 

@@ -1,4 +1,4 @@
-"""Losses and regularizers in plain PyTorch, from features to a scalar."""
+"""Every loss in plain PyTorch, from features of images and classes to a scalar."""
 
 import math
 

@@ -12,8 +12,6 @@ from benchmarks.report import markdown
 from benchmarks.section import Section, Target
 from benchmarks.synthetic_table import synthetic_spec, write_table
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.learners.promptkd import init_running
-from fdbpl_jax.methods.published import METHOD_OPTIM
 from fdbpl_jax.methods.table import METHODS
 from fdbpl_jax.ril.table import open_table
 from fdbpl_jax.training.loss import losses
@@ -277,23 +275,21 @@ def test_methods_suite():
 def test_both_sides_of_a_method_have_one_loss(name):
     """On the same pixels, from the same start: the same work is timed."""
     pair = methods.make_pair("tiny", "tiny", 5)
-    method, batch = METHODS[name], METHOD_OPTIM[name].batch_size
+    batch = METHODS[name].optim.batch_size
     model = methods.torch_method(pair, name)
     expected = model.losses(*methods.torch_batch(pair, name))
-    teacher = methods.towers_of(pair.teacher) if method.online else None
-    viewing = methods.Viewing(
-        methods.towers_of(pair.student), teacher, method.prompts_images, keep=0
-    )
+    viewing = methods.viewing(pair, name)
     pixels = methods.views(pair, batch)
     host = {"student": pixels, "teacher": pixels}, np.zeros(batch, np.int32)
     teacher_params = pair.teacher_params | {"logit_scale": np.log(100.0)}
     params = pair.student_params, teacher_params
     made = methods.view_batch(viewing, *params, pair.teacher_text, *host)
-    running = init_running(pair.teacher.projection)
     setup = methods.given.make_setup(pair.problem, name)
+    state = methods.initial_state(pair, name, setup)
     ours, _ = jax.jit(functools.partial(losses, setup))(
-        {"positive": methods.start(pair, name)},
-        running if method.learner == "promptkd" else {},
+        state.prompts,
+        state.running,
+        methods.given.make_hyper(METHODS[name].optim).weights,
         methods.our_frozen(pair, name),
         jax.tree.map(lambda array: array[0], made),
     )
@@ -301,7 +297,7 @@ def test_both_sides_of_a_method_have_one_loss(name):
     np.testing.assert_allclose(ours.loss, expected[0].item(), rtol=2e-3)
     leaves = [*model.parameters()]
     assert sum(leaf.numel() for leaf in leaves if leaf.requires_grad) == sum(
-        leaf.size for leaf in jax.tree.leaves(methods.start(pair, name))
+        leaf.size for leaf in jax.tree.leaves(state.prompts)
     )
 
 

@@ -14,15 +14,15 @@ from fdbpl_jax.clip.config import ClipConfig, TextConfig, TowerConfig, VisionCon
 from fdbpl_jax.clip.image import ImageSettings
 from fdbpl_jax.clip.vision import encode_image, init_vision
 from fdbpl_jax.config import CropConfig
-from fdbpl_jax.learners.coop import text_features
-from fdbpl_jax.losses.batch import Batch, Seen
 from fdbpl_jax.losses.cross_entropy import cross_entropy
 from fdbpl_jax.losses.fdbpl_release import fdbpl_release
 from fdbpl_jax.losses.kdpl import kdpl
-from fdbpl_jax.methods.published import METHOD_OPTIM
+from fdbpl_jax.losses.loss import Batch, ModelOutputs
+from fdbpl_jax.methods.published import OPTIM as PUBLISHED
 from fdbpl_jax.ril.labels import densify, entropy, information_weight
 from fdbpl_jax.ril.regions import crop_region, draw_regions
-from fdbpl_jax.training.step import init_state, run_steps
+from fdbpl_jax.training.state import init_state
+from fdbpl_jax.training.step import run_steps
 
 torch = pytest.importorskip("torch")
 
@@ -42,7 +42,7 @@ CLASSES, JOINT, TEACHER_JOINT, STEPS, BATCH, KEPT = 7, 10, 12, 3, 5, 4
 TEXT = TextConfig(TowerConfig(16, 3, 2, 28, "quick_gelu", 1e-5), 40, 20, 39)
 VISION = VisionConfig(TowerConfig(24, 2, 3, 40, "quick_gelu", 1e-5), 16, 8)
 TEACHER = VisionConfig(TowerConfig(32, 3, 4, 48, "quick_gelu", 1e-5), 16, 4)
-OPTIM = dataclasses.replace(METHOD_OPTIM["coop"], lr=0.05, warmup_epochs=0)
+OPTIM = dataclasses.replace(PUBLISHED["coop"], lr=0.05, warmup_epochs=0)
 WHOLE = TEXT.context_length
 
 
@@ -106,11 +106,11 @@ def compare(problem, model, prompts, batch, loss_of):
         prompt.context.data = torch.from_numpy(context.copy())
     loss = model(*batch)
     loss.backward()
-    frozen = given.make_frozen(problem, OPTIM)
+    frozen = given.make_frozen(problem)
 
     def ours(contexts):
         texts = [
-            text_features(TEXT, frozen.towers["text"], frozen.layout, context)
+            encode_context(TEXT, frozen.towers["text"], frozen.layout, context)
             for context in contexts
         ]
         return loss_of(texts, frozen.scale)
@@ -134,8 +134,8 @@ def test_coop(problem, vision, pixels, labels, cut):
     feature = feature_of(VISION, vision, pixels)
 
     def ours(texts, scale):
-        seen = Seen(feature, texts[0], Batch(feature, labels, None, None))
-        return cross_entropy(seen, scale)[0]
+        batch = Batch(feature, labels, None, None)
+        return cross_entropy(ModelOutputs(feature, texts[0], None, scale, batch))[0]
 
     batch = to_torch_pixels(pixels), torch.from_numpy(labels).long()
     compare(problem, model, [(model.prompt, context)], batch, ours)
@@ -160,7 +160,7 @@ def test_kdpl(problem, vision, teacher, pixels):
     batch = Batch(feature_of(VISION, vision, pixels), None, probability, None)
 
     def ours(texts, scale):
-        return kdpl(Seen(batch.feature, texts[0], batch), scale)[0]
+        return kdpl(ModelOutputs(batch.feature, texts[0], None, scale, batch))[0]
 
     pixels = (to_torch_pixels(pixels),)
     compare(problem, model, [(model.prompt, context)], pixels, ours)
@@ -187,8 +187,7 @@ def test_released_fdbpl(problem, vision, pixels):
     batch = Batch(feature_of(VISION, vision, pixels), None, whole, weight)
 
     def ours(texts, scale):
-        seen = Seen(batch.feature, texts[0], batch)
-        return fdbpl_release(seen, texts[1], scale)[0]
+        return fdbpl_release(ModelOutputs(batch.feature, *texts, scale, batch))[0]
 
     made = contexts(problem, ["positive", "negative"])
     prompts = [(model.positive, made["positive"]), (model.negative, made["negative"])]
@@ -220,7 +219,8 @@ def test_both_sides_train_to_the_same_context(problem):
     batches = given.make_batches(CLASSES, JOINT, STEPS, BATCH, seed=2)
     setup = given.make_setup(problem, "coop", OPTIM)
     state = init_state(setup, given.make_prompts(problem, "coop"))
-    state, metrics = run_steps(setup, state, given.make_frozen(problem, OPTIM), batches)
+    hyper, frozen = given.make_hyper(OPTIM), given.make_frozen(problem)
+    state, metrics = run_steps(setup, state, hyper, frozen, batches)
     model = OnFeatures(problem)
     step = make_step(model, OPTIM)
     losses = [
@@ -235,7 +235,7 @@ def test_both_sides_train_to_the_same_context(problem):
     moved = np.abs(trained - problem.context).max()
     assert moved > 1e-2
     np.testing.assert_allclose(
-        state.prompts["positive"]["context"], trained, rtol=0, atol=1e-4 * moved
+        state.prompts.positive.context, trained, rtol=0, atol=1e-4 * moved
     )
 
 

@@ -1,4 +1,6 @@
-"""Trained prompts are tested as what they are, and exported whole."""
+"""Trained prompts are tested as what they are."""
+
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,104 +16,103 @@ from fdbpl_jax.evaluation.features import split_features
 from fdbpl_jax.evaluation.prompted import prompted_accuracy
 from fdbpl_jax.evaluation.test_set import HeldOut
 from fdbpl_jax.learners import promptkd
+from fdbpl_jax.learners.cocoop import COCOOP
 from fdbpl_jax.learners.coop import class_layout, encode_context
 from fdbpl_jax.learners.learner import Models, Start, Trained, init_prompt
-from fdbpl_jax.learners.promptkd import Statistics
-from fdbpl_jax.methods.table import METHODS
+from fdbpl_jax.learners.promptkd import PROMPTKD
+from fdbpl_jax.learners.vision import VPT
+from fdbpl_jax.methods.published import PROMPT
 from fdbpl_jax.shapes.dataset import load_shapes
 from fdbpl_jax.shapes.pair import embedded
 
 
-@pytest.fixture(scope="module", name="stage")
-def _stage(tmp_path_factory):
+class Stand(NamedTuple):
+    models: Models
+    held: HeldOut
+
+    @property
+    def names(self):
+        return self.held.dataset.class_names
+
+
+@pytest.fixture(scope="module", name="stand")
+def _stand(tmp_path_factory):
     folder = tmp_path_factory.mktemp("score")
-    student, teacher = (
-        load_clip(str(embedded(name))) for name in ("student", "teacher")
-    )
+    models = Models(*(load_clip(str(embedded(x))) for x in ("student", "teacher")))
     base = subset(load_shapes("shapes-plain", folder / "shapes"), "base")
     examples = base.test[::13]
     labels = np.array([example.label for example in examples], np.int32)
-    features = split_features(student, base, examples, folder)
-    held = HeldOut(base, examples, features, labels)
-    return Models(student, teacher), held
+    features = split_features(models.student, base, examples, folder)
+    return Stand(models, HeldOut(base, examples, features, labels))
 
 
-def learned(models, method):
-    student, width = models.student, models.teacher.config.projection
-    start = Start(
-        student.config, student.params, student.tokenizer, method.prompt, 1, width
-    )
-    made = init_prompt(jax.random.key(0), method.learner, start)
-    # Strong enough to change what is seen.
+def learned(stand, learner, prompt):
+    student, teacher = stand.models
+    width = teacher.config.projection
+    start = Start(student.config, student.params, student.tokenizer, prompt, 1, width)
+    made = init_prompt(jax.random.key(0), learner, start)
+    # Strong enough to change the features.
     return jax.tree.map(lambda leaf: 3 * leaf, made)
 
 
-def class_text(stage, method):
-    models, held = stage
-    names, template = held.dataset.class_names, held.dataset.template
-    return method.learner.classes(models, method.prompt, template, names).text
+def classes_of(stand, learner, prompt):
+    template = stand.held.dataset.template
+    return learner.classes(stand.models, prompt, template, stand.names)
 
 
-def accuracy(stage, method, trained):
-    models, held = stage
-    return prompted_accuracy(models, method.learner, method.prompt, trained, held)
-
-
-def pixels(stage):
-    models, held = stage
-    size, root = models.student.image.size, held.dataset.root
+def pixels(stand):
+    student, root = stand.models.student, stand.held.dataset.root
     images = [
-        preprocess(read_image(root, example.path), size) for example in held.examples
+        preprocess(read_image(root, example.path), student.image.size)
+        for example in stand.held.examples
     ]
-    return normalise(models.student.image, jnp.asarray(np.stack(images)))
+    return normalise(student.image, jnp.asarray(np.stack(images)))
 
 
 def by_hand(image, text, labels):
     return 100 * float(np.mean(np.argmax(image @ np.asarray(text).T, 1) == labels))
 
 
-def test_prompted_images_are_seen_under_their_prompts(stage):
-    (models, held), method = stage, METHODS["vpt"]
-    clip, trained = models.student, learned(models, method)
-    image = unit(
-        encode_image(
-            clip.config.vision, clip.params["vision"], pixels(stage), trained.vision
-        )
-    )
-    text = class_text(stage, method)
-    found = accuracy(stage, method, Trained(trained))
-    assert found == pytest.approx(by_hand(image, text, held.labels))
-    assert found != pytest.approx(by_hand(held.features, text, held.labels))
+def test_prompted_images_are_encoded_under_their_prompts(stand):
+    prompt, clip, held = PROMPT["vpt"], stand.models.student, stand.held
+    trained = learned(stand, VPT, prompt)
+    text = classes_of(stand, VPT, prompt).text
+    tower, params = clip.config.vision, clip.params["vision"]
+    image = unit(encode_image(tower, params, pixels(stand), trained.vision))
+    accuracy = prompted_accuracy(stand.models, VPT, prompt, Trained(trained), held)
+    assert accuracy == pytest.approx(by_hand(image, text, held.labels))
+    plain = by_hand(held.features, text, held.labels)
+    assert accuracy != pytest.approx(plain)
 
 
-def test_promptkd_is_tested_by_its_running_statistics(stage):
-    (models, held), method = stage, METHODS["promptkd"]
-    clip, trained = models.student, learned(models, method)
-    width = models.teacher.config.projection
-    running = Statistics(0.1 * jnp.ones(width), 0.01 * jnp.ones(width))
-    image = encode_image(
-        clip.config.vision, clip.params["vision"], pixels(stage), trained.vision
-    )
+def test_promptkd_is_tested_with_its_running_statistics(stand):
+    prompt, clip, held = PROMPT["promptkd"], stand.models.student, stand.held
+    trained = learned(stand, PROMPTKD, prompt)
+    width = stand.models.teacher.config.projection
+    running = promptkd.Statistics(0.1 * jnp.ones(width), 0.01 * jnp.ones(width))
+    tower, params = clip.config.vision, clip.params["vision"]
+    image = encode_image(tower, params, pixels(stand), trained.vision)
     image = unit(promptkd.project(trained.projector, running, image))
-    text = class_text(stage, method)
-    assert text.shape == (len(held.dataset.class_names), width)
-    found = accuracy(stage, method, Trained(trained, running))
-    assert found == pytest.approx(by_hand(image, text, held.labels))
+    text = classes_of(stand, PROMPTKD, prompt).text
+    assert text.shape == (len(stand.names), width)
+    both = Trained(trained, running)
+    accuracy = prompted_accuracy(stand.models, PROMPTKD, prompt, both, held)
+    assert accuracy == pytest.approx(by_hand(image, text, held.labels))
 
 
-def test_each_image_has_the_text_of_its_own_context(stage):
-    (models, held), method = stage, METHODS["cocoop"]
-    clip, trained = models.student, learned(models, method)
-    names, tower = held.dataset.class_names, clip.config.text
-    layout = class_layout(clip.tokenizer, tower, names, method.prompt)
+def test_each_image_has_the_text_of_its_own_context(stand):
+    prompt, clip, held = PROMPT["cocoop"], stand.models.student, stand.held
+    trained = learned(stand, COCOOP, prompt)
+    tower, params = clip.config.text, clip.params["text"]
+    layout = class_layout(clip.tokenizer, tower, stand.names, prompt)
     hits, contexts = [], []
     for image, label in zip(held.features, held.labels, strict=True):
         hidden = image @ trained.down.kernel + trained.down.bias
         shift = np.maximum(hidden, 0) @ trained.up.kernel + trained.up.bias
         contexts.append(trained.context + shift[None])
-        text = encode_context(tower, clip.params["text"], layout, contexts[-1])
+        text = encode_context(tower, params, layout, contexts[-1])
         hits.append(int(jnp.argmax(text @ image)) == label)
     assert np.ptp(np.stack(contexts), axis=0).max() > 0.1
-    found = accuracy(stage, method, Trained(trained))
-    assert found == pytest.approx(100 * np.mean(hits))
+    accuracy = prompted_accuracy(stand.models, COCOOP, prompt, Trained(trained), held)
+    assert accuracy == pytest.approx(100 * np.mean(hits))
     assert len(hits) % 16  # the last images do not fill what is encoded at once

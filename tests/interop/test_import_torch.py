@@ -13,7 +13,7 @@ import pytest
 from fdbpl_jax.clip.model import load_clip
 from fdbpl_jax.config import PromptConfig
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.learners.coop import class_layout, class_row, text_features
+from fdbpl_jax.learners.coop import class_layout, class_row, encode_context
 from fdbpl_jax.shapes.pair import embedded
 from fdbpl_jax.training.checkpoint import load_prompts
 
@@ -94,7 +94,7 @@ def test_an_imported_context_has_the_logits_it_had(clip, tmp_path, half):
     text = clip.config.text
     prompt = PromptConfig(context_length=LENGTH, init="")
     layout = class_layout(clip.tokenizer, text, NAMES, prompt)
-    ours = text_features(text, clip.params["text"], layout, jnp.asarray(context))
+    ours = encode_context(text, clip.params["text"], layout, jnp.asarray(context))
     ids = torch.zeros(len(NAMES), 77, dtype=torch.long)
     for number, name in enumerate(NAMES):
         ids[number, : len(row(clip, name))] = torch.tensor(row(clip, name))

@@ -3,7 +3,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fdbpl_jax.clip.model import load_clip
 from fdbpl_jax.clip.text import embed_tokens, encode_text
 from fdbpl_jax.clip.tokenizer import tokenize
 from fdbpl_jax.config import PromptConfig
@@ -15,20 +14,14 @@ from fdbpl_jax.learners.coop import (
     negative_prompt,
 )
 from fdbpl_jax.learners.learner import RANDOM_STD, Keys, Start
-from fdbpl_jax.shapes.pair import embedded
 
 NAMES = ["red dotted circle", "blue cross", "solid green solid square"]
-KEYS = Keys(*[jax.random.key(0)] * 4)
-
-
-@pytest.fixture(scope="module", name="clip")
-def _clip():
-    return load_clip(str(embedded("student")))
+KEYS = Keys(*jax.random.split(jax.random.key(0), 4))
 
 
 def start(clip, prompt, classes=3):
-    start = Start(clip.config, clip.params, clip.tokenizer, prompt, classes, 9)
-    return init_context(KEYS, start)
+    begin = Start(clip.config, clip.params, clip.tokenizer, prompt, classes, 9)
+    return init_context(KEYS, begin)
 
 
 def features(clip, prompt, context):
@@ -78,9 +71,9 @@ def test_random_start_has_the_asked_shape_and_spread(clip):
 def test_words_beyond_the_context_stay_as_they_are(clip, length):
     """As MaPLe's "of a" does; with no context at all the text is fixed."""
     prompt = PromptConfig(context_length=length)
-    found = features(clip, prompt, start(clip, prompt))
+    actual = features(clip, prompt, start(clip, prompt))
     np.testing.assert_allclose(
-        found, features(clip, PromptConfig(), start(clip, PromptConfig())), atol=2e-5
+        actual, features(clip, PromptConfig(), start(clip, PromptConfig())), atol=2e-5
     )
 
 

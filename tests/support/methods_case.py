@@ -13,13 +13,10 @@ from fdbpl_jax.clip.model import unit
 from fdbpl_jax.clip.text import init_text
 from fdbpl_jax.clip.vision import encode_image, init_vision
 from fdbpl_jax.config import FdbplConfig, OptimConfig, TermConfig
-from fdbpl_jax.learners import maple, promptkd
-from fdbpl_jax.learners.cocoop import CocoopPrompt
+from fdbpl_jax.learners import cocoop, maple, promptkd
 from fdbpl_jax.learners.coop import ContextPrompt
-from fdbpl_jax.learners.learner import Learner, Prompt, Prompts, Student, init_linear
-from fdbpl_jax.learners.maple import MaplePrompt
-from fdbpl_jax.learners.promptkd import PromptkdPrompt
-from fdbpl_jax.learners.vision import IvlpPrompt, VptPrompt
+from fdbpl_jax.learners.learner import Prompts, Student, init_linear
+from fdbpl_jax.learners.vision import VPT, IvlpPrompt, VptPrompt
 from fdbpl_jax.losses.loss import Batch
 from fdbpl_jax.methods.table import Method
 from fdbpl_jax.ril.labels import entropy, information_weight
@@ -39,8 +36,8 @@ TERMS = TermConfig(kgcoop=3.0, promptsrc_mean=2.0)
 
 
 def normal(seed, *shape, scale=1.0):
-    found = scale * np.random.default_rng(seed).standard_normal(shape)
-    return jnp.asarray(found, jnp.float32)
+    values = scale * np.random.default_rng(seed).standard_normal(shape)
+    return jnp.asarray(values, jnp.float32)
 
 
 def shaken(params, seed):
@@ -79,28 +76,59 @@ def layout(length=LENGTH, classes=CLASSES):
     return make_layout(*texts(length, classes), class_specific=False)
 
 
-def learned(learner: Learner) -> Prompt:
+def learned(learner):
     """What a learner learns, all of it away from zero."""
-    context = normal(5, LENGTH, 16, scale=0.1)
-    deep = normal(6, 2, LENGTH, 16, scale=0.1)
-    vision = normal(7, 3, TOKENS, 24, scale=0.3)
-    projector = promptkd.init_projector(jax.random.key(11), JOINT, TEACHER)
-    couple = maple.init_couple(jax.random.key(9), 3, 16, 24)
+    return LEARNED[learner.name]()
+
+
+def context():
+    return normal(5, LENGTH, 16, scale=0.1)
+
+
+def deep():
+    return normal(6, 2, LENGTH, 16, scale=0.1)
+
+
+def vision():
+    return normal(7, 3, TOKENS, 24, scale=0.3)
+
+
+def learned_cocoop():
     first, second = jax.random.split(jax.random.key(8))
-    network = init_linear(first, JOINT, JOINT // 16), init_linear(second, 2, 16)
-    return {
-        ContextPrompt: lambda: ContextPrompt(context),
-        CocoopPrompt: lambda: CocoopPrompt(context, *network),
-        VptPrompt: lambda: VptPrompt(vision),
-        MaplePrompt: lambda: MaplePrompt(context, shaken(couple, 10), deep),
-        IvlpPrompt: lambda: IvlpPrompt(context, vision, deep),
-        PromptkdPrompt: lambda: PromptkdPrompt(vision, shaken(projector, 12)),
-    }[learner.prompt]()
+    down, up = init_linear(first, JOINT, 2), init_linear(second, 2, 16)
+    return cocoop.CocoopPrompt(context(), down, up)
+
+
+def learned_maple():
+    couple = shaken(maple.init_couple(jax.random.key(9), 3, 16, 24), 10)
+    return maple.MaplePrompt(context(), couple, deep())
+
+
+def learned_promptkd():
+    projector = promptkd.init_projector(jax.random.key(11), JOINT, TEACHER)
+    return promptkd.PromptkdPrompt(vision(), shaken(projector, 12))
+
+
+LEARNED = {
+    "coop": lambda: ContextPrompt(context()),
+    "cocoop": learned_cocoop,
+    "vpt": lambda: VptPrompt(vision()),
+    "maple": learned_maple,
+    "ivlp": lambda: IvlpPrompt(context(), vision(), deep()),
+    "promptkd": learned_promptkd,
+}
 
 
 def prompts_of(method: Method) -> Prompts:
-    negative = ContextPrompt(normal(13, LENGTH + 1, 16, scale=0.1))
-    return Prompts(learned(method.learner), negative if method.loss.negative else None)
+    negative = None
+    if method.loss.negative:
+        negative = ContextPrompt(normal(13, LENGTH + 1, 16, scale=0.1))
+    return Prompts(learned(method.learner), negative)
+
+
+def running_of(method: Method):
+    init_running = method.learner.init_running
+    return init_running(TEACHER) if init_running else None
 
 
 def pixels(seed=14):
@@ -108,44 +136,43 @@ def pixels(seed=14):
     return jnp.asarray(rng.integers(256, size=(BATCH, 16, 16, 3)), jnp.uint8)
 
 
-def normalised(seen):
-    return normalise(STUDENT.image, seen)
+def normalised(raw):
+    return normalise(STUDENT.image, raw)
 
 
 def batch_of(method: Method, params, seed=14) -> Batch:
     """Pixels or frozen features, labels, and a teacher that is not too sure."""
-    seen = pixels(seed)
+    raw = pixels(seed)
     teacher = jax.nn.softmax(normal([15, seed], BATCH, CLASSES, scale=1.5))
     label = jnp.asarray(np.random.default_rng(seed).integers(CLASSES, size=BATCH))
     weight = information_weight(entropy(teacher), CLASSES)
     feature = None
     if not method.learner.prompts_images:
-        feature = unit(encode_image(VISION, params["vision"], normalised(seen)))
-    own = seen if method.learner.prompts_images else None
-    return Batch(feature, label.astype(jnp.int32), teacher, weight, own)
+        feature = unit(encode_image(VISION, params["vision"], normalised(raw)))
+    prompted = raw if method.learner.prompts_images else None
+    return Batch(feature, label.astype(jnp.int32), teacher, weight, prompted)
 
 
 def fixed_text(method: Method):
     """Features of classes that are not learned, and hand-written ones."""
-    width = TEACHER if method.learner.init_running else JOINT
+    width = TEACHER if method.learner is promptkd.PROMPTKD else JOINT
     return unit(normal(16, CLASSES, width)), unit(normal(17, CLASSES, width))
+
+
+def learns_text(method: Method) -> bool:
+    return method.learner not in (VPT, promptkd.PROMPTKD)
 
 
 def frozen_of(method: Method, params) -> Frozen:
     classes, written = fixed_text(method)
-    fixed = learns_no_text(method.learner)
     return Frozen(
         towers=params,
         scale=jnp.float32(SCALE),
-        layout=None if fixed else layout(),
+        layout=layout() if learns_text(method) else None,
         negative=layout(LENGTH + 1) if method.loss.negative else None,
-        classes=classes if fixed else None,
+        classes=None if learns_text(method) else classes,
         written=written if method.regularizer else None,
     )
-
-
-def learns_no_text(learner: Learner) -> bool:
-    return "context_length" not in learner.settings
 
 
 def hyper():
@@ -153,7 +180,7 @@ def hyper():
 
 
 def setup_of(method: Method, **optim) -> StepSetup:
-    settings = OptimConfig(epochs=4, batch_size=BATCH, warmup_epochs=0)
+    settings = OptimConfig(epochs=4, batch_size=BATCH, lr=0.05, warmup_epochs=0)
     averages = method.regularizer is not None and method.regularizer.averages
     return StepSetup(
         student=STUDENT,
@@ -162,7 +189,7 @@ def setup_of(method: Method, **optim) -> StepSetup:
         schedule=schedule_of(dataclasses.replace(settings, **optim), 3),
         batch_size=BATCH,
         averaging=(TERMS.promptsrc_mean, TERMS.promptsrc_std) if averages else None,
-        sparse_weight=False,
+        sparse_weight=method.loss.sparse_weight,
         label="mr",
     )
 

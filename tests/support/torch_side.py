@@ -8,79 +8,73 @@ import torch
 
 from benchmarks.torch_reference import learners, terms
 from fdbpl_jax.config import FdbplConfig, TermConfig
-from fdbpl_jax.learners.learner import tree_of
-from fdbpl_jax.losses.cross_entropy import CROSS_ENTROPY
-from fdbpl_jax.losses.fdbpl_release import FDBPL_RELEASE
-from fdbpl_jax.losses.kdpl import KDPL, PROMPTKD
+from fdbpl_jax.learners.learner import Prompts, tree_of
 from fdbpl_jax.losses.loss import Batch
-from fdbpl_jax.losses.regularizers import KGCOOP, PROMPTSRC
 from fdbpl_jax.methods.table import Method
 
 
 class Rival(NamedTuple):
-    """What a transcription is given.
+    """What a transcription is given."""
 
-    towers: frozen. texts, negative: class prompts. fixed: class features that are not
-    learned. written: of hand-written texts. weights, terms: of the losses.
-    """
-
-    towers: learners.Towers
-    texts: learners.Texts | None
+    towers: learners.Towers  # frozen
+    texts: learners.Texts | None  # prompts of the classes
     negative: learners.Texts | None
-    fixed: torch.Tensor | None
-    written: torch.Tensor | None
+    fixed: torch.Tensor | None  # class features that are not learned
+    written: torch.Tensor | None  # of hand-written texts
     scale: float
     weights: FdbplConfig
     terms: TermConfig
+
+
+class Outputs(NamedTuple):
+    """What the losses of a batch are computed from."""
+
+    image: torch.Tensor
+    text: torch.Tensor
+    pixels: torch.Tensor
+    learned: dict[str, Any]
+    batch: Batch
 
 
 def tensor(array) -> torch.Tensor:
     return torch.from_numpy(np.array(array))
 
 
-def learnable(tree) -> Any:
-    """The same prompts, as nested dicts of leaves that gradients go to."""
-    return jax.tree.map(lambda leaf: tensor(leaf).requires_grad_(), tree_of(tree))
+def learnable(prompts: Prompts) -> dict[str, Any]:
+    """The prompts as nested dicts of leaves that gradients go to."""
+    return jax.tree.map(lambda leaf: tensor(leaf).requires_grad_(), tree_of(prompts))
 
 
-def losses(method: Method, rival: Rival, learned: dict, seen, batch: Batch):
-    """The task's loss, and ProGrad's other one (None for all other methods)."""
+def losses(method: Method, rival: Rival, learned: dict, pixels, batch: Batch):
+    """The method's loss, and ProGrad's other one (None for all other methods)."""
+    learner, positive = method.learner.name, learned["positive"]
     image, text = learners.features(
-        method.learner.name,
-        rival.towers,
-        learned["positive"],
-        rival.texts,
-        rival.fixed,
-        seen,
+        learner, rival.towers, positive, rival.texts, rival.fixed, pixels
     )
-    loss = _task(method, rival, learned, image, text, batch)
-    if method.regularizer is KGCOOP:
-        return loss + rival.terms.kgcoop * terms.kgcoop(text, rival.written), None
+    outputs = Outputs(image, text, pixels, learned, batch)
+    loss = _LOSSES[method.loss.name](rival, outputs)
     if method.regularizer is None:
         return loss, None
-    frozen = learners.encode_images(rival.towers.image, seen)
-    frozen = torch.nn.functional.normalize(frozen, dim=-1)
-    both = (image, frozen, text, rival.written, rival.scale)
-    if method.regularizer is PROMPTSRC:
-        return loss + terms.promptsrc(*both), None
-    return loss, terms.zero_shot_distance(*both)
+    return _REGULARIZERS[method.regularizer.name](rival, outputs, loss)
 
 
-def _task(method: Method, rival: Rival, learned: dict, image, text, batch: Batch):
-    if method.loss is CROSS_ENTROPY:
-        label = tensor(batch.label).long()
-        return terms.cross_entropy(image, text, rival.scale, label)
-    teacher = tensor(batch.teacher)
-    if method.loss is KDPL:
-        return terms.kdpl(image, text, rival.scale, teacher)
-    if method.loss is PROMPTKD:
-        weight = rival.terms.promptkd
-        return terms.promptkd(image, text, rival.scale, teacher, weight)
-    context = learned["negative"]["context"]
-    negative = learners.encode_texts(rival.towers.text, rival.negative, context)
-    both = (image, text, negative, rival.scale, teacher, tensor(batch.weight))
-    if method.loss is FDBPL_RELEASE:
-        return terms.fdbpl_release(*both)
+def _cross_entropy(rival: Rival, outputs: Outputs):
+    label = tensor(outputs.batch.label).long()
+    return terms.cross_entropy(outputs.image, outputs.text, rival.scale, label)
+
+
+def _kdpl(rival: Rival, outputs: Outputs):
+    teacher = tensor(outputs.batch.teacher)
+    return terms.kdpl(outputs.image, outputs.text, rival.scale, teacher)
+
+
+def _promptkd(rival: Rival, outputs: Outputs):
+    features = outputs.image, outputs.text, rival.scale
+    teacher = tensor(outputs.batch.teacher)
+    return terms.promptkd(*features, teacher, rival.terms.promptkd)
+
+
+def _fdbpl(rival: Rival, outputs: Outputs):
     weights = rival.weights
     lambdas = {
         "neg": weights.lambda_neg,
@@ -89,33 +83,75 @@ def _task(method: Method, rival: Rival, learned: dict, image, text, batch: Batch
         "alpha": weights.alpha,
         "delta": weights.delta,
     }
-    return terms.fdbpl(*both, lambdas)
+    return terms.fdbpl(*_regions(rival, outputs), lambdas)
 
 
-def gradient(method: Method, rival: Rival, learned: dict, seen, batch: Batch):
+def _fdbpl_release(rival: Rival, outputs: Outputs):
+    return terms.fdbpl_release(*_regions(rival, outputs))
+
+
+def _regions(rival: Rival, outputs: Outputs):
+    """Features under both prompts, scale, labels and weights."""
+    batch, context = outputs.batch, outputs.learned["negative"]["context"]
+    negative = learners.encode_texts(rival.towers.text, rival.negative, context)
+    labels = tensor(batch.teacher), tensor(batch.weight)
+    return outputs.image, outputs.text, negative, rival.scale, *labels
+
+
+def _kgcoop(rival: Rival, outputs: Outputs, loss):
+    distance = terms.kgcoop(outputs.text, rival.written)
+    return loss + rival.terms.kgcoop * distance, None
+
+
+def _promptsrc(rival: Rival, outputs: Outputs, loss):
+    return loss + terms.promptsrc(*_pairs(rival, outputs)), None
+
+
+def _prograd(rival: Rival, outputs: Outputs, loss):
+    return loss, terms.zero_shot_distance(*_pairs(rival, outputs))
+
+
+def _pairs(rival: Rival, outputs: Outputs):
+    """Images and texts, each with prompts and without."""
+    frozen = learners.encode_images(rival.towers.image, outputs.pixels)
+    frozen = torch.nn.functional.normalize(frozen, dim=-1)
+    return outputs.image, frozen, outputs.text, rival.written, rival.scale
+
+
+_LOSSES = {
+    "cross_entropy": _cross_entropy,
+    "kdpl": _kdpl,
+    "promptkd": _promptkd,
+    "fdbpl": _fdbpl,
+    "fdbpl_release": _fdbpl_release,
+}
+_REGULARIZERS = {"kgcoop": _kgcoop, "promptsrc": _promptsrc, "prograd": _prograd}
+
+
+def gradient(method: Method, rival: Rival, learned: dict, pixels, batch: Batch):
     """Loss, and the gradient that an update goes by, leaf by leaf."""
-    loss, general = losses(method, rival, learned, seen, batch)
+    loss, general = losses(method, rival, learned, pixels, batch)
     leaves = jax.tree.leaves(learned)
-    own = torch.autograd.grad(loss, leaves, retain_graph=True)
+    slopes = torch.autograd.grad(loss, leaves, retain_graph=True)
     if general is not None:
         other = torch.autograd.grad(general, leaves, allow_unused=True)
-        own = [
+        slopes = [
             a if b is None else terms.prograd(a, b, rival.terms.prograd)
-            for a, b in zip(own, other, strict=True)
+            for a, b in zip(slopes, other, strict=True)
         ]
-    return loss, own
+    return loss, slopes
 
 
-def updates(method: Method, rival: Rival, learned: dict, seen, batches, rates):
-    """Losses of one update a batch, and the leaves after each of them."""
-    leaves, found, after = jax.tree.leaves(learned), [], []
+def updates(method: Method, rival: Rival, learned: dict, pixels, batches, rates):
+    """Losses of one update per batch, and the leaves after each of them."""
+    leaves, values, after = jax.tree.leaves(learned), [], []
     sgd = torch.optim.SGD(leaves, momentum=0.9, weight_decay=5e-4)
-    for pixels, batch, rate in zip(seen, batches, rates, strict=True):
+    for views, batch, rate in zip(pixels, batches, rates, strict=True):
         sgd.param_groups[0]["lr"] = float(rate)
-        loss, gradients = gradient(method, rival, learned, pixels, batch)
-        for leaf, slope in zip(leaves, gradients, strict=True):
+        loss, slopes = gradient(method, rival, learned, views, batch)
+        for leaf, slope in zip(leaves, slopes, strict=True):
             leaf.grad = slope
         sgd.step()
-        found.append(loss.item())
+        values.append(loss.item())
         after.append([leaf.detach().clone() for leaf in leaves])
-    return found, after
+    return values, after

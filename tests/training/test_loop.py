@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 
@@ -8,9 +9,9 @@ import pytest
 from support import steps
 
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.learners import promptkd
-from fdbpl_jax.training.loop import Run, Saving, Source, final_prompts, train
+from fdbpl_jax.training.loop import Run, Saving, Source, train
 from fdbpl_jax.training.state import init_state
+from fdbpl_jax.training.step import run_steps
 
 EPOCHS = 6
 
@@ -129,19 +130,45 @@ def test_a_loss_that_is_not_finite_names_its_run(tmp_path):
         run_two(tmp_path, spoil_at=3)
 
 
-def state_of(**parts):
-    setup = steps.setup_of("coop+fdbpl")
-    return init_state(setup, steps.prompts(setup))._replace(**parts)
+def averaging(directory):
+    setup = dataclasses.replace(
+        steps.setup_of("coop+fdbpl", epochs=EPOCHS), averaging=(2.0, 1.0)
+    )
+    state = init_state(setup, steps.prompts(setup))
+    alone = Run(state, steps.hyper(), source(), directory)
+    return train(setup, [alone], steps.frozen(), Saving(1))[0]
 
 
-def test_promptsrc_ends_with_its_average():
-    average = steps.prompts(steps.setup_of("coop+fdbpl"), seed=7)
-    assert final_prompts(state_of(average=average)) is average
-    plain = state_of()
-    assert final_prompts(plain) is plain.prompts
+def test_the_result_is_the_average_over_epochs_where_there_is_one(tmp_path):
+    """Weights of a Gaussian around the second epoch, of prompts after each epoch."""
+    ends = []
+    for epoch in range(1, EPOCHS + 1):
+        setup = steps.setup_of("coop+fdbpl", epochs=EPOCHS)
+        state = init_state(setup, steps.prompts(setup))
+        batches = [steps.regions(3, 5, seed=number) for number in range(epoch)]
+        for batch in batches:
+            state, _ = run_steps(setup, state, steps.hyper(), steps.frozen(), batch)
+        ends.append(jax.device_get(state.prompts))
+    weights = np.exp(-0.5 * (np.arange(1, EPOCHS + 1) - 2.0) ** 2)
+    weights /= weights.sum()
+    result = averaging(tmp_path).prompts
+    for branch in ("positive", "negative"):
+        expected = sum(
+            weight * getattr(prompts, branch).context
+            for weight, prompts in zip(weights, ends, strict=True)
+        )
+        context = getattr(result, branch).context
+        np.testing.assert_allclose(context, expected, rtol=1e-5, atol=1e-6)
+    plain = run(tmp_path / "plain").prompts.positive.context
+    np.testing.assert_allclose(plain, ends[-1].positive.context, rtol=1e-5, atol=1e-6)
 
 
-def test_running_statistics_stand_beside_the_prompts():
-    found = final_prompts(state_of(running=promptkd.init_running(5)))
-    # Two contexts of two tokens of width 8, and no statistics.
-    assert sum(leaf.size for leaf in jax.tree.leaves(found)) == 32
+def test_running_statistics_are_no_prompt_and_come_with_the_result(tmp_path):
+    setup = steps.setup_of("coop+fdbpl", epochs=EPOCHS)
+    running = np.arange(5, dtype=np.float32)
+    state = init_state(setup, steps.prompts(setup), running)
+    alone = Run(state, steps.hyper(), source(), tmp_path)
+    result = train(setup, [alone], steps.frozen(), Saving(2))[0]
+    np.testing.assert_array_equal(result.running, running)
+    values = sum(leaf.size for leaf in jax.tree.leaves(result.prompts))
+    assert values == 2 * steps.LENGTH * steps.WIDTH

@@ -1,0 +1,134 @@
+"""Names of methods decide nothing but in the tables; a new learner needs no other file.
+
+The first test reads the package's syntax trees; the second trains a learner that is
+made up here.
+"""
+
+import ast
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from support.protocol_runs import rows_of
+
+import fdbpl_jax
+from fdbpl_jax.learners.coop import COOP, class_layout, encode_context
+from fdbpl_jax.learners.learner import Classes, Learner, from_tree
+from fdbpl_jax.methods.table import METHODS
+from fdbpl_jax.training.checkpoint import load_prompts
+
+PACKAGE = Path(fdbpl_jax.__file__).parent
+# Where learners, losses, regularizers and methods are named.
+NAMING = ("learners/", "losses/", "methods/table.py", "methods/published.py")
+
+
+def names() -> set[str]:
+    """Names of all methods and of what they are made of."""
+    records = [
+        record
+        for method in METHODS.values()
+        for record in (method, method.learner, method.loss, method.regularizer)
+        if record is not None
+    ]
+    return {record.name for record in records}
+
+
+def literals(node: ast.AST) -> Iterator[str]:
+    for part in ast.walk(node):
+        if isinstance(part, ast.Constant) and isinstance(part.value, str):
+            yield part.value
+
+
+def compared(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Line and value of every string that something is compared with."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare):
+            for operator, part in zip(node.ops, node.comparators, strict=True):
+                if isinstance(operator, ast.Eq | ast.NotEq | ast.In | ast.NotIn):
+                    yield from ((node.lineno, text) for text in literals(node.left))
+                    yield from ((node.lineno, text) for text in literals(part))
+        elif isinstance(node, ast.match_case):
+            yield from ((node.pattern.lineno, x) for x in literals(node.pattern))
+
+
+def offences(source: str) -> list[tuple[int, str]]:
+    known = names()
+    return [(line, x) for line, x in compared(ast.parse(source)) if x in known]
+
+
+def test_no_module_but_the_tables_compares_names():
+    bad = [
+        f"{path.relative_to(PACKAGE)}:{line}: '{text}'"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if not str(path.relative_to(PACKAGE)).startswith(NAMING)
+        for line, text in offences(path.read_text())
+    ]
+    assert not bad
+
+
+def test_a_comparison_of_a_name_is_noticed():
+    sources = (
+        "if method == 'coop+kdpl': pass",
+        "x = 'maple' != learner",
+        "y = loss in ('kdpl', 'fdbpl')",
+        "match term:\n    case 'prograd' | 'other': pass",
+    )
+    caught = [[text for _, text in offences(source)] for source in sources]
+    assert caught == [["coop+kdpl"], ["maple"], ["kdpl", "fdbpl"], ["prograd"]]
+    assert not offences("if shape == 'circle': table = {'coop': 1}")
+
+
+class ScaledPrompt(NamedTuple):
+    """A context with a learned length."""
+
+    context: jax.Array  # [L W]
+    scale: jax.Array  # []
+
+
+def _init(keys, start):
+    return ScaledPrompt(COOP.init(keys, start).context, jnp.ones(()))
+
+
+def _classes(models, prompt, template, names):
+    student = models.student
+    layout = class_layout(student.tokenizer, student.config.text, names, prompt)
+    return Classes(layout, None)
+
+
+def _text_features(student, text, classes, prompt, image):
+    context = prompt.scale * prompt.context
+    return encode_context(student.config.text, text, classes.layout, context)
+
+
+SCALED = Learner(
+    name="scaled",
+    prompt=ScaledPrompt,
+    settings=frozenset({"context_length"}),
+    init=_init,
+    classes=_classes,
+    text_features=_text_features,
+)
+
+
+def test_a_new_learner_needs_a_record_and_a_row_of_the_table(monkeypatch, tmp_path):
+    method = dataclasses.replace(METHODS["coop"], name="scaled", learner=SCALED)
+    monkeypatch.setitem(METHODS, "scaled", method)
+    changes = {"methods": "scaled", "optim.epochs": 4, "seeds": (1,)}
+    rows = rows_of("base2new", tmp_path, **changes)
+    row = rows["shapes-negative", "scaled"]
+    assert row.base_mean > 0
+    (folder,) = (tmp_path / "base2new" / "shapes-negative" / "scaled").iterdir()
+    tree, facts = load_prompts(folder / "export")
+    prompt = from_tree(ScaledPrompt, tree["positive"])
+    assert prompt.context.size + 1 == row.trained_values
+    assert float(prompt.scale) != 1
+    assert facts["config"]["method"] == "scaled"
+    losses = [
+        np.float32(line.split('"loss": ')[1].split(",")[0])
+        for line in (folder / "metrics.jsonl").read_text().splitlines()
+    ]
+    assert np.mean(losses[-3:]) < np.mean(losses[:3])
