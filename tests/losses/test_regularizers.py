@@ -40,10 +40,10 @@ def penalty(regularizer, case, zero_shot):
 
 def test_kgcoop_is_the_distance_of_the_texts(case, zero_shot):
     distance = 1 - np.mean(np.sum(case[1] * zero_shot[1], axis=1))
-    found = penalty(KGCOOP, case, zero_shot)
-    close(found.loss, TERMS.kgcoop * distance)
-    close(found.terms["kgcoop"], distance)
-    assert float(found.general) == 0
+    result = penalty(KGCOOP, case, zero_shot)
+    close(result.loss, TERMS.kgcoop * distance)
+    close(result.terms["kgcoop"], distance)
+    assert float(result.general) == 0
 
 
 def test_promptsrc_holds_texts_images_and_logits(case, zero_shot):
@@ -55,20 +55,20 @@ def test_promptsrc_holds_texts_images_and_logits(case, zero_shot):
         "promptsrc_image": np.abs(case[0] - image).mean(),
         "promptsrc_logits": kl(frozen, p).sum() / p.size,
     }
-    found = penalty(PROMPTSRC, case, zero_shot)
+    result = penalty(PROMPTSRC, case, zero_shot)
     for name, value in expected.items():
-        close(found.terms[name], value)
+        close(result.terms[name], value)
     of_text, of_image, of_logits = expected.values()
-    close(found.loss, 4.0 * of_text + 2.0 * of_image + of_logits)
+    close(result.loss, 4.0 * of_text + 2.0 * of_image + of_logits)
 
 
 def test_prograd_measures_the_distance_and_adds_nothing_to_the_loss(case, zero_shot):
     image, text = zero_shot
     frozen = softmax(SCALE * image @ text.T)
     p = softmax(SCALE * case[0] @ case[1].T)
-    found = penalty(PROGRAD, case, zero_shot)
-    close(found.general, kl(frozen, p).mean())
-    assert float(found.loss) == 0
+    result = penalty(PROGRAD, case, zero_shot)
+    close(result.general, kl(frozen, p).mean())
+    assert float(result.loss) == 0
 
 
 def test_prograd_removes_what_opposes_the_general_direction():
