@@ -80,7 +80,7 @@ def measure(sizes: ConfigDict, log: Callable[[str], None]) -> Section:
         "",
         *markdown_table(["method", "waits"], shares),
     ]
-    return Section("Every learner and objective", lines, targets, data)
+    return Section("Every learner, loss and regularizer", lines, targets, data)
 
 
 def _row(name: str, ours: Timing, theirs: Timing) -> list[str]:

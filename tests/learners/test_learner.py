@@ -5,9 +5,22 @@ import numpy as np
 import pytest
 from support import methods_case as case
 
+from fdbpl_jax.config import PromptConfig
+from fdbpl_jax.learners.cocoop import COCOOP
 from fdbpl_jax.learners.coop import COOP
-from fdbpl_jax.learners.learner import Learner, Prompts, from_tree, tree_of
-from fdbpl_jax.learners.maple import MAPLE
+from fdbpl_jax.learners.learner import (
+    RANDOM_STD,
+    Learner,
+    Prompts,
+    Start,
+    from_tree,
+    init_linear,
+    init_prompt,
+    tree_of,
+)
+from fdbpl_jax.learners.maple import MAPLE, init_couple
+from fdbpl_jax.learners.promptkd import PROMPTKD
+from fdbpl_jax.learners.vision import IVLP
 from fdbpl_jax.methods.table import METHODS
 
 LEARNERS = {method.learner.name: method.learner for method in METHODS.values()}
@@ -46,3 +59,30 @@ def test_what_a_learner_shapes_is_told_by_its_record():
     assert context_only == ["coop"]
     prompted = {name for name, x in LEARNERS.items() if x.prompts_images}
     assert prompted == {"vpt", "maple", "ivlp", "promptkd"}
+
+
+def test_parts_are_drawn_from_keys_in_a_fixed_order(clip):
+    """Context, deep, vision and others: a seed gives the same start in any version."""
+    key = jax.random.key(3)
+    keys = jax.random.split(key, 4)
+    prompt = PromptConfig(4, "", text_depth=2, image_tokens=5, image_depth=2)
+    start = Start(clip.config, clip.params, clip.tokenizer, prompt, 3, 9)
+    made = init_prompt(key, IVLP, start)
+    for drawn, part in zip(keys, (made.context, made.deep, made.vision), strict=False):
+        expected = RANDOM_STD * jax.random.normal(drawn, part.shape)
+        np.testing.assert_array_equal(part, expected)
+    widths = clip.config.text.tower.width, clip.config.vision.tower.width
+    couple = init_prompt(key, MAPLE, start).couple
+    expected = init_couple(keys[3], 2, *widths)
+    jax.tree.map(np.testing.assert_array_equal, couple, expected)
+    first, second = jax.random.split(keys[3])
+    network = init_prompt(key, COCOOP, start)
+    joint = clip.config.projection
+    hidden = network.down.bias.size
+    down, up = init_linear(first, joint, hidden), init_linear(second, hidden, widths[0])
+    jax.tree.map(np.testing.assert_array_equal, network[1:], (down, up))
+    norm = init_prompt(key, PROMPTKD, start).projector
+    np.testing.assert_array_equal(
+        norm.first.kernel, init_linear(first, joint, 9).kernel
+    )
+    np.testing.assert_array_equal(norm.second.bias, init_linear(second, 9, 9).bias)

@@ -4,14 +4,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from support import methods_case as case
 from support import steps
 
 from fdbpl_jax.config import FdbplConfig
+from fdbpl_jax.learners.learner import Trained
+from fdbpl_jax.methods.table import METHODS
 from fdbpl_jax.training.state import init_state
 from fdbpl_jax.training.step import run_steps, run_together
 
 HYPER = steps.hyper()
-METHODS = ["coop", "coop+fdbpl", "coop+fdbpl_release"]
+NAMES = ["coop", "coop+fdbpl", "coop+fdbpl_release"]
 
 
 def assert_trees_close(left, right, rtol=1e-5):
@@ -26,7 +29,7 @@ def fresh(setup, seed=0):
     return init_state(setup, steps.prompts(setup, seed))
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", NAMES)
 def test_many_steps_in_one_call_are_the_same_steps_one_by_one(method):
     setup, frozen, batches = steps.setup_of(method), steps.frozen(), steps.regions(6, 5)
     together, metrics = run_steps(setup, fresh(setup), HYPER, frozen, batches)
@@ -38,7 +41,7 @@ def test_many_steps_in_one_call_are_the_same_steps_one_by_one(method):
     assert_trees_close(together, state)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", NAMES)
 def test_training_lowers_the_loss_and_moves_every_prompt(method):
     setup = steps.setup_of(method, epochs=100)
     batches = steps.regions(1, 15)
@@ -95,7 +98,7 @@ def test_one_compilation_serves_all_seeds_rates_and_loss_weights():
     jax.tree.map(np.testing.assert_array_equal, before, jax.device_get(frozen.towers))
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", NAMES)
 def test_runs_at_once_are_the_same_runs_one_at_a_time(method):
     """Other seeds, rates and loss weights in each."""
     setup, frozen = steps.setup_of(method), steps.frozen()
@@ -124,7 +127,7 @@ def test_nothing_moves_between_host_and_device_within_a_call():
         run_steps(setup, state, hyper, frozen, batches)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", NAMES)
 def test_prompts_stay_float32_beside_a_bfloat16_tower(method):
     setup, full = steps.setup_of(method), steps.frozen()
     towers = jax.tree.map(lambda p: p.astype("bfloat16"), full.towers)
@@ -138,3 +141,19 @@ def test_prompts_stay_float32_beside_a_bfloat16_tower(method):
     assert metrics["loss"].dtype == jnp.float32
     np.testing.assert_allclose(metrics["loss"], expected["loss"], rtol=0, atol=0.02)
     assert (metrics["loss"] != expected["loss"]).all()
+
+
+def test_running_statistics_take_in_every_batch_under_the_prompts_of_its_step():
+    method = METHODS["promptkd"]
+    params, setup = case.towers(), case.setup_of(method)
+    frozen, hyper = case.frozen_of(method, params), case.hyper()
+    batches = [case.batch_of(method, params, seed) for seed in range(3)]
+    state = init_state(setup, case.prompts_of(method), case.running_of(method))
+    expected = case.running_of(method)
+    for batch in batches:
+        trained = Trained(state.prompts.positive, expected)
+        vision = params["vision"], trained, batch.pixels
+        _, expected = method.learner.image_features(case.STUDENT, *vision, True)
+        stacked = jax.tree.map(lambda array: array[None], batch)
+        state, _ = run_steps(setup, state, hyper, frozen, stacked)
+        assert_trees_close(state.running, expected, rtol=1e-4)
