@@ -18,10 +18,6 @@ _SIZES = {
 _TOWER = (*_SIZES.values(), "hidden_act", "layer_norm_eps")
 _TEXT = (*_TOWER, "vocab_size", "max_position_embeddings", "eos_token_id")
 _VISION = (*_TOWER, "num_channels", "image_size", "patch_size")
-_USE_A_CLIP = (
-    "Use a CLIP with ViT towers in Hugging Face layout, such as "
-    "openai/clip-vit-base-patch16 or laion/CLIP-ViT-H-14-laion2B-s32B-b79K."
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,9 +63,8 @@ class ClipConfig:
 def parse_config(hf: dict[str, Any]) -> ClipConfig:
     """Read the content of a Hugging Face `config.json` of model type "clip".
 
-    As in `transformers`, whose defaults stand for fields that are left out, a
-    `text_config_dict` or `vision_config_dict`, which older files have, wins over the
-    section of its name.
+    Fields left out take the defaults of `transformers`. As there, a `text_config_dict`
+    or `vision_config_dict`, which older files have, wins over the section of its name.
 
     Raises:
       UserError: the model is no CLIP, or has a part that is not implemented here.
@@ -78,9 +73,7 @@ def parse_config(hf: dict[str, Any]) -> ClipConfig:
 
     kind = hf.get("model_type", "clip")
     if kind != "clip":
-        raise UserError(
-            f"model_type '{kind}' in config.json is not 'clip'", _USE_A_CLIP
-        )
+        raise _unusable(f"model_type '{kind}' in config.json is not 'clip'")
     text = _section(hf, "text_config", transformers.CLIPTextConfig, _TEXT)
     vision = _section(hf, "vision_config", transformers.CLIPVisionConfig, _VISION)
     projection = hf.get("projection_dim", transformers.CLIPConfig.projection_dim)
@@ -131,9 +124,7 @@ def _section(hf: dict[str, Any], name: str, kind: type, fields: tuple[str, ...])
     values = hf.get(name) if values is None else values
     values = {} if values is None else values
     if not isinstance(values, dict):
-        raise UserError(
-            f"{name} in config.json is {values!r}, not an object", _USE_A_CLIP
-        )
+        raise _unusable(f"{name} in config.json is {values!r}, not an object")
     values = {field: values[field] for field in fields if field in values}
     try:
         # These two are not used, and their defaults may exceed a small vocabulary.
@@ -144,17 +135,15 @@ def _section(hf: dict[str, Any], name: str, kind: type, fields: tuple[str, ...])
         reason = f"num_attention_heads must divide hidden_size ({error})"
     except errors.StrictDataclassError as error:
         reason = str(error)
-    raise UserError(
-        f"{name} in config.json is not valid: {' '.join(reason.split())}", _USE_A_CLIP
-    )
+    reason = " ".join(reason.split())
+    raise _unusable(f"{name} in config.json is not valid: {reason}")
 
 
 def _vision(section: Any) -> VisionConfig:
     if section.num_channels != 3:
-        raise UserError(
+        raise _unusable(
             f"vision_config.num_channels in config.json is {section.num_channels}, and "
-            "only colour images (3) are read",
-            _USE_A_CLIP,
+            "only colour images (3) are read"
         )
     config = VisionConfig(
         tower=_tower(section, "vision_config"),
@@ -172,16 +161,14 @@ def _vision(section: Any) -> VisionConfig:
 
 def _tower(section: Any, name: str) -> TowerConfig:
     if section.hidden_act not in ("quick_gelu", "gelu"):
-        raise UserError(
+        raise _unusable(
             f"{name}.hidden_act '{section.hidden_act}' in config.json is not "
-            "implemented ('quick_gelu' and 'gelu' are)",
-            _USE_A_CLIP,
+            "implemented ('quick_gelu' and 'gelu' are)"
         )
     eps = section.layer_norm_eps
     if eps is None or not 0 < eps < math.inf:
-        raise UserError(
-            f"{name}.layer_norm_eps in config.json is {eps}, not a number above 0",
-            _USE_A_CLIP,
+        raise _unusable(
+            f"{name}.layer_norm_eps in config.json is {eps}, not a number above 0"
         )
     sizes = {
         size: _size(f"{name}.{field}", getattr(section, field))
@@ -192,11 +179,18 @@ def _tower(section: Any, name: str) -> TowerConfig:
 
 def _size(name: str, value: Any, least: int = 1) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise UserError(
-            f"{name} in config.json is {value!r}, not a whole number from {least} on",
-            _USE_A_CLIP,
+        raise _unusable(
+            f"{name} in config.json is {value!r}, not a whole number from {least} on"
         )
     return value
+
+
+def _unusable(what: str) -> UserError:
+    return UserError(
+        what,
+        "Use a CLIP with ViT towers in Hugging Face layout, such as "
+        "openai/clip-vit-base-patch16 or laion/CLIP-ViT-H-14-laion2B-s32B-b79K.",
+    )
 
 
 def _to_hf_tower(tower: TowerConfig) -> dict[str, Any]:

@@ -59,16 +59,10 @@ def init_clip(config: ClipConfig, key: jax.Array) -> dict[str, Any]:
 
 
 def convert(config: ClipConfig, tensors: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Convert a checkpoint of `transformers`' `CLIPModel` to parameters.
+    """Convert a checkpoint of `transformers`' `CLIPModel` to float32 parameters.
 
-    Every tensor is used exactly once and every parameter is filled.
-
-    Args:
-      config: of the model.
-      tensors: by their name in the file, of any floating dtype.
-
-    Returns:
-      `{"vision": ..., "text": ..., "logit_scale": ...}`, float32.
+    Every tensor, of any floating dtype, is used exactly once and every parameter of
+    `{"vision": ..., "text": ..., "logit_scale": ...}` is filled.
 
     Raises:
       UserError: names are missing or left over, or a shape is not the configuration's.
@@ -77,17 +71,20 @@ def convert(config: ClipConfig, tensors: dict[str, np.ndarray]) -> dict[str, Any
     wanted = {_hf_name(path): _hf_shape(path, spec) for path, spec in _leaves(shapes)}
     given = {name: t for name, t in tensors.items() if not name.endswith(_BUFFER)}
     _refuse("do not hold", [n for n in wanted if n not in given])
-    _refuse(
-        "hold what a CLIPModel does not have:", [n for n in given if n not in wanted]
-    )
-    types = {name: t.dtype for name, t in given.items()}
-    wrong = [n for n, dtype in types.items() if not jnp.issubdtype(dtype, jnp.floating)]
-    _refuse("are not floating point:", [f"{name} {types[name]}" for name in wrong])
-    wrong = [name for name, shape in wanted.items() if given[name].shape != shape]
-    _refuse(
-        "and config.json disagree on shapes:",
-        [f"{name} {given[name].shape}, not {wanted[name]}" for name in wrong],
-    )
+    surplus = [name for name in given if name not in wanted]
+    _refuse("hold what a CLIPModel does not have:", surplus)
+    wrong = [
+        f"{name} {tensor.dtype}"
+        for name, tensor in given.items()
+        if not jnp.issubdtype(tensor.dtype, jnp.floating)
+    ]
+    _refuse("are not floating point:", wrong)
+    wrong = [
+        f"{name} {given[name].shape}, not {shape}"
+        for name, shape in wanted.items()
+        if given[name].shape != shape
+    ]
+    _refuse("and config.json disagree on shapes:", wrong)
 
     def load(path: Any, _: jax.ShapeDtypeStruct) -> jax.Array:
         tensor = given[_hf_name(_keys(path))]
@@ -110,13 +107,8 @@ def _hf_name(path: KeyPath) -> str:
     tower, *modules, leaf = path
     if modules == ["to_joint"]:
         return {"vision": "visual", "text": "text"}[tower] + "_projection.weight"
-    parts = [f"{tower}_model"]
-    for module in modules:
-        if module.startswith("layers_"):
-            parts.append(f"encoder.layers.{module.removeprefix('layers_')}")
-        else:
-            parts.append(_MODULES[module])
-    return ".".join([*parts, _LEAVES[leaf]])
+    parts = [_MODULES.get(m, m.replace("layers_", "encoder.layers.")) for m in modules]
+    return ".".join([f"{tower}_model", *parts, _LEAVES[leaf]])
 
 
 def _permute(

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,14 @@ from huggingface_hub import errors
 
 from fdbpl_jax.clip.tokenizer import TOKENIZER_FILES
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.files import write_folder
 
 _WEIGHTS = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
 _PREPROCESSOR = "preprocessor_config.json"
+_PROCESSOR = "processor_config.json"
+_SETTINGS = ("config.json", _PREPROCESSOR, _PROCESSOR, *TOKENIZER_FILES)
+_AGAIN = "Get the model's files again."
 _CONVERT = (
     "Pickled weights are never loaded. Where PyTorch is installed, run "
     '`python -c "from transformers import CLIPModel; '
@@ -46,8 +49,9 @@ def locate(source: str) -> Path:
             "Give a directory with config.json and model.safetensors, or a Hugging "
             "Face id such as openai/clip-vit-base-patch16.",
         )
+    patterns = [_WEIGHTS, _INDEX, "model-*-of-*.safetensors", *_SETTINGS]
     try:
-        return Path(_fetch(source))
+        return Path(huggingface_hub.snapshot_download(source, allow_patterns=patterns))
     except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
         raise UserError(
             f"neither this machine nor the Hugging Face hub has a model '{source}' "
@@ -64,18 +68,8 @@ def locate(source: str) -> Path:
         ) from error
 
 
-def _fetch(source: str) -> str:
-    patterns = [_WEIGHTS, _INDEX, "model-*-of-*.safetensors", "config.json"]
-    patterns += [_PREPROCESSOR, "processor_config.json", *TOKENIZER_FILES]
-    return huggingface_hub.snapshot_download(source, allow_patterns=patterns)
-
-
 def read_json(path: Path) -> dict[str, Any]:
-    """Read the object in a JSON file.
-
-    Raises:
-      UserError: the file is missing, or holds something else.
-    """
+    """Read the object in a JSON file; UserError if it is missing or holds none."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -84,13 +78,9 @@ def read_json(path: Path) -> dict[str, Any]:
             "Give the directory of a complete model.",
         ) from error
     except ValueError as error:
-        raise UserError(
-            f"'{path}' is not JSON: {error}", "Get the model's files again."
-        ) from error
+        raise UserError(f"'{path}' is not JSON: {error}", _AGAIN) from error
     if not isinstance(value, dict):
-        raise UserError(
-            f"'{path}' holds no JSON object", "Get the model's files again."
-        )
+        raise UserError(f"'{path}' holds no JSON object", _AGAIN)
     return value
 
 
@@ -98,8 +88,8 @@ def read_preprocessor(directory: Path) -> dict[str, Any]:
     """Read a model's image settings, from either file that holds them; {} without."""
     if (directory / _PREPROCESSOR).is_file():
         return read_json(directory / _PREPROCESSOR)
-    if (directory / "processor_config.json").is_file():
-        return read_json(directory / "processor_config.json").get("image_processor", {})
+    if (directory / _PROCESSOR).is_file():
+        return read_json(directory / _PROCESSOR).get("image_processor", {})
     return {}
 
 
@@ -112,25 +102,21 @@ def weight_files(directory: Path) -> list[Path]:
     if (directory / _WEIGHTS).is_file():
         return [directory / _WEIGHTS]
     if (directory / _INDEX).is_file():
-        names = sorted(
-            set(read_json(directory / _INDEX).get("weight_map", {}).values())
-        )
+        shards = read_json(directory / _INDEX).get("weight_map", {}).values()
+        names = sorted(set(shards))
         missing = [name for name in names if not (directory / name).is_file()]
         if missing or not names:
             raise UserError(
                 f"'{directory}' lacks the weight shards {', '.join(missing) or 'all'} "
                 f"that {_INDEX} names",
-                "Get the model's files again.",
+                _AGAIN,
             )
         return [directory / name for name in names]
-    pickled = [p.name for p in directory.glob("pytorch_model*.bin")]
-    raise UserError(
-        f"'{directory}' has no {_WEIGHTS}"
-        + (f", only {pickled[0]}" if pickled else ""),
-        _CONVERT.format(source=directory)
-        if pickled
-        else "Give the directory of a complete model.",
-    )
+    what = f"'{directory}' has no {_WEIGHTS}"
+    if pickled := next(directory.glob("pytorch_model*.bin"), None):
+        convert = _CONVERT.format(source=directory)
+        raise UserError(f"{what}, only {pickled.name}", convert)
+    raise UserError(what, "Give the directory of a complete model.")
 
 
 def read_tensors(files: list[Path]) -> dict[str, np.ndarray]:
@@ -142,19 +128,14 @@ def read_tensors(files: list[Path]) -> dict[str, np.ndarray]:
     tensors: dict[str, np.ndarray] = {}
     for path in files:
         try:
-            with safetensors.safe_open(path, framework="np") as file:
-                part = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            part = safetensors.numpy.load_file(path)
         except (safetensors.SafetensorError, TypeError, KeyError) as error:
-            raise UserError(
-                f"'{path}' is not a readable safetensors file: {error}",
-                "Get the model's files again.",
-            ) from error
+            what = f"'{path}' is not a readable safetensors file: {error}"
+            raise UserError(what, _AGAIN) from error
         twice = sorted(tensors.keys() & part.keys())
         if twice:
-            raise UserError(
-                f"'{path}' holds {twice[0]}, which another shard holds too",
-                "Get the model's files again.",
-            )
+            what = f"'{path}' holds {twice[0]}, which another shard holds too"
+            raise UserError(what, _AGAIN)
         tensors |= part
     return tensors
 
@@ -165,8 +146,7 @@ def fingerprint(directory: Path, weights: list[Path]) -> str:
     That is the names and bytes of its configuration, weights, tokenizer and image
     settings; the name of the directory and its other files do not matter.
     """
-    names = ["config.json", _PREPROCESSOR, "processor_config.json", *TOKENIZER_FILES]
-    files = [directory / name for name in names if (directory / name).is_file()]
+    files = [directory / name for name in _SETTINGS if (directory / name).is_file()]
     digest = hashlib.sha256()
     for path in sorted([*files, *weights]):
         with path.open("rb") as file:
@@ -185,28 +165,27 @@ def write_model(
 
     Args:
       directory: to create; it must not exist, or be empty.
-      jsons: file names and their content.
-      tensors: to be `model.safetensors`.
+      jsons: content by file name.
+      tensors: content of `model.safetensors`.
       tokenizer: a directory whose tokenizer files are copied.
 
     Raises:
       UserError: the directory holds something already.
     """
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise UserError(
-            f"'{directory}' exists already", "Choose another, or remove it."
-        )
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".clip-", dir=directory.parent))
-    try:
-        temporary.chmod(0o755)  # mkdtemp's is for the user alone
+
+    def refuse_filled() -> bool:
+        if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+            what = f"'{directory}' exists already"
+            raise UserError(what, "Choose another, or remove it.")
+        return False
+
+    def write(folder: Path) -> None:
         for name, content in jsons.items():
-            (temporary / name).write_text(json.dumps(content, indent=2) + "\n")
-        safetensors.numpy.save_file(tensors, temporary / _WEIGHTS, {"format": "pt"})
+            (folder / name).write_text(json.dumps(content, indent=2) + "\n")
+        safetensors.numpy.save_file(tensors, folder / _WEIGHTS, {"format": "pt"})
         for name in TOKENIZER_FILES:
             if (tokenizer / name).is_file():
-                shutil.copyfile(tokenizer / name, temporary / name)
-        os.replace(temporary, directory)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+                shutil.copyfile(tokenizer / name, folder / name)
+
+    refuse_filled()
+    write_folder(directory, write, refuse_filled)

@@ -35,26 +35,21 @@ class ImageSettings:
 def parse_image_settings(hf: dict[str, Any], image_size: int) -> ImageSettings:
     """Read the content of a Hugging Face `preprocessor_config.json`.
 
-    Args:
-      hf: the file's content; fields left out take OpenAI's values.
-      image_size: of the tower, in pixels.
+    Fields left out take OpenAI's values.
 
     Raises:
       UserError: the file asks for a pre-processing that is not implemented here.
     """
-    rescale = hf.get("rescale_factor", 1 / 255)
-    given = {
-        **{name: hf.get(name, value) for name, value in _FIXED.items()},
-        "size": _edge(hf.get("size", image_size)),
-        "crop_size": _edge(hf.get("crop_size", image_size)),
-        "rescale_factor": "1/255" if abs(rescale * 255 - 1) < 1e-6 else rescale,
-    }
-    wanted = {
-        **_FIXED,
+    wanted = _FIXED | {
         "size": image_size,
         "crop_size": image_size,
         "rescale_factor": "1/255",
     }
+    given = wanted | hf
+    for name in ("size", "crop_size"):
+        given[name] = _edge(given[name])
+    if abs(hf.get("rescale_factor", 1 / 255) * 255 - 1) < 1e-6:
+        given["rescale_factor"] = "1/255"
     for name, value in wanted.items():
         if given[name] != value:
             raise UserError(
@@ -64,11 +59,8 @@ def parse_image_settings(hf: dict[str, Any], image_size: int) -> ImageSettings:
             )
     std = _channels(hf, "image_std", _STD)
     if min(std) <= 0:
-        raise UserError(
-            f"image_std in preprocessor_config.json is {hf['image_std']!r}, and must "
-            "be above 0",
-            "Correct the file.",
-        )
+        what = f"image_std in preprocessor_config.json is {hf['image_std']!r}"
+        raise UserError(f"{what}, and must be above 0", "Correct the file.")
     return ImageSettings(image_size, _channels(hf, "image_mean", _MEAN), std)
 
 
@@ -91,12 +83,8 @@ def preprocess(
 ) -> UInt8[np.ndarray, "{size} {size} 3"]:
     """Resize an image's shortest edge to `size`, bicubic, and cut the centre square.
 
-    Args:
-      image: RGB, of any size; a smaller one is enlarged.
-      size: pixels.
-
-    Returns:
-      The pixels, 0 to 255, those of `CLIPImageProcessor` before it rescales them.
+    The image is RGB; a smaller one is enlarged. The pixels, 0 to 255, are those of
+    `CLIPImageProcessor` before it rescales them.
     """
     width, height = image.size
     short = min(width, height)
@@ -131,8 +119,6 @@ def _channels(
     try:
         red, green, blue = (float(v) for v in value)
     except (TypeError, ValueError) as error:
-        raise UserError(
-            f"{name} in preprocessor_config.json is {value!r}, not three numbers",
-            "Correct the file.",
-        ) from error
+        what = f"{name} in preprocessor_config.json is {value!r}, not three numbers"
+        raise UserError(what, "Correct the file.") from error
     return red, green, blue

@@ -61,34 +61,25 @@ def make_layout(
     need not be computed, and leading positions with the same tokens for all classes
     have the same hidden states for all of them, in every layer. Suffixes are sorted
     into a few lengths, so that one long class name does not lengthen all of them, and
-    many classes into chunks, so that memory does not grow with them.
+    many classes into chunks, so that memory does not grow with them. The layout is on
+    the host; its prefix has at least SOS, a suffix at least EOS.
 
     Args:
-      ids: token ids of each class's prompt, SOS first; those at context slots are not
-        used but must be in the vocabulary.
+      ids: SOS first; those at context slots are not used but must be in the vocabulary.
       slot: context token at a position; -1: the ordinary token.
       eos: position of each class's EOS.
       class_specific: each class has its own context, so no position with a context
         token can be shared.
 
-    Returns:
-      The layout, on the host. The prefix has at least SOS, a suffix at least EOS.
-
     Raises:
       ValueError: an EOS is out of range, or the prompts do not even share SOS.
     """
     if eos.min() < 1 or eos.max() >= ids.shape[1]:
-        raise ValueError(
-            f"EOS positions {eos.min()}..{eos.max()} in {ids.shape[1]} tokens"
-        )
+        raise ValueError(f"EOS at {eos.min()}..{eos.max()} in {ids.shape[1]} tokens")
+    ids, slot, eos = (array.astype(np.int32) for array in (ids, slot, eos))
     cut = _shared_positions(ids, slot, eos, class_specific)
     buckets, place = _buckets(ids[:, cut:], slot[:, cut:], eos - cut)
-    return PromptLayout(
-        prefix_ids=ids[0, :cut].astype(np.int32),
-        prefix_slot=slot[0, :cut].astype(np.int32),
-        buckets=buckets,
-        place=place,
-    )
+    return PromptLayout(ids[0, :cut], slot[0, :cut], buckets, place)
 
 
 def make_name_list(layout: PromptLayout) -> NameList:
@@ -165,26 +156,15 @@ def _buckets(
     lengths = bucket_lengths(eos + 1)
     which = np.searchsorted(lengths, eos + 1)
     members = [np.flatnonzero(which == b) for b in range(len(lengths))]
-    tokens = sum(
-        length * len(owner) for length, owner in zip(lengths, members, strict=True)
-    )
-    chunks = -(-tokens // _CHUNK_TOKENS)
+    tokens = np.asarray(lengths)[which].sum()
+    chunks = -(-int(tokens) // _CHUNK_TOKENS)
     sizes = [-(-len(owner) // chunks) for owner in members]
-    offsets = np.cumsum([0, *sizes])
+    starts = np.cumsum(sizes) - sizes
     place = np.zeros(len(ids), np.int32)
     buckets = []
-    for length, owner, size, offset in zip(
-        lengths, members, sizes, offsets[:-1], strict=True
-    ):
+    for length, owner, size, start in zip(lengths, members, sizes, starts, strict=True):
         chunk, within = np.divmod(np.arange(len(owner)), size)
-        place[owner] = chunk * offsets[-1] + offset + within
-        filled = np.resize(owner, (chunks, size))
-        buckets.append(
-            Bucket(
-                ids=ids[filled, :length].astype(np.int32),
-                slot=slot[filled, :length].astype(np.int32),
-                eos=eos[filled].astype(np.int32),
-                owner=filled.astype(np.int32),
-            )
-        )
+        place[owner] = chunk * sum(sizes) + start + within
+        rows = np.resize(owner, (chunks, size)).astype(np.int32)
+        buckets.append(Bucket(ids[rows, :length], slot[rows, :length], eos[rows], rows))
     return tuple(buckets), place

@@ -51,10 +51,7 @@ class Clip:
 
 
 def load_clip(source: str) -> Clip:
-    """Read a CLIP in Hugging Face layout, safetensors only, as float32.
-
-    Args:
-      source: a directory, or a Hugging Face id.
+    """Read a CLIP, a directory or a Hugging Face id, safetensors only, as float32.
 
     Raises:
       UserError: it cannot be found, read, or run here; the message says which and why.
@@ -62,14 +59,15 @@ def load_clip(source: str) -> Clip:
     directory = files.locate(source)
     weights = files.weight_files(directory)
     config = parse_config(files.read_json(directory / "config.json"))
-    hf_image = files.read_preprocessor(directory)
     tokenizer = load_tokenizer(directory)
     check_tokenizer(tokenizer, config.text)
     return Clip(
         config=config,
         params=convert(config, files.read_tensors(weights)),
         tokenizer=tokenizer,
-        image=parse_image_settings(hf_image, config.vision.image_size),
+        image=parse_image_settings(
+            files.read_preprocessor(directory), config.vision.image_size
+        ),
         fingerprint=files.fingerprint(directory, weights),
         name=source,
     )
@@ -97,9 +95,7 @@ def save_clip(
     """Write a CLIP in Hugging Face layout, for `load_clip` and for `transformers`.
 
     Args:
-      config: of the model.
-      params: of the model.
-      image: preparation of its images.
+      config, params, image: of the model.
       tokenizer: a directory with the tokenizer files to copy beside the weights.
       directory: to write, which must not exist or be empty.
       dtype: of the weights in the file.
@@ -127,11 +123,9 @@ def logit_scale(clip: Clip) -> float:
 def image_features(
     clip: Clip, pixels: UInt8[Array | np.ndarray, "B S S 3"]
 ) -> Float[Array, "B D"]:
-    """Encode images as L2-normalised features, float32.
+    """Encode images as L2-normalised features, float32; compiled once per B.
 
-    Args:
-      clip: the model.
-      pixels: 0 to 255, as `preprocess` gives them. Each batch size B is compiled once.
+    Pixels are 0 to 255, as `preprocess` gives them.
     """
     return _image_features(clip.config, clip.image, clip.params["vision"], pixels)
 
@@ -151,10 +145,10 @@ def text_features(clip: Clip, texts: Sequence[str]) -> Float[Array, "C D"]:
     longest = int((ids == clip.tokenizer.eos_token_id).argmax(-1).max()) + 1
     ids = ids[:, : -(-longest // _TEXT_STEP) * _TEXT_STEP]
     rows = min(_TEXT_ROWS, 1 << (len(ids) - 1).bit_length())
-    chunks = [ids[i : i + rows] for i in range(0, len(ids), rows)]
+    padded = np.concatenate([ids, np.repeat(ids[:1], -len(ids) % rows, axis=0)])
     features = [
-        _text_features(clip.config.text, clip.params["text"], _pad_rows(chunk, rows))
-        for chunk in chunks
+        _text_features(clip.config.text, clip.params["text"], chunk)
+        for chunk in padded.reshape(-1, rows, ids.shape[1])
     ]
     return jnp.concatenate(features)[: len(ids)]
 
@@ -179,7 +173,3 @@ def _text_features(
 def unit(x: Float[Array, "N D"]) -> Float[Array, "N D"]:
     """Normalise rows to length 1."""
     return x / jnp.linalg.norm(x, axis=-1, keepdims=True)
-
-
-def _pad_rows(ids: Int[np.ndarray, "C T"], rows: int) -> Int[np.ndarray, "R T"]:
-    return np.concatenate([ids, np.repeat(ids[:1], rows - len(ids), axis=0)])

@@ -46,7 +46,8 @@ class TextTower(nn.Module):
         x = self.token_embedding[ids] + self.position_embedding[None, : ids.shape[1]]
         for layer in self.layers:
             x = layer(x, causal=True)
-        return self._read(_at(x, eos_position(self.config, ids)))
+        eos = eos_position(self.config, ids)[:, None, None]
+        return self._read(jnp.take_along_axis(x, eos, axis=1)[:, 0])
 
     def prompted(
         self,
@@ -114,16 +115,10 @@ def embed_tokens(
 def encode_text(
     config: TextConfig, params: dict[str, Any], ids: Int[Array, "C T"]
 ) -> Float[Array, "C D"]:
-    """Encode texts of T tokens in the joint embedding, whatever T.
+    """Encode texts in the joint embedding: features in float32, not normalised.
 
-    The tower computes in the dtype of its parameters.
-
-    Args:
-      config, params: of the tower.
-      ids: SOS, words, EOS, then anything; at most `context_length` of them.
-
-    Returns:
-      Projected features, float32, not normalised.
+    `ids` are SOS, words, EOS, then anything; T is at most `context_length`. The tower
+    computes in the dtype of its parameters.
     """
     features: Any = _tower(config, params).apply({"params": params}, ids)
     return features
@@ -138,19 +133,15 @@ def encode_prompts(
 ) -> Float[Array, "C D"]:
     """Encode each class's prompt, the shared prefix only once.
 
-    Equal, forward and backward, to encoding every class's complete token sequence with
-    the context in its slots.
+    Equal, forward and backward, to `encode_text` of every class's complete token
+    sequence with the context in its slots.
 
     Args:
-      config, params: of the tower.
-      layout: from `layout.make_layout`.
+      config, params, layout: of the tower, and from `layout.make_layout`.
       context: the context tokens of all classes, or per class (then the layout must
         be `class_specific`).
       deep: replacements of the hidden states at the context slots, `deep[j]` at the
         input of layer j + 1 (J less than the number of layers), for all classes alike.
-
-    Returns:
-      Projected features, float32, not normalised.
 
     Raises:
       ValueError: more deep prompts than layers that can take them.
@@ -194,7 +185,3 @@ def _put(
     chosen = jax.nn.one_hot(slot, prompt.shape[-2], dtype=prompt.dtype)
     placed = jnp.matmul(chosen, prompt, precision=jax.lax.Precision.HIGHEST)
     return jnp.where(slot[..., None] >= 0, placed, x)
-
-
-def _at(x: Float[Array, "C T W"], position: Int[Array, "C"]) -> Float[Array, "C W"]:
-    return jnp.take_along_axis(x, position[:, None, None], axis=1)[:, 0]

@@ -32,19 +32,16 @@ class Tokenizer(Protocol):
         self, text: str, *, add_special_tokens: bool = True
     ) -> Mapping[str, list[int]]:
         """Encode a text; its ids are the entry "input_ids"."""
-        ...
 
     def get_vocab(self) -> dict[str, int]:
         """List all tokens with their ids."""
-        ...
 
 
 def load_tokenizer(path: str | Path) -> Tokenizer:
     """Read the tokenizer in a model's directory.
 
     Raises:
-      UserError: the directory holds neither `tokenizer.json` nor `vocab.json` with
-        `merges.txt`, or they cannot be read.
+      UserError: its files are missing or cannot be read.
     """
     import transformers  # here: half a second that commands without a model save
 
@@ -58,19 +55,12 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
     try:
         return transformers.CLIPTokenizer.from_pretrained(path, local_files_only=True)
     except Exception as error:  # the tokenizers library raises bare Exception
-        raise UserError(
-            f"the tokenizer in '{path}' cannot be read: {error}",
-            "Get the model's tokenizer files again.",
-        ) from error
+        what = f"the tokenizer in '{path}' cannot be read: {error}"
+        raise UserError(what, "Get the model's tokenizer files again.") from error
 
 
 def check_tokenizer(tokenizer: Tokenizer, config: TextConfig) -> None:
-    """Check that a tokenizer's ids are those of the text tower.
-
-    Raises:
-      UserError: it has ids beyond the tower's vocabulary, or another EOS than the tower
-        reads at.
-    """
+    """Refuse ids beyond the tower's vocabulary, or another EOS than it reads at."""
     largest = max(tokenizer.get_vocab().values())
     mend = "Put the tokenizer files that belong to this model beside its weights."
     if largest >= config.vocab_size:
@@ -94,7 +84,7 @@ def word_ids(tokenizer: Tokenizer, text: str) -> list[int]:
 
     Raises:
       UserError: the text holds a special token, or a character that the vocabulary can
-        only express as one; the text would be read at the wrong place.
+        only express as one: it would be read at the wrong place.
     """
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     if {tokenizer.bos_token_id, tokenizer.eos_token_id} & set(ids):

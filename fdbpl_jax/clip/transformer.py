@@ -10,13 +10,6 @@ from jaxtyping import Array, Float
 from fdbpl_jax.clip.config import TowerConfig
 
 
-def activate(name: str, x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Apply "quick_gelu", x * sigmoid(1.702 x), or "gelu", the exact one."""
-    if name == "quick_gelu":
-        return x * jax.nn.sigmoid(1.702 * x)
-    return jax.nn.gelu(x, approximate=False)
-
-
 def layer_norm(config: TowerConfig) -> nn.LayerNorm:
     """Make a LayerNorm with CLIP's epsilon; two passes keep float32 parity."""
     return nn.LayerNorm(epsilon=config.norm_eps, use_fast_variance=False)
@@ -64,7 +57,11 @@ class Block(nn.Module):
     ) -> Float[Array, "*N W"]:
         """Compute the layer's output from its input and the result of attention."""
         x = x + self.out_proj(mixed.reshape(x.shape))
-        hidden = activate(self.config.activation, self.fc1(self.norm2(x)))
+        hidden = self.fc1(self.norm2(x))
+        if self.config.activation == "quick_gelu":
+            hidden = hidden * jax.nn.sigmoid(1.702 * hidden)
+        else:
+            hidden = jax.nn.gelu(hidden, approximate=False)
         return x + self.fc2(hidden)
 
     def _heads(self, x: Float[Array, "*N W"]) -> Float[Array, "*N H d"]:
@@ -109,23 +106,18 @@ def shared_prefix_attention(
 
     Args:
       query: of the suffix positions asked for (all S of them, or EOS alone).
-      prefix: keys and values of the P shared positions, all visible to every query.
-      suffix: keys and values of each class's S suffix positions.
+      prefix: keys and values of the shared positions, all visible to every query.
+      suffix: keys and values of each class's own positions.
       mask: 0 where a query may see a suffix position, minus infinity where not.
-
-    Returns:
-      The attention-weighted values.
     """
     (prefix_key, prefix_value), (key, value) = prefix, suffix
     query = query * query.shape[-1] ** -0.5
     product = functools.partial(jnp.einsum, preferred_element_type=jnp.float32)
     prefix_score = product("cqhd,phd->chqp", query, prefix_key)
     suffix_score = product("cqhd,cshd->chqs", query, key) + mask[:, None]
-    top = jnp.maximum(
-        prefix_score.max(-1, keepdims=True), suffix_score.max(-1, keepdims=True)
-    )
+    tops = [score.max(-1, keepdims=True) for score in (prefix_score, suffix_score)]
     # The maximum cancels between the sums: its gradient is zero.
-    top = jax.lax.stop_gradient(top)
+    top = jax.lax.stop_gradient(jnp.maximum(*tops))
     prefix_weight = jnp.exp(prefix_score - top)
     suffix_weight = jnp.exp(suffix_score - top)
     total = prefix_weight.sum(-1) + suffix_weight.sum(-1)

@@ -78,7 +78,7 @@ def encode_image(
     pixels: Float[Array, "B H W 3"],
     prompts: Float[Array, "J V w"] | Float[Array, "B J V w"] | None = None,
 ) -> Float[Array, "B D"]:
-    """Encode images in the joint embedding.
+    """Encode images in the joint embedding: features in float32, not normalised.
 
     The tower computes in the dtype of its parameters, whatever that of the pixels and
     prompts.
@@ -90,9 +90,6 @@ def encode_image(
         or per image. The first set follows the patches from before `pre_norm` on, the
         others replace it at the input of layers 1 to J - 1: deep visual prompt tuning
         (arXiv:2203.12119), placed as in MaPLe (arXiv:2210.03117).
-
-    Returns:
-      Projected features, float32, not normalised.
     """
     dtype = params["class_embedding"].dtype
     tower = VisionTower(config, params["to_joint"]["kernel"].shape[1])
