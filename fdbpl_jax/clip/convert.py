@@ -135,7 +135,5 @@ def _keys(path: tuple[jax.tree_util.DictKey, ...]) -> KeyPath:
 def _refuse(what: str, names: list[str]) -> None:
     if names:
         more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-        raise UserError(
-            f"the weights {what} {', '.join(names[:8])}{more}",
-            "Use weights and config.json of the same CLIPModel.",
-        )
+        what = f"the weights {what} {', '.join(names[:8])}{more}"
+        raise UserError(what, "Use weights and config.json of the same CLIPModel.")

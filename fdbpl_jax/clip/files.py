@@ -73,10 +73,8 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise UserError(
-            f"'{path.parent}' has no {path.name}",
-            "Give the directory of a complete model.",
-        ) from error
+        what = f"'{path.parent}' has no {path.name}"
+        raise UserError(what, "Give the directory of a complete model.") from error
     except ValueError as error:
         raise UserError(f"'{path}' is not JSON: {error}", _AGAIN) from error
     if not isinstance(value, dict):
@@ -94,11 +92,7 @@ def read_preprocessor(directory: Path) -> dict[str, Any]:
 
 
 def weight_files(directory: Path) -> list[Path]:
-    """List the safetensors files of a model: one, or the shards that its index names.
-
-    Raises:
-      UserError: there are none, or only pickled ones, or a shard is missing.
-    """
+    """List the safetensors of a model: one, or the shards that its index names."""
     if (directory / _WEIGHTS).is_file():
         return [directory / _WEIGHTS]
     if (directory / _INDEX).is_file():
@@ -120,11 +114,7 @@ def weight_files(directory: Path) -> list[Path]:
 
 
 def read_tensors(files: list[Path]) -> dict[str, np.ndarray]:
-    """Read all tensors of some safetensors files by name, dtypes as stored.
-
-    Raises:
-      UserError: a file is damaged, or two files hold the same tensor.
-    """
+    """Read all tensors of some safetensors files by name, dtypes as stored."""
     tensors: dict[str, np.ndarray] = {}
     for path in files:
         try:
@@ -161,16 +151,9 @@ def write_model(
     tensors: dict[str, np.ndarray],
     tokenizer: Path,
 ) -> None:
-    """Write a model's directory atomically.
+    """Write a model's directory atomically; UserError if it holds something already.
 
-    Args:
-      directory: to create; it must not exist, or be empty.
-      jsons: content by file name.
-      tensors: content of `model.safetensors`.
-      tokenizer: a directory whose tokenizer files are copied.
-
-    Raises:
-      UserError: the directory holds something already.
+    `jsons` are by file name; the tokenizer files in folder `tokenizer` are copied.
     """
 
     def refuse_filled() -> bool:

@@ -36,9 +36,8 @@ def class_maps(
 
     def score(offset: Array) -> tuple[Array, Array]:
         variables = {"params": params, "perturbations": {LAST_TOKENS: offset}}
-        features, state = tower.apply(
-            variables, pixels, None, mutable=["intermediates"]
-        )
+        kept = ["intermediates"]
+        features, state = tower.apply(variables, pixels, None, mutable=kept)
         (tokens,) = state["intermediates"][LAST_TOKENS]
         return jnp.sum(unit(features) * text), tokens
 

@@ -74,10 +74,19 @@ def make_layout(
     Raises:
       ValueError: an EOS is out of range, or the prompts do not even share SOS.
     """
-    if eos.min() < 1 or eos.max() >= ids.shape[1]:
-        raise ValueError(f"EOS at {eos.min()}..{eos.max()} in {ids.shape[1]} tokens")
+    length = ids.shape[1]
+    if eos.min() < 1 or eos.max() >= length:
+        raise ValueError(f"EOS positions {eos.min()}..{eos.max()} in {length} tokens")
     ids, slot, eos = (array.astype(np.int32) for array in (ids, slot, eos))
-    cut = _shared_positions(ids, slot, eos, class_specific)
+    # An id at a context slot is a placeholder: only the slot counts.
+    tokens = np.where(slot >= 0, -1, ids)
+    shared = ((tokens == tokens[:1]) & (slot == slot[:1])).all(0)
+    if class_specific:
+        shared &= (slot < 0).all(0)
+    shared[eos.min() :] = False
+    cut = int(np.argmin(shared))  # the first position that is not shared
+    if cut == 0:
+        raise ValueError("the prompts differ at their first position, SOS")
     buckets, place = _buckets(ids[:, cut:], slot[:, cut:], eos - cut)
     return PromptLayout(ids[0, :cut], slot[0, :cut], buckets, place)
 
@@ -85,17 +94,15 @@ def make_layout(
 def make_name_list(layout: PromptLayout) -> NameList:
     """List the names of a layout, each at the length of the longest, on the host."""
     last = max(bucket.ids.shape[-1] for bucket in layout.buckets)
-    parts: dict[str, list[Array | np.ndarray]] = {"ids": [], "slot": [], "eos": []}
+    ids, slot, eos = [], [], []
     for bucket in layout.buckets:
         fill = ((0, 0), (0, 0), (0, last - bucket.ids.shape[-1]))
-        parts["ids"].append(np.pad(bucket.ids, fill))
-        parts["slot"].append(np.pad(bucket.slot, fill, constant_values=-1))
-        parts["eos"].append(bucket.eos)
-    rows = {}
-    for name, arrays in parts.items():
-        chunks = np.concatenate(arrays, axis=1)
-        rows[name] = chunks.reshape(-1, *chunks.shape[2:])[layout.place]
-    return NameList(layout.prefix_ids, layout.prefix_slot, **rows)
+        ids.append(np.pad(bucket.ids, fill))
+        slot.append(np.pad(bucket.slot, fill, constant_values=-1))
+        eos.append(bucket.eos)
+    chunks = [np.concatenate(arrays, axis=1) for arrays in (ids, slot, eos)]
+    rows = [chunk.reshape(-1, *chunk.shape[2:])[layout.place] for chunk in chunks]
+    return NameList(layout.prefix_ids, layout.prefix_slot, *rows)
 
 
 def choose(names: NameList, index: Int[Array, " C"]) -> PromptLayout:
@@ -130,24 +137,6 @@ def bucket_lengths(lengths: Int[np.ndarray, "C"]) -> tuple[int, ...]:
         for inner in itertools.combinations(range(last), inside)
     )
     return tuple(int(distinct[end]) for end in min(choices, key=cost))
-
-
-def _shared_positions(
-    ids: Int[np.ndarray, "C T"],
-    slot: Int[np.ndarray, "C T"],
-    eos: Int[np.ndarray, "C"],
-    class_specific: bool,
-) -> int:
-    # An id at a context slot is a placeholder: only the slot counts.
-    tokens = np.where(slot >= 0, -1, ids)
-    shared = ((tokens == tokens[:1]) & (slot == slot[:1])).all(0)
-    if class_specific:
-        shared &= (slot < 0).all(0)
-    shared[eos.min() :] = False
-    cut = int(np.argmin(shared))  # the first position that is not shared
-    if cut == 0:
-        raise ValueError("the prompts differ at their first position, SOS")
-    return cut
 
 
 def _buckets(

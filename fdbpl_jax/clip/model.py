@@ -51,11 +51,7 @@ class Clip:
 
 
 def load_clip(source: str) -> Clip:
-    """Read a CLIP, a directory or a Hugging Face id, safetensors only, as float32.
-
-    Raises:
-      UserError: it cannot be found, read, or run here; the message says which and why.
-    """
+    """Read a CLIP from a directory or the Hugging Face hub, safetensors, as float32."""
     directory = files.locate(source)
     weights = files.weight_files(directory)
     config = parse_config(files.read_json(directory / "config.json"))
@@ -95,13 +91,12 @@ def save_clip(
     """Write a CLIP in Hugging Face layout, for `load_clip` and for `transformers`.
 
     Args:
-      config, params, image: of the model.
       tokenizer: a directory with the tokenizer files to copy beside the weights.
       directory: to write, which must not exist or be empty.
       dtype: of the weights in the file.
 
     Raises:
-      UserError: the directory exists, or there is no tokenizer that fits the model.
+      UserError: the directory is not empty, or has no tokenizer that fits the model.
     """
     check_tokenizer(load_tokenizer(tokenizer), config.text)
     jsons = {
@@ -131,13 +126,10 @@ def image_features(
 
 
 def text_features(clip: Clip, texts: Sequence[str]) -> Float[Array, "C D"]:
-    """Encode texts as L2-normalised features, float32, in the order of the texts.
+    """Encode texts as L2-normalised features, float32; raises as `tokenize`.
 
     Texts are cut after the longest one's EOS, and encoded in chunks of a few fixed
     shapes, so that other texts rarely need another compilation.
-
-    Raises:
-      UserError: a text is too long, or holds a special token.
     """
     if not texts:
         return jnp.zeros((0, clip.config.projection))

@@ -38,11 +38,7 @@ class Tokenizer(Protocol):
 
 
 def load_tokenizer(path: str | Path) -> Tokenizer:
-    """Read the tokenizer in a model's directory.
-
-    Raises:
-      UserError: its files are missing or cannot be read.
-    """
+    """Read the tokenizer in a model's directory; UserError if missing or broken."""
     import transformers  # here: half a second that commands without a model save
 
     path = Path(path)

@@ -38,8 +38,7 @@ class Block(nn.Module):
 
     def __call__(self, x: Float[Array, "B T W"], causal: bool) -> Float[Array, "B T W"]:
         """Apply the layer to complete sequences."""
-        mixed = attend(self.query(x), *self.key_value(x), causal=causal)
-        return self.finish(x, mixed)
+        return self.finish(x, attend(self.query(x), *self.key_value(x), causal))
 
     def query(self, x: Float[Array, "*N W"]) -> Float[Array, "*N H d"]:
         """Compute the queries of hidden states, per head, not yet scaled."""

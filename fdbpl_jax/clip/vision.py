@@ -24,14 +24,13 @@ class VisionTower(nn.Module):
         config, width = self.config, self.config.tower.width
         patch = (config.patch_size, config.patch_size)
         positions = (config.image_size // config.patch_size) ** 2 + 1
-        self.patch_embedding = nn.Conv(
-            width, patch, strides=patch, padding="VALID", use_bias=False
-        )
+        self.patch_embedding = nn.Conv(width, patch, patch, "VALID", use_bias=False)
+        normal = nn.initializers.normal
         self.class_embedding = self.param(
-            "class_embedding", nn.initializers.normal(width**-0.5), (width,)
+            "class_embedding", normal(width**-0.5), (width,)
         )
         self.position_embedding = self.param(
-            "position_embedding", nn.initializers.normal(0.02), (positions, width)
+            "position_embedding", normal(0.02), (positions, width)
         )
         self.pre_norm = layer_norm(config.tower)
         self.layers = [Block(config.tower) for _ in range(config.tower.layers)]

@@ -21,7 +21,7 @@ from fdbpl_jax.clip.model import cast, load_clip
 from fdbpl_jax.config import CropConfig, RilConfig
 from fdbpl_jax.data.open_dataset import open_by_flag
 from fdbpl_jax.data.splits import few_shot, subset
-from fdbpl_jax.data.types import Dataset
+from fdbpl_jax.data.types import Dataset, Example
 from fdbpl_jax.device import tower_dtype
 from fdbpl_jax.errors import UserError, unknown_name
 from fdbpl_jax.files import png_file, write_bytes
@@ -78,13 +78,12 @@ def _build() -> None:
     )
     spec = plan_spec(_chosen(dataset), teacher, student, config, _REGIONS.value)
     settings = BuildSettings(_BATCH.value, _WORKERS.value, share_of(_SHARD.value))
-    report = build_table(
-        _path(), spec, dataset.root, teacher, student, settings=settings
-    )
+    path = _path()
+    report = build_table(path, spec, dataset.root, teacher, student, settings=settings)
     rate = report.regions_built / report.seconds
     logging.info(
         "RIL table '%s': %d of its %d regions built in %.1f s, %.0f regions/s",
-        *(_path(), report.regions_built, report.regions, report.seconds, rate),
+        *(path, report.regions_built, report.regions, report.seconds, rate),
     )
 
 
@@ -93,13 +92,10 @@ def _chosen(dataset: Dataset) -> Dataset:
     chosen = subset(dataset, _SUBSET.value)
     if not _SHOTS.value:
         return chosen
-    drawn = {
-        example
-        for seed in _numbers(_SEEDS, int)
-        for example in subset(
-            few_shot(dataset, _SHOTS.value, seed), _SUBSET.value
-        ).train
-    }
+    drawn: set[Example] = set()
+    for seed in _numbers(_SEEDS, int):
+        shots = few_shot(dataset, _SHOTS.value, seed)
+        drawn.update(subset(shots, _SUBSET.value).train)
     return dataclasses.replace(chosen, train=tuple(drawn))
 
 
@@ -107,18 +103,15 @@ def _numbers(flag: flags.FlagHolder, kind: type) -> tuple:
     try:
         return tuple(kind(text) for text in flag.value)
     except ValueError as error:
-        raise UserError(
-            f"--{flag.name} is {','.join(flag.value)}", "Give numbers."
-        ) from error
+        what = f"--{flag.name} is {','.join(flag.value)}"
+        raise UserError(what, "Give numbers.") from error
 
 
 def _pair(flag: flags.FlagHolder) -> tuple[float, float]:
     values = _numbers(flag, float)
     if len(values) != 2 or not 0 < values[0] <= values[1]:
-        raise UserError(
-            f"--{flag.name} is {values}",
-            "Give two positive numbers, the lower one first.",
-        )
+        advice = "Give two positive numbers, the lower one first."
+        raise UserError(f"--{flag.name} is {values}", advice)
     return values
 
 
@@ -145,22 +138,15 @@ def _show() -> None:
     file = png_file(_PICTURE.value)
     table = open_table(_path(), "")
     dataset = open_by_flag(table.spec.dataset, _DATA_ROOT.value)
-    figure = draw_table(table, dataset, _IMAGE.value)
-    write_bytes(file, png(figure))
+    write_bytes(file, png(draw_table(table, dataset, _IMAGE.value)))
     logging.info("%s", file)
 
 
-def _command(argv: list[str]) -> str:
-    """Take the command out of `argv`; a word after it becomes --path."""
-    name, path = command_of(argv), command_of(argv)
-    if path:
-        argv.insert(1, f"--path={path}")
-    return name
-
-
 def main() -> None:
-    """Run the command that `sys.argv` names."""
-    name = _command(sys.argv)
+    """Run the command that `sys.argv` names; a word after it becomes --path."""
+    name, path = command_of(sys.argv), command_of(sys.argv)
+    if path:
+        sys.argv.insert(1, f"--path={path}")
     commands = {"build": _build, "verify": _verify, "show": _show}
 
     def command() -> None:

@@ -17,12 +17,10 @@ from fdbpl_jax.data.source_images import SourceImages
 from fdbpl_jax.ril import ledger, store
 from fdbpl_jax.ril.compute import Models, compute, load_models
 from fdbpl_jax.ril.crops import BlockWork, check_images, cut_batches
-from fdbpl_jax.ril.lock import claim
 from fdbpl_jax.ril.progress import progress
 from fdbpl_jax.ril.regions import draw_regions
 from fdbpl_jax.ril.spec import ImageRecord, TableSpec
 
-_POLL_SECONDS = 1.0  # between looks at blocks that other builders are working on
 _THREADS = 16  # at most, unless asked for: each holds a batch of pixels
 
 
@@ -65,10 +63,7 @@ class Site:
 
 
 def make_blocks(site: Site, blocks: Sequence[int]) -> int:
-    """Build those of `blocks` that are missing, and wait for those others build.
-
-    Returns:
-      Regions that were built here.
+    """Build missing `blocks`, and wait for those others build; return regions built.
 
     Raises:
       UserError: a broken image, a full disk, a model that gives no finite numbers;
@@ -85,16 +80,13 @@ def make_blocks(site: Site, blocks: Sequence[int]) -> int:
                 now = _make_free(site, models, left, pool, update)
                 built += now
                 left = [block for block in left if site.missing(block)]
-                if left and not now:
-                    time.sleep(_POLL_SECONDS)
+                if left and not now:  # other builders are working on them
+                    time.sleep(1)
     return built
 
 
 def fixed_batch(batch_size: int, regions: int) -> int:
-    """Choose the batch of at most `batch_size` that fits `regions` with least waste.
-
-    It is a multiple of 8 where that is possible.
-    """
+    """Choose a batch, a multiple of 8 if possible, that wastes least on `regions`."""
     batch = -(-regions // -(-regions // batch_size))
     return min(-(-batch // 8) * 8, batch_size)
 
@@ -137,7 +129,7 @@ def _claimed(
     for block in blocks:
         with contextlib.ExitStack() as stack:
             with store.store_errors(site.folder, "building"):
-                free = stack.enter_context(claim(locks, block))
+                free = stack.enter_context(ledger.claim(locks, block))
             missing = site.missing(block) if free else []
             if not missing:
                 continue
@@ -190,9 +182,9 @@ def _read_regions(
 
 def _write(site: Site, work: BlockWork, values: dict[str, np.ndarray]) -> None:
     values |= {"box": work.box, "flip": work.flip}
-    writes = {}
     # Only what is missing: a block with all its shards has no write under way.
-    for name in work.missing:
-        value = values["feature" if name.startswith("feature/") else name]
-        writes[name] = value.astype(site.arrays[name].dtype.numpy_dtype)
+    writes = {
+        name: values[name.partition("/")[0]].astype(site.arrays[name].dtype.numpy_dtype)
+        for name in work.missing
+    }
     store.write_block(site.folder, site.arrays, work.block, writes)

@@ -21,8 +21,6 @@ from fdbpl_jax.ril.blocks import DEFAULT_SETTINGS, BuildSettings, Site, make_blo
 from fdbpl_jax.ril.spec import ImageRecord, TableSpec
 from fdbpl_jax.ril.table import Table, open_table, region_bytes
 
-_PAPER_KEEP = 20  # K
-
 
 @dataclasses.dataclass(frozen=True)
 class BuildReport:
@@ -42,12 +40,9 @@ def plan_spec(
     *,
     images: SourceImages | None = None,
 ) -> TableSpec:
-    """Describe the table of a data set's training images.
+    """Describe the table of a data set's training images, whose order does not matter.
 
     Args:
-      dataset: gives the classes, in order, the teacher's template, and the training
-        images, whose order does not matter.
-      teacher: of the labels.
       student: of the features; None: no features.
       ril: gives K (0: the paper's 20, or all where that is fewer or labels are to be
         "full"), the crop and the seed.
@@ -59,15 +54,18 @@ def plan_spec(
     """
     classes = len(dataset.class_names)
     if ril.label == "full" and ril.keep not in (0, classes):
-        raise UserError(
-            f"labels are to be 'full', and keep is {ril.keep} of {classes} classes",
-            "Keep all of them (keep 0), or use 'mr' or 'ms'.",
-        )
-    most = classes if ril.label == "full" else min(_PAPER_KEEP, classes)
+        what = f"labels are to be 'full', and keep is {ril.keep} of {classes} classes"
+        raise UserError(what, "Keep all of them (keep 0), or use 'mr' or 'ms'.")
+    most = classes if ril.label == "full" else min(20, classes)
+    paths = sorted(example.path for example in dataset.train)
+    facts = (images or SourceImages(dataset.root, memory=0)).facts(paths)
     return TableSpec(
         dataset=dataset.name,
         class_names=tuple(dataset.class_names),
-        images=_image_records(images or SourceImages(dataset.root, memory=0), dataset),
+        images=tuple(
+            ImageRecord(path, (fact.height, fact.width), fact.hash)
+            for path, fact in zip(paths, facts, strict=True)
+        ),
         teacher=teacher.fingerprint,
         template=dataset.template,
         # Six digits: another machine's exp() may differ in the last bit.
@@ -80,15 +78,6 @@ def plan_spec(
         keep=ril.keep or most,
         dtype=teacher.dtype,
         cut="device" if is_accelerator() else "host",
-    )
-
-
-def _image_records(images: SourceImages, dataset: Dataset) -> tuple[ImageRecord, ...]:
-    """Describe the training images, in the order of their paths."""
-    paths = sorted(example.path for example in dataset.train)
-    return tuple(
-        ImageRecord(path, (facts.height, facts.width), facts.hash)
-        for path, facts in zip(paths, images.facts(paths), strict=True)
     )
 
 
@@ -106,12 +95,9 @@ def ensure_table(
 
     A table that holds more images, regions or labels than `spec` fits. Features of a
     student that it lacks are added. If several processes build, each returns when the
-    complete table is there.
+    complete table is there. Nothing (None) was built if it was already there.
 
     Args: as `build_table`.
-
-    Returns:
-      The open table, and what was built; None if the table was already there.
 
     Raises:
       UserError: a table that does not fit, naming the field; and as `build_table`.
@@ -147,11 +133,10 @@ def build_table(
     there finishes the table.
 
     Args:
-      path: the table's folder, or a URL.
-      spec: what the table is built from, see `plan_spec`.
+      path: a folder, or a URL.
+      spec: see `plan_spec`.
       root: the folder of the images.
-      teacher: of the labels.
-      student: of the features; None: no features.
+      teacher, student: the models of `spec`.
       settings: batch size, threads, and this process's share.
       images: of `root`. Those that they hold decoded are not decoded again, nor are
         those checked that are on record; None: all are checked, and decoded again
@@ -165,26 +150,20 @@ def build_table(
     _check_model("student", student, spec.student)
     folder = store.open_folder(path)
     ledger.begin(folder, spec)
-    return _fill(
-        Site(folder, spec, images or SourceImages(root), teacher, student, settings)
-    )
-
-
-def _fill(site: Site) -> BuildReport:
-    """Build this process's share of the missing blocks."""
+    source = images or SourceImages(root)
+    site = Site(folder, spec, source, teacher, student, settings)
     _check_dtypes(site)
     start = time.perf_counter()
-    folder, spec = site.folder, site.spec
-    index, count = site.settings.shard
+    index, count = settings.shard
     missing = ledger.missing_blocks(folder, spec, site.arrays)
     blocks = [block for block in missing if block % count == index]
-    images = sum(len(site.images(block)) for block in blocks)
-    size = images * spec.regions * region_bytes(spec)
+    rows = sum(len(site.images(block)) for block in blocks)
+    size = rows * spec.regions * region_bytes(spec)
     ledger.check_space(folder, size)
     if blocks:
         logging.info(
             "RIL table '%s': %d images × %d regions to build, %d labels kept, %.1f MB",
-            *(folder.path, images, spec.regions, spec.keep, size / 1e6),
+            *(folder.path, rows, spec.regions, spec.keep, size / 1e6),
         )
     built = make_blocks(site, blocks) if blocks else 0
     if not ledger.missing_blocks(folder, spec, site.arrays):

@@ -39,9 +39,8 @@ def compute(
 ) -> Iterator[tuple[BlockWork, Values]]:
     """Run the models on all batches; yield each block when its last batch is done.
 
-    Yields:
-      The block, and by name the values of its n images and M regions each:
-      label_index [n M K], label_prob [n M K] and entropy [n M], feature [n M D].
+    Its values by name, of n images and M regions each: label_index [n M K], label_prob
+    [n M K] and entropy [n M], feature [n M D].
 
     Raises:
       UserError: a model gives numbers that are not finite, naming the image.

@@ -5,7 +5,7 @@ same shape each time, so that nothing is compiled twice.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,17 +53,10 @@ def cut_batches(
     blocks: Iterable[BlockWork],
     batch: int,
 ) -> Iterator[CutBatch]:
-    """Cut all regions of all blocks, in order, up to `ahead` batches in advance.
+    """Cut all regions of all blocks, in order, `ahead` batches of B in advance.
 
     A batch never spans two blocks: what is computed together does not depend on which
-    blocks were finished before.
-
-    Args:
-      pool: whose threads decode and cut.
-      ahead: batches kept ready or under way.
-      source: the images.
-      blocks: taken one at a time, as threads become free.
-      batch: B, of every batch.
+    blocks were finished before. Blocks are taken one at a time, as threads become free.
 
     Raises:
       UserError: an image cannot be read, or is not the one that was recorded.
@@ -91,10 +84,11 @@ def check_images(source: SourceImages, images: Sequence[ImageRecord]) -> None:
       UserError: listing the images that cannot be read or have changed.
     """
     facts = source.facts([image.path for image in images])
+    sizes = [(fact.height, fact.width) for fact in facts]
     changed = [
-        _changed(source.root, image, (fact.height, fact.width))
-        for image, fact in zip(images, facts, strict=True)
-        if (fact.height, fact.width) != image.size
+        _changed(source.root, image, size)
+        for image, size in zip(images, sizes, strict=True)
+        if size != image.size
     ]
     if changed:
         raise all_broken(changed)
@@ -104,9 +98,8 @@ def _submit_block(
     pool: ThreadPoolExecutor, source: SourceImages, work: BlockWork, batch: int
 ) -> Iterator[Future[CutBatch]]:
     images, regions = work.flip.shape
-    open_image, cut = (
-        (_upload, _cut_on_device) if work.cut == "device" else (_open, _cut_on_host)
-    )
+    open_image: Callable = _upload if work.cut == "device" else _open
+    cut: Callable = _cut_on_device if work.cut == "device" else _cut_on_host
     decoded: dict[int, Future[Any]] = {}
     for start in range(0, images * regions, batch):
         stop = min(start + batch, images * regions)
@@ -121,11 +114,7 @@ def _submit_block(
 
 
 def decode(root: Path, image: ImageRecord) -> Image.Image:
-    """Decode one image of a table.
-
-    Raises:
-      UserError: it cannot be read, or is not of the size that the table records.
-    """
+    """Decode one image of a table; UserError if it is unreadable or of another size."""
     return _same_size(root, image, read_image(root, image.path))
 
 
@@ -145,11 +134,7 @@ def _changed(root: Path, image: ImageRecord, size: tuple[int, int]) -> UserError
 
 
 def decode_unchanged(root: Path, image: ImageRecord) -> Image.Image:
-    """Decode one image of a table, if its content is the one the table was built from.
-
-    Raises:
-      UserError: it cannot be read, or the file has changed since.
-    """
+    """Decode one image of a table; UserError if it is unreadable or has changed."""
     if content_hash(root, image.path) != image.hash:
         raise UserError(
             f"image '{root / image.path}' is not the one that the table was made from",
@@ -183,10 +168,9 @@ def _cut_on_device(
     most = -(-(batch - 1) // regions) + 1
     last = max(uploaded)
     images = [uploaded[min(first + i, last)].result() for i in range(most)]
+    offset = np.int32(start % regions)
     pixels = {
-        size: take_batch(
-            tuple(image[size] for image in images), np.int32(start % regions), batch
-        )
+        size: take_batch(tuple(image[size] for image in images), offset, batch)
         for size in work.sizes
     }
     return CutBatch(work, start, stop, pixels)
@@ -206,8 +190,7 @@ def _cut_on_host(
     for place, region in enumerate(range(start, stop)):
         row, slot = divmod(region, regions)
         image = decoded[row].result()
-        box: UInt16[np.ndarray, " 4"] = work.box[row, slot]
-        flip: Bool[np.ndarray, ""] = work.flip[row, slot]
+        box, flip = work.box[row, slot], bool(work.flip[row, slot])
         for size, out in pixels.items():
-            out[place] = crop_region(image, box, bool(flip), size)
+            out[place] = crop_region(image, box, flip, size)
     return CutBatch(work, start, stop, pixels)

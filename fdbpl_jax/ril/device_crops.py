@@ -17,7 +17,6 @@ from fdbpl_jax.ril.regions import crop_region
 
 _SIDES = (256, 384, 512, 768, 1024, 1536, 2048)  # padded sides, in pixels
 _TOGETHER = 32  # regions cut at a time: each needs a column-weighted image
-_SUPPORT = 2.0  # source pixels that the cubic reaches to either side, not shrunk
 
 
 def cut_image(
@@ -28,26 +27,17 @@ def cut_image(
 ) -> UInt8[Array, "M S S 3"]:
     """Cut all regions of an RGB image on the device, within one grey level of Pillow.
 
-    Images with a side of more than 2048 pixels are cut by Pillow.
-
-    Args:
-      image: decoded.
-      box: top, left, height and width in pixels.
-      flip: mirrored or not.
-      size: S.
+    A box is top, left, height and width in pixels. Images with a side of more than 2048
+    pixels are cut by Pillow.
     """
     if max(image.size) > _SIDES[-1]:
-        cut = [
-            crop_region(image, b, bool(f), size) for b, f in zip(box, flip, strict=True)
-        ]
+        regions = zip(box, flip, strict=True)
+        cut = [crop_region(image, b, bool(f), size) for b, f in regions]
         return jax.device_put(np.stack(cut))
-    padded = np.zeros((_side(image.height), _side(image.width), 3), np.uint8)
+    width, height = (min(s for s in _SIDES if s >= side) for side in image.size)
+    padded = np.zeros((height, width, 3), np.uint8)
     padded[: image.height, : image.width] = np.asarray(image)
     return _cut(size, *jax.device_put((padded, box.astype(np.int32), flip)))
-
-
-def _side(pixels: int) -> int:
-    return next(side for side in _SIDES if side >= pixels)
 
 
 @functools.partial(jax.jit, static_argnames="size")
@@ -86,17 +76,13 @@ def _weights(
     centre = (jnp.arange(size) + 0.5) * scale
     place = jnp.arange(pixels) - first
     distance = (place[None] + 0.5 - centre[:, None]) / stretch
-    weight = jnp.where(
-        (place >= 0)[None] & (place < length)[None], _cubic(jnp.abs(distance)), 0.0
-    )
-    return weight / weight.sum(axis=1, keepdims=True)
-
-
-def _cubic(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Evaluate Pillow's bicubic kernel, a = -1/2 (Keys, 1981)."""
+    # Pillow's bicubic kernel, a = -1/2 (Keys, 1981), reaches two pixels to either side.
+    x = jnp.abs(distance)
     near = (1.5 * x - 2.5) * x * x + 1
     far = ((-0.5 * x + 2.5) * x - 4) * x + 2
-    return jnp.where(x < 1, near, jnp.where(x < _SUPPORT, far, 0.0))
+    cubic = jnp.where(x < 1, near, jnp.where(x < 2, far, 0.0))
+    weight = jnp.where((place >= 0)[None] & (place < length)[None], cubic, 0.0)
+    return weight / weight.sum(axis=1, keepdims=True)
 
 
 def _rounded(x: Float[Array, "..."]) -> Float[Array, "..."]:

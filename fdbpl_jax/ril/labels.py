@@ -38,11 +38,9 @@ def information_weight(
 def keep_top(
     probability: Float[Array | np.ndarray, "*batch C"], keep: int
 ) -> tuple[Int32[Array, "*batch K"], Float[Array, "*batch K"]]:
-    """Select the `keep` most probable classes, most probable first.
+    """Select the `keep` most probable classes and their probabilities, best first.
 
-    Returns:
-      index: the classes; of equally probable ones the lower index comes first.
-      prob: their probabilities.
+    Of equally probable classes the lower index comes first.
 
     Raises:
       UserError: there are fewer classes than labels to keep, or none to keep.
@@ -58,19 +56,18 @@ def densify(
     classes: int,
     kind: str,
 ) -> Float[Array, "*batch C"]:
-    """Reconstruct full soft labels from the kept ones.
+    """Reconstruct full soft labels from the kept ones, as float32.
+
+    They sum to 1; for "full", as exactly as `prob` does.
 
     Args:
       index: kept classes, all different.
       prob: their probabilities under the full label.
-      classes: C, the number of classes.
+      classes: C.
       kind: "ms", marginal smoothing: every other class gets the same share of what
         is left, (1 - Σ kept) / (C - K) (paper, equation 4, with the bracket that its
         typesetting lost); "mr", marginal renormalisation: the kept ones are scaled to
         sum to 1 (equation 5); "full": the kept ones are all there are, K = C.
-
-    Returns:
-      float32 probabilities that sum to 1 (for "full", as exactly as `prob` does).
 
     Raises:
       UserError: an unknown kind, K > C, or "full" with K < C.
@@ -100,10 +97,8 @@ def densify(
 def check_keep(keep: int, classes: int) -> None:
     """Refuse to keep no label, or more labels than there are classes."""
     if not 1 <= keep <= classes:
-        raise UserError(
-            f"{keep} labels per region cannot be kept of {classes} classes",
-            f"Keep 1 to {classes}.",
-        )
+        what = f"{keep} labels per region cannot be kept of {classes} classes"
+        raise UserError(what, f"Keep 1 to {classes}.")
 
 
 @functools.partial(jax.jit, static_argnames="keep")
@@ -115,14 +110,8 @@ def soft_labels(
 ) -> tuple[Int32[Array, "B K"], Float16[Array, "B K"], Float[Array, " B"]]:
     """Compute the stored part of the label p = softmax(scale · f Tᵀ) (equation 2).
 
-    Args:
-      feature: the teacher's L2-normalised region features.
-      text: the teacher's L2-normalised text features.
-      scale: the teacher's exp(logit_scale), that is 1/τ.
-      keep: K.
-
-    Returns:
-      index and prob as of `keep_top`, and H of the full label.
+    That is index and prob as of `keep_top`, and H of the full label. Region and text
+    features are the teacher's, L2-normalised; its scale is exp(logit_scale), 1/τ.
     """
     # A GPU would multiply in TF32 by default: three decimals of a logit of 100.
     cosine = jnp.matmul(

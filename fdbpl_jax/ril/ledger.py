@@ -1,19 +1,22 @@
-"""The state of a table under construction: its spec, and the blocks that are there."""
+"""The state of a table under construction: its spec, its blocks and their claims."""
 
+import contextlib
 import dataclasses
+import fcntl
+import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import tensorstore as ts
+from absl import logging
 
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.ril import manifest, store
 from fdbpl_jax.ril.spec import TableSpec, first_difference
 from fdbpl_jax.ril.table import array_shapes, check_fits, images_per_block
 
-_FOLDER = "building"
 _PATIENCE = 1800.0  # seconds without a finished block
 
 
@@ -25,20 +28,13 @@ def begin(folder: ts.KvStore, spec: TableSpec) -> None:
     """
     finished = manifest.read_manifest(folder)
     if finished is not None:
-        # Features of any student can be added to it.
-        same = dataclasses.replace(
-            finished, student=spec.student, feature_width=spec.feature_width
-        )
+        same = _with_student_of(finished, spec)
         _refuse_other(folder, same, spec, "holds a RIL table")
         return
-    if (
-        store.read_file(folder, manifest.RECORD) is None
-        and store.read_file(folder, "box/zarr.json") is not None
-    ):
-        raise UserError(
-            f"'{folder.path}' holds arrays of a RIL table, but no manifest",
-            "Delete the folder, or choose another.",
-        )
+    recorded = store.read_file(folder, manifest.RECORD)
+    if recorded is None and store.read_file(folder, "box/zarr.json") is not None:
+        what = f"'{folder.path}' holds arrays of a RIL table, but no manifest"
+        raise UserError(what, "Delete the folder, or choose another.")
     content = manifest.encode(spec)
     recorded = store.write_new_file(folder, manifest.RECORD, content)
     if recorded != content:
@@ -90,17 +86,11 @@ def find(folder: ts.KvStore, needed: TableSpec) -> TableSpec | None:
     if finished is None:
         return None
     check_fits(finished, needed, folder.path)
-    return dataclasses.replace(
-        finished, student=needed.student, feature_width=needed.feature_width
-    )
+    return _with_student_of(finished, needed)
 
 
 def is_there(path: str | Path, needed: TableSpec) -> bool:
-    """Check whether the table at `path` can be used without building anything.
-
-    Raises:
-      UserError: a table is there that does not fit, naming the field.
-    """
+    """Check if the table at `path` needs no building; UserError if it does not fit."""
     folder = store.open_folder(path)
     finished = find(folder, needed)
     return finished is not None and is_complete(folder, finished)
@@ -115,16 +105,12 @@ def finish(folder: ts.KvStore, spec: TableSpec) -> None:
     local = lock_folder(folder)
     if local is None:
         store.delete_file(folder, manifest.RECORD)
-        return
-    shutil.rmtree(local, ignore_errors=True)
+    else:
+        shutil.rmtree(local, ignore_errors=True)
 
 
 def wait(folder: ts.KvStore, spec: TableSpec) -> None:
-    """Wait for the blocks of other processes.
-
-    Raises:
-      UserError: for half an hour, none of them has finished a block.
-    """
+    """Wait for other processes; UserError if half an hour none finishes a block."""
     arrays = open_arrays(folder, spec)
     before, since = -1, time.monotonic()
     while not (manifest.read_manifest(folder) and is_complete(folder, spec)):
@@ -143,15 +129,49 @@ def wait(folder: ts.KvStore, spec: TableSpec) -> None:
 def lock_folder(folder: ts.KvStore) -> Path | None:
     """Locate the claims of this table's builders; None in an object store."""
     local = store.folder_path(folder)
-    return local / _FOLDER if local else None
+    return local / "building" if local else None
+
+
+@contextlib.contextmanager
+def claim(folder: Path | None, block: int) -> Iterator[bool]:
+    """Try to claim a block while the context lasts; yield whether that worked.
+
+    A claim is a lock of the operating system on a file in `folder`: it ends with the
+    process that holds it, however that ends. Object stores have no such locks (None);
+    there every claim works, and each builder has its own share of the blocks.
+    """
+    if folder is None:
+        yield True
+        return
+    descriptor = _open(folder, block)
+    try:
+        yield _try_lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _open(folder: Path, block: int) -> int:
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        # A builder that finishes the table removes the folder.
+        with contextlib.suppress(FileNotFoundError):
+            return os.open(folder / f"{block:06d}.lock", os.O_RDWR | os.O_CREAT, 0o666)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        # Without locks two builders only do the same work twice.
+        message = "no locks on this file system (%s)"
+        logging.log_first_n(logging.WARNING, message, 1, error)
+    return True
 
 
 def check_space(folder: ts.KvStore, need: int) -> None:
-    """Refuse to begin what the disk cannot hold; `need` in bytes.
-
-    Raises:
-      UserError: with the bytes that are needed and free.
-    """
+    """Refuse to begin what the disk cannot hold; `need` in bytes."""
     local = store.folder_path(folder)
     if local is None:
         return
@@ -165,6 +185,12 @@ def check_space(folder: ts.KvStore, need: int) -> None:
             "Free some space, choose another folder, or store fewer regions (regions) "
             "or labels (keep).",
         )
+
+
+def _with_student_of(table: TableSpec, spec: TableSpec) -> TableSpec:
+    # Features of any student can be added to a table.
+    width = spec.feature_width
+    return dataclasses.replace(table, student=spec.student, feature_width=width)
 
 
 def _refuse_other(

@@ -1,6 +1,5 @@
 """The manifest, which makes a folder of arrays a table. It is written last."""
 
-import dataclasses
 import json
 
 import msgspec
@@ -17,10 +16,7 @@ _SCHEMA = 2
 _UNREADABLE = (msgspec.MsgspecError, ValueError, TypeError, KeyError, AttributeError)
 
 
-@dataclasses.dataclass(frozen=True)
-class _FeatureManifest:
-    """The manifest of a student's features."""
-
+class _FeatureManifest(msgspec.Struct):
     student: str  # fingerprint
     feature_width: int  # D
 
@@ -64,8 +60,7 @@ def read_manifest(folder: ts.KvStore) -> TableSpec | None:
 
 def write_feature_manifest(folder: ts.KvStore, student: str, width: int) -> None:
     """Mark a student's features as complete."""
-    values = dataclasses.asdict(_FeatureManifest(student, width))
-    content = json.dumps(values).encode()
+    content = json.dumps({"student": student, "feature_width": width}).encode()
     store.write_file(folder, f"{feature_name(student)}/{MANIFEST}", content)
 
 
@@ -93,7 +88,5 @@ def students(folder: ts.KvStore) -> list[str]:
 
 
 def _bad(where: str, reason: str) -> UserError:
-    return UserError(
-        f"the manifest '{where}' cannot be trusted: {reason}",
-        "Restore it, or delete the table's folder and build again.",
-    )
+    what = f"the manifest '{where}' cannot be trusted: {reason}"
+    return UserError(what, "Restore it, or delete the table's folder and build again.")

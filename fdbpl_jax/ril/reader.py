@@ -16,7 +16,6 @@ from PIL import Image
 from fdbpl_jax.data.pipeline import ahead, epoch_steps
 from fdbpl_jax.errors import UserError, unknown_name
 from fdbpl_jax.ril.crops import decode
-from fdbpl_jax.ril.manifest import feature_name
 from fdbpl_jax.ril.table import Table
 
 ACCESS = ("slab", "random")
@@ -35,7 +34,7 @@ class EpochPlan:
 
 
 def regions_read(plan: EpochPlan, regions: int) -> int:
-    """Count the `regions` (M) of an image that a complete run reads at least once.
+    """Count the regions, of M, of an image that a complete run reads at least once.
 
     For random access this is the expected number, rounded.
     """
@@ -61,10 +60,9 @@ def epoch_iterator(
     while one is used.
 
     Args:
-      table: an open table.
+      table, plan: what is read.
       rows: the table's rows, that is images, to learn from.
       labels: the data set's label of each.
-      plan: what is read.
 
     Returns:
       A checkpointable Grain iterator. An element is an epoch, leading axes [steps B]:
@@ -77,10 +75,7 @@ def epoch_iterator(
         when its epoch is asked for.
     """
     _check(table, rows, plan)
-
-    def read(epoch: int) -> dict[str, np.ndarray]:
-        return _read_epoch(table, rows, labels, plan, epoch)
-
+    read = functools.partial(_read_epoch, table, rows, labels, plan)
     epochs = grain.MapDataset.range(plan.epochs).map(read)
     options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=1)
     return iter(epochs.to_iter_dataset(options))
@@ -95,34 +90,24 @@ def region_batches(
     *,
     cut: Cut,
 ) -> grain.DatasetIterator:
-    """Iterate over the batches of `epoch_iterator`, with the pixels of the regions.
+    """Iterate over the batches of `epoch_iterator`, with "pixels" as `cut` makes them.
 
-    An image is decoded and its region cut in threads, ahead of the device.
-
-    Args:
-      table, rows, labels, plan: see `epoch_iterator`.
-      root: the folder of the images.
-      cut: makes pixels of an image, a box and a flip; called from several threads.
-
-    Returns:
-      A checkpointable Grain iterator. An element is a batch of `epoch_iterator`, and
-      "pixels" as `cut` makes them.
+    Images of the folder `root` are decoded and their regions cut in several threads,
+    ahead of the device. The Grain iterator is checkpointable.
 
     Raises:
       UserError: as `epoch_iterator`; or an image cannot be read or has changed.
     """
     _check(table, rows, plan)
-    batch, steps = _steps(len(rows), plan)
+    batch, steps = epoch_steps(len(rows) * plan.regions_per_epoch, plan.batch_size)
     reading = threading.Lock()
-
-    @functools.lru_cache(maxsize=2)  # at the seam of two epochs both are wanted
-    def read(epoch: int) -> dict[str, np.ndarray]:
-        return _read_epoch(table, rows, labels, plan, epoch, places=True)
+    read = functools.partial(_read_epoch, table, rows, labels, plan, places=True)
+    cached = functools.lru_cache(maxsize=2)(read)  # at a seam both epochs are wanted
 
     def region(number: int) -> dict[str, Any]:
         epoch, place = divmod(number, steps * batch)
         with reading:
-            values = read(epoch)
+            values = cached(epoch)
         element = {name: value[divmod(place, batch)] for name, value in values.items()}
         image = decode(root, table.spec.images[element.pop("image")])
         pixels = cut(image, element.pop("box"), bool(element.pop("flip")))
@@ -145,11 +130,6 @@ def _check(table: Table, rows: Int[np.ndarray, " n"], plan: EpochPlan) -> None:
         )
 
 
-def _steps(images: int, plan: EpochPlan) -> tuple[int, int]:
-    """The batch size really used, and the full batches per epoch."""
-    return epoch_steps(images * plan.regions_per_epoch, plan.batch_size)
-
-
 def _read_epoch(
     table: Table,
     rows: Int[np.ndarray, " n"],
@@ -159,18 +139,13 @@ def _read_epoch(
     *,
     places: bool = False,
 ) -> dict[str, np.ndarray]:
-    """Read the regions of an epoch, in the order of its batches.
-
-    With `places` also which image of the table a region is from, and where it is cut.
-    """
+    """Read the regions of an epoch in its order; with `places` also their boxes."""
     images, taken = len(rows), plan.regions_per_epoch
-    rng = _generator(plan.seed, epoch)
-    batch, steps = _steps(images, plan)
+    key = hashlib.sha256(f"epoch\0{plan.seed}\0{epoch}".encode()).digest()
+    rng = np.random.Generator(np.random.Philox(key=int.from_bytes(key[:16])))
+    batch, steps = epoch_steps(images * taken, plan.batch_size)
     order = rng.permutation(images * taken)[: steps * batch].reshape(steps, batch)
-    names = ["label_index", "label_prob", "entropy"]
-    if table.student:
-        names.append(feature_name(table.student))
-    names += ["box", "flip"] if places else []
+    names = [*table.training_names, *(["box", "flip"] if places else [])]
     if plan.access == "slab":
         slots = (epoch * taken + np.arange(taken)) % table.spec.regions
         values = table.read(names, rows, slots)
@@ -182,14 +157,9 @@ def _read_epoch(
     element = {}
     for name, value in values.items():
         regions = value.reshape(-1, *value.shape[2:])
-        element["feature" if name.startswith("feature/") else name] = regions[order]
+        element[name.partition("/")[0]] = regions[order]
     element["label_index"] = element["label_index"].astype(np.int32)
     element["label"] = labels[order // taken]
     if places:
         element["image"] = rows[order // taken]
     return element
-
-
-def _generator(seed: int, epoch: int) -> np.random.Generator:
-    key = hashlib.sha256(f"epoch\0{seed}\0{epoch}".encode()).digest()
-    return np.random.Generator(np.random.Philox(key=int.from_bytes(key[:16])))

@@ -25,18 +25,13 @@ def draw_regions(
     """Draw the regions in `slots` of one image.
 
     A slot's region follows from (crop, seed, image content, slot) alone: not from other
-    slots, other images or their order.
+    slots, other images or their order. A box is top, left, height and width in pixels.
 
     Args:
-      crop: the rule.
-      seed: of the draw.
+      crop, seed: the rule, and which of its draws.
       image_hash: names the image's content.
       size: height and width of the upright image, in pixels; at most 65535 each.
-      slots: which regions, a range of step 1.
-
-    Returns:
-      box: top, left, height and width in pixels.
-      flip: mirrored or not.
+      slots: a range of step 1.
     """
     key = hashlib.sha256(f"region\0{seed}\0{image_hash}".encode()).digest()
     stream = np.random.Philox(key=int.from_bytes(key[:16]))
@@ -48,12 +43,7 @@ def draw_regions(
 def draw_region(
     crop: CropConfig, rng: np.random.Generator, size: tuple[int, int]
 ) -> tuple[UInt16[np.ndarray, " 4"], bool]:
-    """Draw one region of an image of `size` (height, width) by the same rule.
-
-    Returns:
-      box: top, left, height and width in pixels.
-      flip: mirrored or not.
-    """
+    """Draw one region of an image of `size` (height, width) by the same rule."""
     box, flip = _regions(crop, rng.random((1, _WORDS)), size)
     return box[0], bool(flip[0])
 

@@ -28,11 +28,7 @@ class ImageRecord:
 
 @dataclasses.dataclass(frozen=True)
 class TableSpec:
-    """Everything that the rows of a table depend on.
-
-    Raises:
-      UserError: no image, an image twice or too large, no region, or K not in 1..C.
-    """
+    """Everything that the rows of a table depend on; UserError if it makes no table."""
 
     dataset: str
     class_names: tuple[str, ...]  # C classes, in the order of the teacher's labels
@@ -51,26 +47,20 @@ class TableSpec:
 
     def __post_init__(self) -> None:
         if not self.images:
-            raise UserError(
-                f"there is no image of data set '{self.dataset}' to build a table from",
-                "Check the split and the shots.",
-            )
+            what = f"no image of data set '{self.dataset}' is there to build from"
+            raise UserError(what, "Check the split and the shots.")
         if self.regions < 1:
-            raise UserError(
-                f"{self.regions} regions per image make no table", "Ask for 1 or more."
-            )
+            what = f"{self.regions} regions per image make no table"
+            raise UserError(what, "Ask for 1 or more.")
         check_keep(self.keep, len(self.class_names))
-        twice = [
-            path for path, n in Counter(i.path for i in self.images).items() if n > 1
-        ]
+        times = Counter(image.path for image in self.images)
+        twice = [path for path, n in times.items() if n > 1]
         if twice:
             raise UserError(f"images are listed twice: {first_few(twice)}")
         large = [image.path for image in self.images if max(image.size) > MAX_SIDE]
         if large:
-            raise UserError(
-                f"images are longer than {MAX_SIDE} pixels: {first_few(large)}",
-                "Scale them down.",
-            )
+            what = f"images are longer than {MAX_SIDE} pixels: {first_few(large)}"
+            raise UserError(what, "Scale them down.")
 
     def fingerprint(self) -> str:
         """Hash what decides boxes and labels, but for rounding: SHA-256 in hex.
@@ -87,9 +77,7 @@ class TableSpec:
     def to_json(self) -> dict[str, Any]:
         """Convert to plain JSON values; `from_json` is the way back."""
         values = dataclasses.asdict(self)
-        values["images"] = [
-            [image.path, *image.size, image.hash] for image in self.images
-        ]
+        values["images"] = [[i.path, *i.size, i.hash] for i in self.images]
         return json.loads(json.dumps(values))
 
     @classmethod
@@ -133,8 +121,7 @@ def first_difference(table: TableSpec, wanted: TableSpec) -> str | None:
 def class_difference(stored: tuple[str, ...], wanted: tuple[str, ...]) -> str:
     """Say how two different lists of classes differ."""
     if sorted(stored) == sorted(wanted):
-        pairs = zip(stored, wanted, strict=True)
-        place = next(i for i, (one, other) in enumerate(pairs) if one != other)
+        place = next(i for i, name in enumerate(stored) if name != wanted[i])
         return (
             f"the classes in another order: class {place} is '{stored[place]}', not "
             f"'{wanted[place]}'"

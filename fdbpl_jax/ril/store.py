@@ -23,14 +23,6 @@ _CRC = {"name": "crc32c"}
 _FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 
 
-def local_folder(path: str | Path) -> Path | None:
-    """Locate the folder of a table on a file system; None in an object store."""
-    text = str(path)
-    if text.startswith("file://"):
-        return Path(text.removeprefix("file://"))
-    return None if "://" in text else Path(text).expanduser().absolute()
-
-
 def folder_path(folder: ts.KvStore) -> Path | None:
     """Locate the folder of an open table; None in an object store."""
     local = folder.spec().to_json()["driver"] == "file"
@@ -39,11 +31,13 @@ def folder_path(folder: ts.KvStore) -> Path | None:
 
 def open_folder(path: str | Path) -> ts.KvStore:
     """Open the files of a table; `path` may be a URL such as gs://…."""
-    local = local_folder(path)
+    text = str(path).removeprefix("file://")
+    where: str | dict = f"{text.rstrip('/')}/"
+    if "://" not in text:
+        local = Path(text).expanduser().absolute()
+        where = {"driver": "file", "path": f"{local}/"}
     try:
-        if local is not None:
-            return ts.KvStore.open({"driver": "file", "path": f"{local}/"}).result()
-        return ts.KvStore.open(f"{str(path).rstrip('/')}/").result()
+        return ts.KvStore.open(where).result()
     except ValueError as error:
         raise UserError(
             f"'{path}' is no place for a RIL table ({_reason(error)})",
@@ -83,14 +77,7 @@ def delete_file(folder: ts.KvStore, name: str) -> None:
 def open_array(
     folder: ts.KvStore, name: str, shape: tuple[int, ...], dtype: str, block: int = 0
 ) -> ts.TensorStore:
-    """Open an array of the table; given a block size, create it when missing.
-
-    Args:
-      folder: the table.
-      name: of the array.
-      shape: N, M and the values per region.
-      dtype: of the elements.
-      block: images per shard; 0: the array must be there.
+    """Open an array; given a block size in images per shard, create it when missing.
 
     Raises:
       UserError: it is missing, damaged, or has another shape or element type.
@@ -108,10 +95,9 @@ def open_array(
     context = ts.Context({"cache_pool": {"total_bytes_limit": _CACHE_BYTES}})
     with store_errors(folder, name):
         array = ts.open(spec, context=context, open=True, create=block > 0).result()
-        if array.shape != shape or array.dtype.name != dtype:
-            raise ValueError(
-                f"Expected {dtype} {shape}, found {array.dtype.name} {array.shape}"
-            )
+        stored = array.dtype.name, array.shape
+        if stored != (dtype, shape):
+            raise ValueError(f"Expected {dtype} {shape}, found {stored[0]} {stored[1]}")
     return array
 
 
@@ -178,10 +164,8 @@ def _user_error(error: Exception, where: str) -> UserError:
             "Delete the file named here, if it is there, and build again with the same "
             "settings: only what is missing is built again.",
         )
-    return UserError(
-        f"{where} cannot be read or written ({reason})",
-        "Check the path and its permissions.",
-    )
+    what = f"{where} cannot be read or written ({reason})"
+    return UserError(what, "Check the path and its permissions.")
 
 
 def _reason(error: Exception) -> str:
@@ -191,11 +175,10 @@ def _reason(error: Exception) -> str:
 
 def _metadata(shape: tuple[int, ...], dtype: str, block: int) -> dict[str, Any]:
     shard = (block, *shape[1:])
-    chunk = (block, 1, *shape[2:])
-    codecs = [{"name": "bytes"}, {"name": "zstd", "configuration": {"level": 3}}, _CRC]
+    zstd = {"name": "zstd", "configuration": {"level": 3}}
     sharding = {
-        "chunk_shape": chunk,
-        "codecs": codecs,
+        "chunk_shape": (block, 1, *shape[2:]),
+        "codecs": [{"name": "bytes"}, zstd, _CRC],
         "index_codecs": [{"name": "bytes"}, _CRC],
         "index_location": "end",
     }

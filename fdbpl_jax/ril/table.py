@@ -33,6 +33,12 @@ class Table:
     arrays: Mapping[str, ts.TensorStore]
     folder: ts.KvStore
 
+    @property
+    def training_names(self) -> list[str]:
+        """The arrays that training reads: labels, and features where there are any."""
+        features = [feature_name(self.student)] if self.student else []
+        return ["label_index", "label_prob", "entropy", *features]
+
     def read(
         self,
         names: Sequence[str],
@@ -40,17 +46,10 @@ class Table:
         slots: Int[np.ndarray, "*m"],
         paired: bool = False,
     ) -> dict[str, np.ndarray]:
-        """Read regions of several arrays at once.
+        """Read several arrays at once: by name [*n m …], every slot of every row.
 
-        Args:
-          names: of the arrays.
-          rows: of the table, that is images.
-          slots: of the regions.
-          paired: take region (rows[i], slots[i]) for each i, with arrays of one shape
-            (or shapes that broadcast); otherwise every slot of every row.
-
-        Returns:
-          By name, [*n m …] or, paired, [*n …].
+        If `paired` [*n …], region (rows[i], slots[i]) for each i, with arrays of one
+        shape or shapes that broadcast.
 
         Raises:
           UserError: a shard is missing or damaged, naming it.
@@ -58,8 +57,8 @@ class Table:
         futures = {}
         for name in names:
             array = self.arrays[name]
-            view = (array.vindex if paired else array.oindex)[rows, slots]
-            futures[name] = view.read()
+            index = array.vindex if paired else array.oindex
+            futures[name] = index[rows, slots].read()
         values = {}
         for name, future in futures.items():
             with store.store_errors(self.folder, name):
@@ -99,20 +98,15 @@ def images_per_block(spec: TableSpec) -> int:
 
 def region_bytes(spec: TableSpec) -> int:
     """Count the bytes per region on disk, before compression."""
-    shapes = array_shapes(spec, spec.student, spec.feature_width)
-    return sum(
-        math.prod(shape[2:]) * np.dtype(dtype).itemsize
-        for shape, dtype in shapes.values()
-    )
+    arrays = array_shapes(spec, spec.student, spec.feature_width).values()
+    return sum(math.prod(shape[2:]) * np.dtype(kind).itemsize for shape, kind in arrays)
 
 
 def open_table(path: str | Path, student: str | None = None) -> Table:
-    """Open a finished table.
+    """Open a finished table, in a folder or at a URL.
 
-    Args:
-      path: the folder, or a URL of one.
-      student: fingerprint of the student whose features are wanted; by default the one
-        the table was built with; empty: none.
+    The features are those of `student`, a fingerprint; by default of the student that
+    the table was built with; empty: none.
 
     Raises:
       UserError: there is no finished table, it is damaged, or it has no features of
@@ -146,11 +140,6 @@ def check_fits(table: TableSpec, needed: TableSpec, path: str) -> None:
 
     A table may hold more images, regions or kept labels than are needed. The student's
     features are left out: they can be added.
-
-    Args:
-      table: of what there is.
-      needed: of what the run would build.
-      path: of the table.
 
     Raises:
       UserError: naming the first field that differs, both values, and what to do.

@@ -1,7 +1,7 @@
 import threading
 
 from fdbpl_jax.ril.build import build_table
-from fdbpl_jax.ril.lock import claim
+from fdbpl_jax.ril.ledger import claim
 
 
 def test_a_block_is_claimed_once(tmp_path):

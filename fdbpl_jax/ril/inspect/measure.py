@@ -1,5 +1,6 @@
 """Size of a finished table on disk, and the time to read it."""
 
+import statistics
 from collections.abc import Iterator
 from time import perf_counter
 
@@ -37,24 +38,20 @@ def read_seconds(table: Table) -> float:
     """Time a read of the labels of 500 random regions, in seconds, the mean of 3 reads.
 
     Each reads label_index, label_prob and entropy, and the student's feature if the
-    table was opened with one, into arrays in memory; of other regions each time, and of
-    a table opened anew, because TensorStore caches what it reads. The cache of the
-    operating system is not emptied, so for a table just written this is no measure of
-    the disk.
+    table was opened with one; of other regions each time, and of a table opened anew,
+    because TensorStore caches what it reads. The cache of the operating system is not
+    emptied, so for a table just written this is no measure of the disk.
 
     Raises:
       UserError: a shard is missing or damaged, naming it.
     """
-    names = ["label_index", "label_prob", "entropy"]
-    if table.student:
-        names.append(feature_name(table.student))
     seconds = []
     for rows, slots in _draws(len(table.spec.images), table.spec.regions):
         fresh = open_table(table.path, table.student)
         started = perf_counter()
-        fresh.read(names, rows, slots, paired=True)
+        fresh.read(table.training_names, rows, slots, paired=True)
         seconds.append(perf_counter() - started)
-    return sum(seconds) / len(seconds)
+    return statistics.fmean(seconds)
 
 
 def _draws(

@@ -36,16 +36,10 @@ _GREY = "#666666"
 
 
 def draw_table(table: Table, dataset: Dataset, path: str) -> Figure:
-    """Draw a table.
+    """Draw a table and the data set that it was made from, in a figure of `SIZE`.
 
-    Args:
-      table: an open one.
-      dataset: the one that it was made from, for the images and their classes.
-      path: of the image that is shown with its regions; empty: the one whose regions
-        differ most in w.
-
-    Returns:
-      A figure of `SIZE`.
+    `path` is of the image that is shown with its regions; empty: of the one whose
+    regions differ most in w.
 
     Raises:
       UserError: there is no such image in the table; or one that is to be drawn cannot

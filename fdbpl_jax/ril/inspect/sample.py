@@ -47,11 +47,7 @@ class Tile:
 def read_regions(
     table: Table, rows: Int[np.ndarray, " n"], slots: Int[np.ndarray, " m"]
 ) -> Regions:
-    """Read these regions of these images.
-
-    Raises:
-      UserError: a shard is missing or damaged, naming it.
-    """
+    """Read these regions of these images; raises as `Table.read`."""
     names = ["box", "flip", "label_index", "label_prob", "entropy"]
     values = table.read(names, rows, slots)
     entropy = jnp.asarray(values.pop("entropy"))
@@ -60,11 +56,7 @@ def read_regions(
 
 
 def sample_regions(table: Table) -> Regions:
-    """Read the first regions of every image, about 50,000 in all, at least one each.
-
-    Raises:
-      UserError: a shard is missing or damaged, naming it.
-    """
+    """Read the first regions of every image, about 50,000 in all, at least one each."""
     images = len(table.spec.images)
     slots = max(1, min(table.spec.regions, _REGIONS // images))
     return read_regions(table, np.arange(images), np.arange(slots))
@@ -88,16 +80,10 @@ def agreement(
     label: Int[np.ndarray, " n"],
     weight: Float[np.ndarray, "n m"],
 ) -> tuple[float, Float[np.ndarray, " bins"]]:
-    """Measure how often the teacher's first label is the image's class.
+    """Measure how often the `best` label of a region is that of its image.
 
-    Args:
-      best: first labels of regions.
-      label: of their images; -1: unknown, and left out.
-      weight: w of the regions.
-
-    Returns:
-      The share of all regions, and of those in each of `BINS` equal bins of w; NaN
-      where there is none.
+    That is the share of all regions, and of those in each of `BINS` equal bins of the
+    weight w; NaN where there is none. Images with label -1, unknown, are left out.
     """
     known = label >= 0
     agree, weight = best[known] == label[known, None], weight[known]
@@ -124,8 +110,8 @@ def extremes(
 ) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """Select the `count` most and least informative regions, at most one per image.
 
-    Returns:
-      (image, region) of each: the most informative first, and the least one first.
+    Each as (image, region), in the order of w: the most informative first, and the
+    least informative first.
     """
 
     def lowest(value: Float[np.ndarray, "n m"]) -> list[tuple[int, int]]:
@@ -145,12 +131,7 @@ def cut_tile(
 ) -> Tile:
     """Cut a region as it was for the teacher, and add the table's values of it.
 
-    Args:
-      spec: of the table.
-      root: the folder of the images.
-      regions: of all images.
-      label: of the images, as `true_labels` gives them.
-      place: index of the image, and of one of its regions.
+    `label` is that of `true_labels`; `place` the index of the image and of its region.
 
     Raises:
       UserError: the image cannot be read, or is not the one that the table records.

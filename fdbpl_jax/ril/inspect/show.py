@@ -8,7 +8,7 @@ from jaxtyping import Float
 from fdbpl_jax.data.types import prompt_name
 from fdbpl_jax.ril import manifest
 from fdbpl_jax.ril.inspect.measure import disk_bytes
-from fdbpl_jax.ril.inspect.sample import BINS, Regions, sample_regions
+from fdbpl_jax.ril.inspect.sample import BINS, Regions, agreement, sample_regions
 from fdbpl_jax.ril.table import Table, open_table, region_bytes
 
 _BAR = 40  # characters
@@ -16,45 +16,33 @@ _EXAMPLES = 5
 
 
 def describe(path: str | Path) -> str:
-    """Describe a table in several lines.
-
-    Raises:
-      UserError: there is no finished table, or it is damaged.
-    """
+    """Describe a table in several lines; UserError if it is unfinished or damaged."""
     table = open_table(path, "")
     regions = sample_regions(table)
-    parts = [
-        _spec(table),
-        _sizes(table),
-        _weights(regions.weight),
-        _agreement(table, regions.label_index[..., 0]),
-        _rows(table, regions),
-    ]
-    return "\n\n".join(part for part in parts if part)
+    parts = [_spec(table), _sizes(table), _weights(regions.weight)]
+    parts += [_agreement(table, regions), _rows(table, regions)]
+    return "\n\n".join(filter(None, parts))
 
 
 def _spec(table: Table) -> str:
-    spec = table.spec
-    crop = spec.crop
-    return "\n".join(
-        [
-            f"RIL table   {table.path}",
-            f"data set    {spec.dataset}: {len(spec.images)} images, "
-            f"{len(spec.class_names)} classes ({', '.join(spec.class_names[:5])}, …)",
-            f"regions     {spec.regions} per image; scale {crop.scale}, ratio "
-            f"({crop.ratio[0]:.3g}, {crop.ratio[1]:.3g}), flip {crop.flip}, seed "
-            f"{spec.seed}",
-            f"labels      {spec.keep} kept of {len(spec.class_names)}",
-            f"teacher     {spec.teacher[:16]}…, '{spec.template}', logit scale "
-            f"{spec.temperature:.4g}",
-            f"made        in {spec.dtype}, regions cut on the {spec.cut}",
-            *(
-                f"features    of student {student[:16]}…, "
-                f"{manifest.read_feature_width(table.folder, student)} wide"
-                for student in manifest.students(table.folder)
-            ),
-        ]
-    )
+    spec, crop = table.spec, table.spec.crop
+    low, high = crop.ratio
+    classes, first = len(spec.class_names), ", ".join(spec.class_names[:5])
+    lines = [
+        f"RIL table   {table.path}",
+        f"data set    {spec.dataset}: {len(spec.images)} images, {classes} classes "
+        f"({first}, …)",
+        f"regions     {spec.regions} per image; scale {crop.scale}, ratio "
+        f"({low:.3g}, {high:.3g}), flip {crop.flip}, seed {spec.seed}",
+        f"labels      {spec.keep} kept of {classes}",
+        f"teacher     {spec.teacher[:16]}…, '{spec.template}', logit scale "
+        f"{spec.temperature:.4g}",
+        f"made        in {spec.dtype}, regions cut on the {spec.cut}",
+    ]
+    for student in manifest.students(table.folder):
+        width = manifest.read_feature_width(table.folder, student)
+        lines.append(f"features    of student {student[:16]}…, {width} wide")
+    return "\n".join(lines)
 
 
 def _sizes(table: Table) -> str:
@@ -77,7 +65,7 @@ def _weights(weight: Float[np.ndarray, "n m"]) -> str:
     return "\n".join(lines)
 
 
-def _agreement(table: Table, best: np.ndarray) -> str:
+def _agreement(table: Table, regions: Regions) -> str:
     """Share of regions where the teacher's first label is the name of the folder."""
     spec = table.spec
     words = {prompt_name(name).casefold(): c for c, name in enumerate(spec.class_names)}
@@ -86,7 +74,7 @@ def _agreement(table: Table, best: np.ndarray) -> str:
     known = label >= 0
     if not known.any():
         return ""
-    agree = (best[known] == label[known, None]).mean()
+    agree, _ = agreement(regions.label_index[..., 0], label, regions.weight)
     return (
         f"teacher's first label is the image's folder in {agree:.1%} of regions "
         f"({known.sum()} of {known.size} images lie in a folder named as a class)"
@@ -99,13 +87,10 @@ def _rows(table: Table, regions: Regions) -> str:
     for row in np.linspace(0, images - 1, min(_EXAMPLES, images)).astype(int):
         box = ", ".join(str(value) for value in regions.box[row, 0])
         mirrored = " mirrored" if regions.flip[row, 0] else ""
+        index, prob = regions.label_index[row, 0], regions.label_prob[row, 0]
         labels = ", ".join(
-            f"{table.spec.class_names[index]} {prob:.2f}"
-            for index, prob in zip(
-                regions.label_index[row, 0, :3],
-                regions.label_prob[row, 0, :3].astype(float),
-                strict=True,
-            )
+            f"{table.spec.class_names[label]} {float(share):.2f}"
+            for label, share in zip(index[:3], prob[:3], strict=True)
         )
         lines.append(
             f"{table.spec.images[row].path} ({box}){mirrored}: {labels}; "

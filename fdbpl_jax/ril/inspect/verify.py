@@ -37,21 +37,17 @@ def verify_table(path: str | Path) -> VerifyReport:
     """
     table = open_table(path, "")
     students = manifest.students(table.folder)
-    tables = [table] + [open_table(path, student) for student in students]
+    others = [open_table(path, student) for student in students]
     block = store.block_of(table.arrays["box"])
     images = len(table.spec.images)
     for first in range(0, images, block):
         rows = np.arange(first, min(first + block, images))
         _check_block(table, rows, list(table.arrays), _label_problem)
-        for of_student in tables[1:]:
-            name = feature_name(of_student.student)
-            _check_block(of_student, rows, [name], _feature_problem)
-    return VerifyReport(
-        images,
-        images * table.spec.regions,
-        len(table.arrays) + len(students),
-        len(students),
-    )
+        for other in others:
+            name = feature_name(other.student)
+            _check_block(other, rows, [name], _feature_problem)
+    regions, arrays = images * table.spec.regions, len(table.arrays) + len(students)
+    return VerifyReport(images, regions, arrays, len(students))
 
 
 Problem = Callable[[Table, np.ndarray, dict[str, np.ndarray]], tuple[str, np.ndarray]]
