@@ -32,6 +32,11 @@ class BuildSettings:
     workers: int = 0  # threads that decode and cut; 0: one per processor, up to 16
     shard: tuple[int, int] = (0, 1)  # index and count: every count-th block
 
+    @property
+    def threads(self) -> int:
+        """The threads, by the number of processors if not asked for."""
+        return self.workers or min(_THREADS, os.cpu_count() or 1)
+
 
 DEFAULT_SETTINGS = BuildSettings()
 
@@ -65,15 +70,14 @@ class Site:
 def make_blocks(site: Site, blocks: Sequence[int]) -> int:
     """Build missing `blocks`, and wait for those others build; return regions built.
 
-    Raises:
-      UserError: a broken image, a full disk, a model that gives no finite numbers;
-        blocks finished before stay.
+    A broken image, a full disk or a model that gives no finite numbers is a UserError;
+    blocks finished before stay.
     """
     images = [image for block in blocks for image in site.images(block)]
     title = f"RIL table of {site.spec.dataset}"
     built, left = 0, list(blocks)
     check_images(site.source, images)
-    with ThreadPoolExecutor(_workers(site)) as pool:
+    with ThreadPoolExecutor(site.settings.threads) as pool:
         models = load_models(site.spec, site.teacher, site.student)
         with progress(title, len(images) * site.spec.regions) as update:
             while left:
@@ -91,10 +95,6 @@ def fixed_batch(batch_size: int, regions: int) -> int:
     return min(-(-batch // 8) * 8, batch_size)
 
 
-def _workers(site: Site) -> int:
-    return site.settings.workers or min(_THREADS, os.cpu_count() or 1)
-
-
 def _make_free(
     site: Site,
     models: Models,
@@ -109,7 +109,7 @@ def _make_free(
     built = 0
     try:
         work = _claimed(site, blocks, claims)
-        cut = cut_batches(pool, _workers(site) + 2, site.source, work, batch)
+        cut = cut_batches(pool, site.settings.threads + 2, site.source, work, batch)
         for done, values in compute(site.spec, models, cut):
             _write(site, done, values)
             claims.pop(done.block).close()
@@ -141,8 +141,7 @@ def _claimed(
 def _work(site: Site, block: int, missing: Sequence[str]) -> BlockWork:
     labels = any(not name.startswith("feature/") for name in missing)
     features = any(name.startswith("feature/") for name in missing)
-    drawn = "box" in missing or "flip" in missing
-    box, flip = _draw(site, block) if drawn else _read_regions(site, block)
+    box, flip = _regions(site, block, missing)
     needed = [(labels, site.teacher), (features, site.student)]
     return BlockWork(
         block=block,
@@ -157,27 +156,23 @@ def _work(site: Site, block: int, missing: Sequence[str]) -> BlockWork:
     )
 
 
-def _draw(
-    site: Site, block: int
+def _regions(
+    site: Site, block: int, missing: Sequence[str]
 ) -> tuple[UInt16[np.ndarray, "n M 4"], Bool[np.ndarray, "n M"]]:
-    spec = site.spec
-    drawn = [
-        draw_regions(spec.crop, spec.seed, image.hash, image.size, range(spec.regions))
-        for image in site.images(block)
-    ]
-    return np.stack([box for box, _ in drawn]), np.stack([flip for _, flip in drawn])
-
-
-def _read_regions(
-    site: Site, block: int
-) -> tuple[UInt16[np.ndarray, "n M 4"], Bool[np.ndarray, "n M"]]:
+    spec, images, names = site.spec, site.images(block), ("box", "flip")
+    if set(names) & set(missing):
+        draw = functools.partial(draw_regions, spec.crop, spec.seed)
+        drawn = [draw(i.hash, i.size, range(spec.regions)) for i in images]
+        box, flip = zip(*drawn, strict=True)
+        return np.stack(box), np.stack(flip)
     # The stored labels are of these regions, whatever would be drawn today.
     first = block * store.block_of(site.arrays["box"])
-    rows = slice(first, first + len(site.images(block)))
-    with store.store_errors(site.folder, "box"):
-        box = site.arrays["box"][rows].read().result()
-    with store.store_errors(site.folder, "flip"):
-        return box, site.arrays["flip"][rows].read().result()
+    values = []
+    for name in names:
+        with store.store_errors(site.folder, name):
+            rows = site.arrays[name][first : first + len(images)]
+            values.append(rows.read().result())
+    return values[0], values[1]
 
 
 def _write(site: Site, work: BlockWork, values: dict[str, np.ndarray]) -> None:

@@ -40,10 +40,7 @@ def compute(
     """Run the models on all batches; yield each block when its last batch is done.
 
     Its values by name, of n images and M regions each: label_index [n M K], label_prob
-    [n M K] and entropy [n M], feature [n M D].
-
-    Raises:
-      UserError: a model gives numbers that are not finite, naming the image.
+    [n M K] and entropy [n M], feature [n M D]; UserError if one is not finite.
     """
     flying: deque[tuple[CutBatch, dict[str, jax.Array]]] = deque()
     parts: list[Values] = []
@@ -84,8 +81,7 @@ def _join(work: BlockWork, parts: list[Values]) -> Values:
     values = {}
     for name in parts[0]:
         flat = np.concatenate([part[name] for part in parts])
-        values[name] = flat.reshape(*work.flip.shape, *flat.shape[1:])
-    for name, value in values.items():
+        value = values[name] = flat.reshape(*work.flip.shape, *flat.shape[1:])
         finite = np.isfinite(value).reshape(len(value), -1).all(axis=1)
         if not finite.all():
             image = work.images[int(np.argmin(finite))]

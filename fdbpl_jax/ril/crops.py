@@ -8,11 +8,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jax import Array
-from jaxtyping import Bool, UInt8, UInt16
+from jaxtyping import Bool, UInt16
 from PIL import Image
 
 from fdbpl_jax.data.images import all_broken, content_hash, read_image
@@ -76,12 +76,9 @@ def cut_batches(
 
 
 def check_images(source: SourceImages, images: Sequence[ImageRecord]) -> None:
-    """Check all images: better now than after hours of computing.
+    """Check all images before hours of computing; UserError lists the broken ones.
 
     Those that were decoded before, in this run or one on record, are only looked up.
-
-    Raises:
-      UserError: listing the images that cannot be read or have changed.
     """
     facts = source.facts([image.path for image in images])
     sizes = [(fact.height, fact.width) for fact in facts]
@@ -100,7 +97,7 @@ def _submit_block(
     images, regions = work.flip.shape
     open_image: Callable = _upload if work.cut == "device" else _open
     cut: Callable = _cut_on_device if work.cut == "device" else _cut_on_host
-    decoded: dict[int, Future[Any]] = {}
+    decoded: dict[int, Future] = {}
     for start in range(0, images * regions, batch):
         stop = min(start + batch, images * regions)
         touched = range(start // regions, (stop - 1) // regions + 1)
@@ -156,19 +153,14 @@ def _upload(source: SourceImages, work: BlockWork, image: int) -> dict[int, Arra
 
 
 def _cut_on_device(
-    work: BlockWork,
-    start: int,
-    stop: int,
-    batch: int,
-    uploaded: Mapping[int, Future[dict[int, Array]]],
+    work: BlockWork, start: int, stop: int, batch: int, uploaded: Mapping[int, Future]
 ) -> CutBatch:
     regions = work.flip.shape[1]
-    first = start // regions
+    first, offset = start // regions, np.int32(start % regions)
     # As many images for every batch, so that one program takes all of them.
     most = -(-(batch - 1) // regions) + 1
     last = max(uploaded)
     images = [uploaded[min(first + i, last)].result() for i in range(most)]
-    offset = np.int32(start % regions)
     pixels = {
         size: take_batch(tuple(image[size] for image in images), offset, batch)
         for size in work.sizes
@@ -177,18 +169,11 @@ def _cut_on_device(
 
 
 def _cut_on_host(
-    work: BlockWork,
-    start: int,
-    stop: int,
-    batch: int,
-    decoded: Mapping[int, Future[Image.Image]],
+    work: BlockWork, start: int, stop: int, batch: int, decoded: Mapping[int, Future]
 ) -> CutBatch:
-    regions = work.flip.shape[1]
-    pixels: dict[int, UInt8[np.ndarray, "B S S 3"]] = {
-        size: np.zeros((batch, size, size, 3), np.uint8) for size in work.sizes
-    }
+    pixels = {size: np.zeros((batch, size, size, 3), np.uint8) for size in work.sizes}
     for place, region in enumerate(range(start, stop)):
-        row, slot = divmod(region, regions)
+        row, slot = divmod(region, work.flip.shape[1])
         image = decoded[row].result()
         box, flip = work.box[row, slot], bool(work.flip[row, slot])
         for size, out in pixels.items():

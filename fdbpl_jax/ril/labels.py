@@ -40,10 +40,7 @@ def keep_top(
 ) -> tuple[Int32[Array, "*batch K"], Float[Array, "*batch K"]]:
     """Select the `keep` most probable classes and their probabilities, best first.
 
-    Of equally probable classes the lower index comes first.
-
-    Raises:
-      UserError: there are fewer classes than labels to keep, or none to keep.
+    Of equally probable classes the lower index comes first. Raises as `check_keep`.
     """
     check_keep(keep, probability.shape[-1])
     prob, index = jax.lax.top_k(jnp.asarray(probability), keep)
@@ -86,11 +83,9 @@ def densify(
         rest = jnp.maximum(1 - total, 0) / (classes - keep)
         return _scatter(index, prob, rest, classes)
     if kind == "full" and keep < classes:
-        raise UserError(
-            f"full labels are asked for, but the table keeps {keep} of {classes} "
-            "probabilities",
-            "Build a table that keeps all of them (keep 0), or use 'mr' or 'ms'.",
-        )
+        what = f"full labels are asked for, but the table keeps {keep} of {classes}"
+        advice = "Build a table that keeps all of them (keep 0), or use 'mr' or 'ms'."
+        raise UserError(what, advice)
     return _scatter(index, prob, jnp.zeros_like(total), classes)
 
 

@@ -104,7 +104,7 @@ def finish(folder: ts.KvStore, spec: TableSpec) -> None:
         manifest.write_manifest(folder, spec)
     local = lock_folder(folder)
     if local is None:
-        store.delete_file(folder, manifest.RECORD)
+        store.write_file(folder, manifest.RECORD, None)
     else:
         shutil.rmtree(local, ignore_errors=True)
 

@@ -52,8 +52,8 @@ def read_file(folder: ts.KvStore, name: str) -> bytes | None:
         return bytes(result.value) if result.state == "value" else None
 
 
-def write_file(folder: ts.KvStore, name: str, content: bytes) -> None:
-    """Write a small file atomically."""
+def write_file(folder: ts.KvStore, name: str, content: bytes | None) -> None:
+    """Write a small file atomically; None removes it, if it is there."""
     with store_errors(folder, name):
         folder.write(name, content).result()
 
@@ -66,12 +66,6 @@ def write_new_file(folder: ts.KvStore, name: str, content: bytes) -> bytes:
             folder.write(name, content, if_equal=present.stamp.generation).result()
             present = folder.read(name).result()
         return bytes(present.value)
-
-
-def delete_file(folder: ts.KvStore, name: str) -> None:
-    """Remove a small file, if it is there."""
-    with store_errors(folder, name):
-        folder.write(name, None).result()
 
 
 def open_array(

@@ -18,10 +18,9 @@ _REPEATS = 3
 
 
 def disk_bytes(table: Table) -> dict[str, int]:
-    """Measure the files of every array, in bytes by its name.
+    """Measure the files of every array, in bytes by name; {} in an object store.
 
-    Features of all students count, whichever the table was opened with. Empty for a
-    table that is not in a local folder.
+    Features of all students count, whichever the table was opened with.
     """
     local = store.folder_path(table.folder)
     if local is None:
@@ -41,9 +40,6 @@ def read_seconds(table: Table) -> float:
     table was opened with one; of other regions each time, and of a table opened anew,
     because TensorStore caches what it reads. The cache of the operating system is not
     emptied, so for a table just written this is no measure of the disk.
-
-    Raises:
-      UserError: a shard is missing or damaged, naming it.
     """
     seconds = []
     for rows, slots in _draws(len(table.spec.images), table.spec.regions):

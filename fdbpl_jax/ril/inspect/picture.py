@@ -6,6 +6,7 @@ label agree; below, the most and the least informative regions, as they are cut.
 
 import textwrap
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import matplotlib as mpl
@@ -62,11 +63,9 @@ def draw_table(table: Table, dataset: Dataset, path: str) -> Figure:
         _draw_agreement(top.add_subplot(grid[1, 1]), *share)
         extremes = sample.extremes(regions.weight, _TILES)
         for part, name, places in zip(parts, ("most", "least"), extremes, strict=True):
-            tiles = [
-                sample.cut_tile(spec, dataset.root, regions, label, place)
-                for place in places
-            ]
-            _draw_tiles(part, f"The {name} informative regions", tiles)
+            tile_of = partial(sample.cut_tile, spec, dataset.root, regions, label)
+            title = f"The {name} informative regions"
+            _draw_tiles(part, title, list(map(tile_of, places)))
     return figure
 
 
@@ -164,8 +163,7 @@ def _draw_tile(axes: Axes, tile: sample.Tile) -> None:
     axes.imshow(tile.pixels)
     name = _start(tile.truth or "class not known", 31)
     mirrored = ", mirrored" if tile.flip else ""
-    title = f"{name}\nw {tile.weight:.3f}{mirrored}"
-    axes.set_title(title, size=8.5)
+    axes.set_title(f"{name}\nw {tile.weight:.3f}{mirrored}", size=8.5)
     axes.text(
         0.5, -0.03, _tail(tile.path, 36), size=7, color=_GREY, ha="center", va="top",
         transform=axes.transAxes,
