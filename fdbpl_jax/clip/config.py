@@ -65,9 +65,7 @@ def parse_config(hf: dict[str, Any]) -> ClipConfig:
 
     Fields left out take the defaults of `transformers`. As there, a `text_config_dict`
     or `vision_config_dict`, which older files have, wins over the section of its name.
-
-    Raises:
-      UserError: the model is no CLIP, or has a part that is not implemented here.
+    A part that is not implemented here is a UserError.
     """
     import transformers  # here: half a second that commands without a model save
 
@@ -76,15 +74,14 @@ def parse_config(hf: dict[str, Any]) -> ClipConfig:
         raise _unusable(f"model_type '{kind}' in config.json is not 'clip'")
     text = _section(hf, "text_config", transformers.CLIPTextConfig, _TEXT)
     vision = _section(hf, "vision_config", transformers.CLIPVisionConfig, _VISION)
+    positions = text.max_position_embeddings
     projection = hf.get("projection_dim", transformers.CLIPConfig.projection_dim)
     return ClipConfig(
         vision=_vision(vision),
         text=TextConfig(
             tower=_tower(text, "text_config"),
             vocab_size=_size("text_config.vocab_size", text.vocab_size),
-            context_length=_size(
-                "text_config.max_position_embeddings", text.max_position_embeddings
-            ),
+            context_length=_size("text_config.max_position_embeddings", positions),
             eos_token_id=_size("text_config.eos_token_id", text.eos_token_id, least=0),
         ),
         projection=_size("projection_dim", projection),
@@ -120,9 +117,8 @@ def to_hf_config(config: ClipConfig) -> dict[str, Any]:
 
 def _section(hf: dict[str, Any], name: str, kind: type, fields: tuple[str, ...]) -> Any:
     """Read the `fields` of a section as a `kind` of `transformers`; it checks types."""
-    values = hf.get(f"{name}_dict")
-    values = hf.get(name) if values is None else values
-    values = {} if values is None else values
+    sections: tuple[Any, ...] = (hf.get(f"{name}_dict"), hf.get(name), {})
+    values = next(section for section in sections if section is not None)
     if not isinstance(values, dict):
         raise _unusable(f"{name} in config.json is {values!r}, not an object")
     values = {field: values[field] for field in fields if field in values}

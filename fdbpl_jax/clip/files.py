@@ -37,8 +37,7 @@ def locate(source: str) -> Path:
     """Locate a model's directory, or fetch it from the Hugging Face hub.
 
     Raises:
-      UserError: there is no such directory, and the hub has no such model or cannot be
-        reached.
+      UserError: neither has it, or the hub cannot be reached.
     """
     path = Path(os.path.expanduser(source))
     if source and path.is_dir():

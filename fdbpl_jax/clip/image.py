@@ -35,18 +35,13 @@ class ImageSettings:
 def parse_image_settings(hf: dict[str, Any], image_size: int) -> ImageSettings:
     """Read the content of a Hugging Face `preprocessor_config.json`.
 
-    Fields left out take OpenAI's values.
-
-    Raises:
-      UserError: the file asks for a pre-processing that is not implemented here.
+    Fields left out take OpenAI's values; other pre-processing than is implemented here
+    is a UserError.
     """
-    wanted = _FIXED | {
-        "size": image_size,
-        "crop_size": image_size,
-        "rescale_factor": "1/255",
-    }
+    sizes = {"size": image_size, "crop_size": image_size}
+    wanted = _FIXED | sizes | {"rescale_factor": "1/255"}
     given = wanted | hf
-    for name in ("size", "crop_size"):
+    for name in sizes:
         given[name] = _edge(given[name])
     if abs(hf.get("rescale_factor", 1 / 255) * 255 - 1) < 1e-6:
         given["rescale_factor"] = "1/255"

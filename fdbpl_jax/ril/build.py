@@ -95,12 +95,9 @@ def ensure_table(
 
     A table that holds more images, regions or labels than `spec` fits. Features of a
     student that it lacks are added. If several processes build, each returns when the
-    complete table is there. Nothing (None) was built if it was already there.
+    complete table is there. The report is None if it was already there.
 
-    Args: as `build_table`.
-
-    Raises:
-      UserError: a table that does not fit, naming the field; and as `build_table`.
+    Args and errors: as `build_table`; and a table that does not fit, naming the field.
     """
     folder = store.open_folder(path)
     finished = ledger.find(folder, spec)

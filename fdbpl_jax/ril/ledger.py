@@ -49,10 +49,7 @@ def open_arrays(folder: ts.KvStore, spec: TableSpec) -> dict[str, ts.TensorStore
     if store.read_file(folder, "box/zarr.json") is not None:
         # Another version may have cut its blocks another way.
         block = store.block_of(store.open_array(folder, "box", *shapes["box"]))
-    return {
-        name: store.open_array(folder, name, shape, dtype, block)
-        for name, (shape, dtype) in shapes.items()
-    }
+    return store.open_arrays(folder, shapes, block)
 
 
 def missing_blocks(
@@ -69,11 +66,7 @@ def is_complete(folder: ts.KvStore, spec: TableSpec) -> bool:
     if spec.student and manifest.read_feature_width(folder, spec.student) is None:
         return False
     shapes = array_shapes(spec, spec.student, spec.feature_width)
-    arrays = {
-        name: store.open_array(folder, name, shape, dtype)
-        for name, (shape, dtype) in shapes.items()
-    }
-    return not missing_blocks(folder, spec, arrays)
+    return not missing_blocks(folder, spec, store.open_arrays(folder, shapes))
 
 
 def find(folder: ts.KvStore, needed: TableSpec) -> TableSpec | None:

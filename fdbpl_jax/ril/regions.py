@@ -76,9 +76,8 @@ def _regions(
     fits = (
         (height > 0) & (height <= image_height) & (width > 0) & (width <= image_width)
     )
-    first = np.argmax(fits, axis=1)[:, None]
-    height = np.take_along_axis(height, first, axis=1)[:, 0]
-    width = np.take_along_axis(width, first, axis=1)[:, 0]
+    first = np.arange(len(fits)), np.argmax(fits, axis=1)
+    height, width = height[first], width[first]
     top = np.floor(uniforms[:, 2 * _TRIES] * (image_height - height + 1))
     left = np.floor(uniforms[:, 2 * _TRIES + 1] * (image_width - width + 1))
     box = np.stack([top, left, height, width], axis=1)

@@ -122,16 +122,12 @@ def class_difference(stored: tuple[str, ...], wanted: tuple[str, ...]) -> str:
     """Say how two different lists of classes differ."""
     if sorted(stored) == sorted(wanted):
         place = next(i for i, name in enumerate(stored) if name != wanted[i])
-        return (
-            f"the classes in another order: class {place} is '{stored[place]}', not "
-            f"'{wanted[place]}'"
-        )
+        names = f"'{stored[place]}', not '{wanted[place]}'"
+        return f"the classes in another order: class {place} is {names}"
     extra = first_few(sorted(set(stored) - set(wanted)), 3) or "none"
     absent = first_few(sorted(set(wanted) - set(stored)), 3) or "none"
-    return (
-        f"other classes: {len(stored)}, not {len(wanted)}; only there: {extra}; only "
-        f"here: {absent}"
-    )
+    counts = f"other classes: {len(stored)}, not {len(wanted)}"
+    return f"{counts}; only there: {extra}; only here: {absent}"
 
 
 def image_difference(table: TableSpec, wanted: TableSpec) -> str | None:

@@ -95,6 +95,13 @@ def open_array(
     return array
 
 
+def open_arrays(
+    folder: ts.KvStore, shapes: Mapping[str, tuple[tuple, str]], block: int = 0
+) -> dict[str, ts.TensorStore]:
+    """Open several arrays by name, as `open_array` does."""
+    return {name: open_array(folder, name, *shapes[name], block) for name in shapes}
+
+
 def block_of(array: ts.TensorStore) -> int:
     """Count the images per shard of `array`."""
     layout: Any = array.chunk_layout

@@ -106,19 +106,15 @@ def open_table(path: str | Path, student: str | None = None) -> Table:
     """Open a finished table, in a folder or at a URL.
 
     The features are those of `student`, a fingerprint; by default of the student that
-    the table was built with; empty: none.
-
-    Raises:
-      UserError: there is no finished table, it is damaged, or it has no features of
-        this student.
+    the table was built with; empty: none. Without them, without a manifest or with a
+    damaged one it is a UserError.
     """
     folder = store.open_folder(path)
     spec = read_manifest(folder)
     if spec is None:
         raise UserError(
             f"there is no finished RIL table in '{folder.path}'",
-            "Check the path, or build it: an interrupted build resumes when it is run "
-            "again.",
+            "Check the path, or build it: run again, an interrupted build resumes.",
         )
     student = spec.student if student is None else student
     width = read_feature_width(folder, student) if student else 0
@@ -128,21 +124,15 @@ def open_table(path: str | Path, student: str | None = None) -> Table:
             "Run `python -m fdbpl_jax.ril build` with this student and the table's "
             "settings: it adds them.",
         )
-    arrays = {
-        name: store.open_array(folder, name, shape, dtype)
-        for name, (shape, dtype) in array_shapes(spec, student, width).items()
-    }
+    arrays = store.open_arrays(folder, array_shapes(spec, student, width))
     return Table(str(path), spec, student, width, arrays, folder)
 
 
 def check_fits(table: TableSpec, needed: TableSpec, path: str) -> None:
-    """Refuse a table whose rows are not those that a run needs.
+    """Refuse a table whose rows a run cannot use, naming the first field that differs.
 
     A table may hold more images, regions or kept labels than are needed. The student's
     features are left out: they can be added.
-
-    Raises:
-      UserError: naming the first field that differs, both values, and what to do.
     """
     difference = _difference(table, needed)
     if difference is not None:

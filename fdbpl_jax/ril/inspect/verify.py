@@ -31,9 +31,7 @@ def verify_table(path: str | Path) -> VerifyReport:
     TensorStore compares the check sum of each chunk as it decodes it. Beyond that,
     boxes must lie inside their images, labels be classes, different and most probable
     first, probabilities be some, entropies lie in [0, log C], features have norm 1.
-
-    Raises:
-      UserError: the first damage, naming the file or the row.
+    The first damage is a UserError, naming the file or the row.
     """
     table = open_table(path, "")
     students = manifest.students(table.folder)
@@ -76,7 +74,7 @@ def _label_problem(
     size = np.array([table.spec.images[row].size for row in rows], np.int64)
     box = values["box"].astype(np.int64)
     index, prob = values["label_index"], values["label_prob"].astype(np.float32)
-    entropy = values["entropy"]
+    entropy, most = values["entropy"], math.log(classes)
     outside = (box[..., :2] + box[..., 2:] > size[:, None]).any(-1)
     order = np.sort(index, axis=-1)
     problems = {
@@ -87,7 +85,7 @@ def _label_problem(
         "labels that are not the most probable first": (np.diff(prob) > 0).any(-1),
         "probabilities that sum to more than 1": prob.sum(-1) > 1 + _SUM,
         "an entropy outside [0, log C]": ~(
-            (entropy >= -1e-4) & (entropy <= math.log(classes) + 1e-4)
+            (entropy >= -1e-4) & (entropy <= most + 1e-4)
         ),
     }
     return _first(problems)
