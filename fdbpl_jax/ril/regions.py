@@ -73,9 +73,8 @@ def _regions(
     low, high = (math.log(bound) for bound in crop.ratio)
     ratio = np.exp(low + (high - low) * shape[..., 1])
     height, width = np.rint(np.sqrt(area / ratio)), np.rint(np.sqrt(area * ratio))
-    fits = (
-        (height > 0) & (height <= image_height) & (width > 0) & (width <= image_width)
-    )
+    fits = (height > 0) & (height <= image_height)
+    fits &= (width > 0) & (width <= image_width)
     first = np.arange(len(fits)), np.argmax(fits, axis=1)
     height, width = height[first], width[first]
     top = np.floor(uniforms[:, 2 * _TRIES] * (image_height - height + 1))
