@@ -29,9 +29,8 @@ def attention(
     value: Float[Array, "N H d"],
 ) -> Float[Array, "N H d"]:
     """Attend causally: the prefix to itself, a suffix to the prefix and itself."""
-    (query, queries), (key, keys), (value, values) = (
-        _apart(layout, x) for x in (query, key, value)
-    )
+    parts = (_apart(layout, x) for x in (query, key, value))
+    (query, queries), (key, keys), (value, values) = parts
     mixed = []
     for q, k, v in zip(queries, keys, values, strict=True):
         mask = _causal_mask(jnp.arange(q.shape[1])[None], q.shape[1])
@@ -71,11 +70,9 @@ def _apart(layout: PromptLayout, x: Float[Array, "N *F"]) -> tuple[Array, list[A
     """Undo `end_to_end`."""
     shapes = [bucket.ids.shape for bucket in layout.buckets]
     starts = np.cumsum([len(layout.prefix_ids), *(c * s for c, s in shapes)])
-    prefix, *suffixes = jnp.split(x, starts[:-1])
-    return prefix, [
-        flat.reshape(*shape, *x.shape[1:])
-        for flat, shape in zip(suffixes, shapes, strict=True)
-    ]
+    prefix, *flat = jnp.split(x, starts[:-1])
+    suffixes = zip(flat, shapes, strict=True)
+    return prefix, [rows.reshape(*shape, *x.shape[1:]) for rows, shape in suffixes]
 
 
 def _causal_mask(

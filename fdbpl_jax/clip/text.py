@@ -18,8 +18,6 @@ from fdbpl_jax.clip.layout import Bucket, PromptLayout
 from fdbpl_jax.clip.packed import attention, attention_at_eos, end_to_end, eos_rows
 from fdbpl_jax.clip.transformer import Block, layer_norm
 
-_ARGMAX_EOS = 2
-
 
 class TextTower(nn.Module):
     """Embeddings, causal transformer, and the projection of EOS."""
@@ -100,7 +98,7 @@ def init_text(config: TextConfig, projection: int, key: Array) -> dict[str, Any]
 
 def eos_position(config: TextConfig, ids: Int[Array, "C T"]) -> Int[Array, "C"]:
     """Locate the EOS of each text by the rule of the configuration."""
-    if config.eos_token_id == _ARGMAX_EOS:
+    if config.eos_token_id == 2:
         return jnp.argmax(ids, -1)
     return jnp.argmax(ids == config.eos_token_id, -1)
 

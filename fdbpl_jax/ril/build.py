@@ -143,13 +143,11 @@ def build_table(
       UserError: the folder holds another table, or one begun with another spec, naming
         the field; an image is broken; the disk is full. Finished blocks stay.
     """
-    _check_model("teacher", teacher, spec.teacher)
-    _check_model("student", student, spec.student)
     folder = store.open_folder(path)
+    _check_models(spec, teacher, student, folder.path)
     ledger.begin(folder, spec)
     source = images or SourceImages(root)
     site = Site(folder, spec, source, teacher, student, settings)
-    _check_dtypes(site)
     start = time.perf_counter()
     index, count = settings.shard
     missing = ledger.missing_blocks(folder, spec, site.arrays)
@@ -169,22 +167,21 @@ def build_table(
     return BuildReport(time.perf_counter() - start, regions, built)
 
 
-def _check_model(kind: str, clip: Clip | None, wanted: str) -> None:
-    given = clip.fingerprint if clip else ""
-    if given != wanted:
-        raise UserError(
-            f"the {kind} given has fingerprint '{given[:12]}', and the table is to be "
-            f"built with '{wanted[:12]}'",
-            "Give the model that the table was planned with.",
-        )
-
-
-def _check_dtypes(site: Site) -> None:
-    path, dtype = site.folder.path, site.spec.dtype
-    for kind, clip in (("teacher", site.teacher), ("student", site.student)):
-        if clip is not None and clip.dtype != dtype:
+def _check_models(
+    spec: TableSpec, teacher: Clip, student: Clip | None, path: str
+) -> None:
+    models = (("teacher", teacher, spec.teacher), ("student", student, spec.student))
+    for kind, clip, wanted in models:
+        given = clip.fingerprint if clip else ""
+        if given != wanted:
+            raise UserError(
+                f"the {kind} given has fingerprint '{given[:12]}', and the table is to "
+                f"be built with '{wanted[:12]}'",
+                "Give the model that the table was planned with.",
+            )
+        if clip is not None and clip.dtype != spec.dtype:
             raise UserError(
                 f"the {kind} is in {clip.dtype}, and RIL table '{path}' was made in "
-                f"{dtype}: its rows would not be of one kind",
-                f"Set the dtype to {dtype}, or choose another folder for the table.",
+                f"{spec.dtype}: its rows would not be of one kind",
+                f"Set the dtype to {spec.dtype}, or choose another folder.",
             )

@@ -132,9 +132,7 @@ def cut_tile(
     """Cut a region as it was for the teacher, and add the table's values of it.
 
     `label` is that of `true_labels`; `place` the index of the image and of its region.
-
-    Raises:
-      UserError: the image cannot be read, or is not the one that the table records.
+    Raises as `decode_unchanged`.
     """
     record, truth = spec.images[place[0]], int(label[place[0]])
     image, flip = decode_unchanged(root, record), bool(regions.flip[place])

@@ -40,36 +40,36 @@ def verify_table(path: str | Path) -> VerifyReport:
     images = len(table.spec.images)
     for first in range(0, images, block):
         rows = np.arange(first, min(first + block, images))
-        _check_block(table, rows, list(table.arrays), _label_problem)
+        _check_block(table, rows, list(table.arrays), _label_problems)
         for other in others:
             name = feature_name(other.student)
-            _check_block(other, rows, [name], _feature_problem)
+            _check_block(other, rows, [name], _feature_problems)
     regions, arrays = images * table.spec.regions, len(table.arrays) + len(students)
     return VerifyReport(images, regions, arrays, len(students))
 
 
-Problem = Callable[[Table, np.ndarray, dict[str, np.ndarray]], tuple[str, np.ndarray]]
+Values = dict[str, np.ndarray]
+Problems = Callable[[Table, np.ndarray, Values], Values]
 
 
 def _check_block(
-    table: Table, rows: np.ndarray, names: list[str], problem: Problem
+    table: Table, rows: np.ndarray, names: list[str], problems: Problems
 ) -> None:
     values = table.read(names, rows, np.arange(table.spec.regions))
-    what, bad = problem(table, rows, values)
-    if bad.any():
-        row, slot = np.argwhere(bad)[0]
-        raise UserError(
-            f"RIL table '{table.path}': {what} in region {slot} of image {rows[row]} "
-            f"('{table.spec.images[rows[row]].path}')",
-            "The file was changed, or written by another program: delete the table's "
-            "folder and build it again.",
-        )
+    for what, bad in problems(table, rows, values).items():
+        if bad.any():
+            place, slot = np.argwhere(bad)[0]
+            row = rows[place]
+            raise UserError(
+                f"RIL table '{table.path}': {what} in region {slot} of image {row} "
+                f"('{table.spec.images[row].path}')",
+                "The file was changed, or written by another program: delete the "
+                "table's folder and build it again.",
+            )
 
 
-def _label_problem(
-    table: Table, rows: np.ndarray, values: dict[str, np.ndarray]
-) -> tuple[str, np.ndarray]:
-    """The first kind of damage, and a mask [n M] of where; none if nowhere."""
+def _label_problems(table: Table, rows: np.ndarray, values: Values) -> Values:
+    """Masks [n M] of where there is damage, by its kind."""
     classes = len(table.spec.class_names)
     size = np.array([table.spec.images[row].size for row in rows], np.int64)
     box = values["box"].astype(np.int64)
@@ -77,7 +77,7 @@ def _label_problem(
     entropy, most = values["entropy"], math.log(classes)
     outside = (box[..., :2] + box[..., 2:] > size[:, None]).any(-1)
     order = np.sort(index, axis=-1)
-    problems = {
+    return {
         "a box outside the image": outside | (box[..., 2:] < 1).any(-1),
         f"a label that is none of the {classes} classes": (index >= classes).any(-1),
         "a label twice": (order[..., 1:] == order[..., :-1]).any(-1),
@@ -88,19 +88,9 @@ def _label_problem(
             (entropy >= -1e-4) & (entropy <= most + 1e-4)
         ),
     }
-    return _first(problems)
 
 
-def _feature_problem(
-    table: Table, rows: np.ndarray, values: dict[str, np.ndarray]
-) -> tuple[str, np.ndarray]:
+def _feature_problems(table: Table, rows: np.ndarray, values: Values) -> Values:
     feature = values[feature_name(table.student)].astype(np.float32)
     norm = np.linalg.norm(feature, axis=-1)
-    return _first({"a feature that has not norm 1": ~(np.abs(norm - 1) < _SUM)})
-
-
-def _first(problems: dict[str, np.ndarray]) -> tuple[str, np.ndarray]:
-    for what, bad in problems.items():
-        if bad.any():
-            return what, bad
-    return "", np.zeros((0, 0), bool)
+    return {"a feature that has not norm 1": ~(np.abs(norm - 1) < _SUM)}
