@@ -74,7 +74,7 @@ def _label_problems(table: Table, rows: np.ndarray, values: Values) -> Values:
     size = np.array([table.spec.images[row].size for row in rows], np.int64)
     box = values["box"].astype(np.int64)
     index, prob = values["label_index"], values["label_prob"].astype(np.float32)
-    entropy, most = values["entropy"], math.log(classes)
+    entropy, bound = values["entropy"], math.log(classes) + 1e-4
     outside = (box[..., :2] + box[..., 2:] > size[:, None]).any(-1)
     order = np.sort(index, axis=-1)
     return {
@@ -84,9 +84,7 @@ def _label_problems(table: Table, rows: np.ndarray, values: Values) -> Values:
         "a probability outside [0, 1]": ~((prob >= 0) & (prob <= 1)).all(-1),
         "labels that are not the most probable first": (np.diff(prob) > 0).any(-1),
         "probabilities that sum to more than 1": prob.sum(-1) > 1 + _SUM,
-        "an entropy outside [0, log C]": ~(
-            (entropy >= -1e-4) & (entropy <= most + 1e-4)
-        ),
+        "an entropy outside [0, log C]": ~((entropy >= -1e-4) & (entropy <= bound)),
     }
 
 
