@@ -96,7 +96,7 @@ def save_clip(
       dtype: of the weights in the file.
 
     Raises:
-      UserError: the directory is not empty, or has no tokenizer that fits the model.
+      UserError: the directory is not empty, or the tokenizer does not fit the model.
     """
     check_tokenizer(load_tokenizer(tokenizer), config.text)
     jsons = {
