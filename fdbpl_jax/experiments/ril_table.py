@@ -13,7 +13,7 @@ from fdbpl_jax.experiments.cells import Cell
 from fdbpl_jax.learners.learner import Models
 from fdbpl_jax.methods.table import METHODS
 from fdbpl_jax.reports.facts import TableFacts
-from fdbpl_jax.ril.build import BuildReport, ensure_table, plan_spec
+from fdbpl_jax.ril.build import ensure_table, plan_spec
 from fdbpl_jax.ril.inspect.measure import disk_bytes, read_seconds
 from fdbpl_jax.ril.reader import EpochPlan, regions_read
 from fdbpl_jax.ril.spec import TableSpec
@@ -27,17 +27,9 @@ def training_table(
     workdir: Path,
     source: SourceImages,
 ) -> tuple[Table | None, TableFacts | None]:
-    """The one table of the training images of all cells of a data set.
+    """Open or build the one table of the training images of all cells of a data set.
 
-    Args:
-      config: of the run.
-      cells: of one data set.
-      models: of the features and of the labels.
-      workdir: where the table is, if the config names no path.
-      source: the images of the data set.
-
-    Returns:
-      The open table and its facts, or None where no method reads one.
+    It is in the workdir if the config names no path. None: no method reads one.
 
     Raises:
       UserError: a table that does not fit, or one that cannot be built.
@@ -57,11 +49,7 @@ def training_table(
     table, built = ensure_table(
         path, spec, images.root, teacher, student, images=source
     )
-    return table, _facts(table, built)
-
-
-def _facts(table: Table, built: BuildReport | None) -> TableFacts:
-    return TableFacts(
+    return table, TableFacts(
         regions=table.spec.regions * len(table.spec.images),
         keep=table.spec.keep,
         built=built is not None,

@@ -41,7 +41,7 @@ class TrainingData(NamedTuple):
 def table_source(table: Table, data: TrainingData) -> Source:
     """Epochs of stored regions; one read and one upload per epoch."""
     loader = epoch_iterator(table, *_rows(table, data), _plan(data))
-    return Source(loader, 1, _upload_regions)
+    return Source(loader, 1, lambda epoch: jax.device_put(_regions(epoch)))
 
 
 def region_source(table: Table, data: TrainingData, models: Models) -> Source:
@@ -79,10 +79,6 @@ def _plan(data: TrainingData) -> EpochPlan:
     )
 
 
-def _upload_regions(epoch: dict[str, np.ndarray]) -> RegionBatch:
-    return jax.device_put(_regions(epoch))
-
-
 def _regions(rows: dict[str, Any]) -> RegionBatch:
     return RegionBatch(**{k: rows[k] for k in RegionBatch._fields if k in rows})
 
@@ -110,9 +106,6 @@ def view_source(
     region goes to both towers, each at its own size.
 
     Args:
-      data: the images.
-      method: which towers it needs.
-      models: the towers.
       class_text: the teacher's, of all names that are distilled; None: no teacher.
       keep: see `Viewing`.
     """

@@ -33,9 +33,8 @@ def run_steps(
 ) -> tuple[TrainState, Metrics]:
     """Run one update for each leading entry of `batches` without leaving the device.
 
-    Returns:
-      The new state, and by name the loss, its terms, statistics of w and the learning
-      rate of every step.
+    The metrics are by name the loss, its terms, statistics of w and the learning rate
+    of every step.
     """
     return _scan(setup, state, hyper, frozen, batches)
 
@@ -53,12 +52,11 @@ def run_together(
     The frozen tower is shared: products of all runs' prompts with it become one. The
     results equal those of one run at a time to float32 rounding. `states` are donated.
     """
-    stacked = [
+    state, hyper, batch = (
         jax.tree.map(lambda *leaves: jnp.stack(leaves), *runs)
         for runs in (states, hypers, batches)
-    ]
+    )
     scan = functools.partial(_scan, setup)
-    state, hyper, batch = stacked
     results = jax.vmap(scan, in_axes=(0, 0, None, 0))(state, hyper, frozen, batch)
     runs = range(len(states))
     return tuple(jax.tree.map(lambda x, i=i: x[i], results) for i in runs)
@@ -128,12 +126,8 @@ def _weight_statistics(batch: Batch) -> Terms:
     """Statistics of the information weight, for methods that have one."""
     if batch.weight is None:
         return {}
-    return {
-        "w_mean": jnp.mean(batch.weight),
-        "w_std": jnp.std(batch.weight),
-        "w_min": jnp.min(batch.weight),
-        "w_max": jnp.max(batch.weight),
-    }
+    functions = {"mean": jnp.mean, "std": jnp.std, "min": jnp.min, "max": jnp.max}
+    return {f"w_{name}": of(batch.weight) for name, of in functions.items()}
 
 
 def _from_regions(setup: StepSetup, rows: RegionBatch) -> Batch:
