@@ -195,11 +195,7 @@ def tree_of(prompt: Any) -> Any:
 
 
 def from_tree(kind: type, tree: Mapping[str, Any]) -> Any:
-    """The record that `tree_of` stored.
-
-    Args:
-      kind: the NamedTuple, such as `Learner.prompt`.
-      tree: nested dicts of arrays; optional parts may be missing.
+    """The record that `tree_of` stored; optional parts may be missing.
 
     Raises:
       KeyError: a part is missing that is not optional, or one is not known.

@@ -7,9 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 
 from fdbpl_jax.clip.model import unit
-from fdbpl_jax.learners.coop import encode_context, init_context, prompted_classes
+from fdbpl_jax.learners.coop import context_features, init_context, prompted_classes
 from fdbpl_jax.learners.learner import (
-    Classes,
     Keys,
     Learner,
     Linear,
@@ -68,23 +67,12 @@ def _image_features(
     return unit(prompted_features(student, vision, tokens, pixels)), None
 
 
-def _text_features(
-    student: Student,
-    text: dict[str, Any],
-    classes: Classes,
-    prompt: MaplePrompt,
-    image: Float[Array, "B D"] | None,
-) -> Float[Array, "C D"]:
-    tower, layout = student.config.text, classes.layout
-    return encode_context(tower, text, layout, prompt.context, prompt.deep)
-
-
 MAPLE = Learner(
     name="maple",
     prompt=MaplePrompt,
     settings=frozenset({"context_length", "text_depth"}),
     init=_init,
     classes=prompted_classes,
-    text_features=_text_features,
+    text_features=context_features,
     image_features=_image_features,
 )

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, UInt8
 from fdbpl_jax.clip.model import text_features, unit
 from fdbpl_jax.config import PromptConfig
 from fdbpl_jax.data.types import prompt_name
-from fdbpl_jax.learners.coop import encode_context, init_context, prompted_classes
+from fdbpl_jax.learners.coop import context_features, init_context, prompted_classes
 from fdbpl_jax.learners.learner import (
     Classes,
     Keys,
@@ -71,17 +71,6 @@ def _image_features(
     return unit(features), None
 
 
-def _ivlp_text(
-    student: Student,
-    text: dict[str, Any],
-    classes: Classes,
-    prompt: IvlpPrompt,
-    image: Float[Array, "B D"] | None,
-) -> Float[Array, "C D"]:
-    tower, layout = student.config.text, classes.layout
-    return encode_context(tower, text, layout, prompt.context, prompt.deep)
-
-
 VPT = Learner(
     name="vpt",
     prompt=VptPrompt,
@@ -97,6 +86,6 @@ IVLP = Learner(
     settings=frozenset({"context_length", "text_depth", "image_tokens", "image_depth"}),
     init=_init_ivlp,
     classes=prompted_classes,
-    text_features=_ivlp_text,
+    text_features=context_features,
     image_features=_image_features,
 )
