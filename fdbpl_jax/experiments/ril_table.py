@@ -18,6 +18,7 @@ from fdbpl_jax.ril.inspect.measure import disk_bytes, read_seconds
 from fdbpl_jax.ril.reader import EpochPlan, regions_read
 from fdbpl_jax.ril.spec import TableSpec
 from fdbpl_jax.ril.table import Table
+from fdbpl_jax.training.sources import epoch_plan
 
 
 def training_table(
@@ -94,15 +95,8 @@ def table_path(config: RunConfig, spec: TableSpec, workdir: Path) -> str | Path:
 
 def _plans(config: RunConfig) -> dict[str, EpochPlan]:
     """What the epochs of each method that reads a table read of it."""
-    plans = {}
-    for name in config.methods:
-        if METHODS[name].reads_table:
-            optim = config.optim_of(name)
-            plans[name] = EpochPlan(
-                epochs=optim.epochs,
-                regions_per_epoch=config.ril.regions_per_epoch,
-                batch_size=optim.batch_size,
-                access=config.ril.access,
-                seed=0,
-            )
-    return plans
+    return {
+        name: epoch_plan(config.optim_of(name), config.ril, seed=0)
+        for name in config.methods
+        if METHODS[name].reads_table
+    }

@@ -101,10 +101,7 @@ def check_context(
 
 
 def _check_words(
-    tensors: dict[str, Any],
-    clip: Clip,
-    class_names: Sequence[str],
-    length: int,
+    tensors: dict[str, Any], clip: Clip, class_names: Sequence[str], length: int
 ) -> None:
     """CoOp keeps the embeddings of SOS and of name, "." and EOS, wherever they go."""
     prompt = PromptConfig(context_length=length, init="")

@@ -175,6 +175,22 @@ def prompted_features(
     return encode_image(student.config.vision, vision, normalised, tokens)
 
 
+def with_tokens(tokens_of: Callable[[Prompt], Array]) -> Callable[..., Any]:
+    """`Learner.image_features` under tokens [J V w] made of a prompt, normalised."""
+
+    def image_features(
+        student: Student,
+        vision: dict[str, Any],
+        trained: Trained,
+        pixels: UInt8[Array, "B S S 3"],
+        training: bool,
+    ) -> tuple[Float[Array, "B D"], None]:
+        tokens = tokens_of(trained.prompt)
+        return unit(prompted_features(student, vision, tokens, pixels)), None
+
+    return image_features
+
+
 def fixed_text(
     student: Student,
     text: dict[str, Any],

@@ -1,23 +1,20 @@
 """MaPLe: image prompts made of the text prompts, by layer (Khattak et al., 2023)."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float
 
-from fdbpl_jax.clip.model import unit
 from fdbpl_jax.learners.coop import context_features, init_context, prompted_classes
 from fdbpl_jax.learners.learner import (
     Keys,
     Learner,
     Linear,
     Start,
-    Student,
-    Trained,
     init_deep,
     init_linear,
-    prompted_features,
+    with_tokens,
 )
 
 
@@ -56,17 +53,6 @@ def image_tokens(prompt: MaplePrompt) -> Float[Array, "J L w"]:
     return jnp.einsum("jlw,jwv->jlv", texts, kernel) + bias[:, None]
 
 
-def _image_features(
-    student: Student,
-    vision: dict[str, Any],
-    trained: Trained,
-    pixels: UInt8[Array, "B S S 3"],
-    training: bool,
-) -> tuple[Float[Array, "B D"], None]:
-    tokens = image_tokens(trained.prompt)
-    return unit(prompted_features(student, vision, tokens, pixels)), None
-
-
 MAPLE = Learner(
     name="maple",
     prompt=MaplePrompt,
@@ -74,5 +60,5 @@ MAPLE = Learner(
     init=_init,
     classes=prompted_classes,
     text_features=context_features,
-    image_features=_image_features,
+    image_features=with_tokens(image_tokens),
 )

@@ -118,10 +118,7 @@ def _start(
 
 
 def _train_together(
-    setup: StepSetup,
-    runs: Sequence[_Progress],
-    frozen: Frozen,
-    checkpoint_epochs: int,
+    setup: StepSetup, runs: Sequence[_Progress], frozen: Frozen, checkpoint_epochs: int
 ) -> None:
     """To the last epoch, from the one that all of `runs` have come to."""
     last = setup.schedule.epochs

@@ -126,8 +126,12 @@ def _weight_statistics(batch: Batch) -> Terms:
     """Statistics of the information weight, for methods that have one."""
     if batch.weight is None:
         return {}
-    functions = {"mean": jnp.mean, "std": jnp.std, "min": jnp.min, "max": jnp.max}
-    return {f"w_{name}": of(batch.weight) for name, of in functions.items()}
+    return {
+        "w_mean": jnp.mean(batch.weight),
+        "w_std": jnp.std(batch.weight),
+        "w_min": jnp.min(batch.weight),
+        "w_max": jnp.max(batch.weight),
+    }
 
 
 def _from_regions(setup: StepSetup, rows: RegionBatch) -> Batch:
