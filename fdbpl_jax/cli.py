@@ -13,14 +13,10 @@ _PACKAGE = str(Path(__file__).parent)
 
 
 def run_app(main: Callable[[], None], required: Sequence[str] = ()) -> None:
-    """Parse the flags and run `main`.
+    """Parse the flags, of which some are `required`, and run `main`.
 
     A `UserError`, or a flag that does not exist or does not parse, ends in its message
     on stderr and exit status 2; any other exception keeps its traceback.
-
-    Args:
-      main: the command; it reads its flags itself.
-      required: flags that must be given.
     """
 
     def guarded(argv: list[str]) -> None:

@@ -15,8 +15,7 @@ _REPORTED = ("jax", "jaxlib", "flax", "optax", "tensorstore", "grain", "numpy")
 def require(wanted: str) -> None:
     """Refuse to compute elsewhere than asked, or in several processes of one job.
 
-    Args:
-      wanted: "cpu", "gpu", "tpu", or empty for whatever there is.
+    `wanted` is "cpu", "gpu", "tpu", or empty for whatever there is.
 
     Raises:
       UserError: JAX computes on another platform, as it does, silently, when the

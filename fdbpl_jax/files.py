@@ -62,12 +62,8 @@ def write_folder(
     """Makes a folder; another process sees all of it or none.
 
     What is there and is not whole is replaced. Any number of processes may do this at
-    once: the folder of the first stays.
-
-    Args:
-      folder: the place.
-      write: fills the empty folder that it is given.
-      is_whole: whether the folder at that place is what `write` makes.
+    once: the folder of the first stays. `write` fills the empty folder that it is
+    given, `is_whole` tells whether the folder at its place is what `write` makes.
 
     Raises:
       OSError: it cannot be written.

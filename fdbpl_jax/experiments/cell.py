@@ -7,7 +7,6 @@ import resource
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import msgspec
@@ -50,8 +49,6 @@ def run_cells(
     many steps; a method that sees pixels is trained one cell at a time.
 
     Args:
-      config: the settings.
-      shared: towers, test features and table.
       cells: claimed as this run's, see `identity.claim`.
 
     Raises:
@@ -123,7 +120,14 @@ def _finish(
     stored = tree_of(result.prompts)
     if result.running is not None:
         stored["running"] = tree_of(result.running)
-    facts = _export_facts(shared, cell, cell_settings(config, shared, cell))
+    student, teacher = shared.models
+    facts = {
+        "class_names": list(cell.dataset.class_names),
+        "template": cell.dataset.template,
+        "student": {"name": student.name, "sha256": student.fingerprint},
+        "teacher": {"name": teacher.name, "sha256": teacher.fingerprint},
+        "config": cell_settings(config, shared, cell),
+    }
     export_prompts(cell.directory / "export", stored, facts)
     write_text(cell.result_file, "".join(line.to_json() for line in results))
 
@@ -217,16 +221,3 @@ def peak_memory_bytes() -> int:
         return int(stats["peak_bytes_in_use"])
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def _export_facts(
-    shared: SharedInputs, cell: Cell, settings: dict[str, Any]
-) -> dict[str, Any]:
-    student, teacher = shared.models
-    return {
-        "class_names": list(cell.dataset.class_names),
-        "template": cell.dataset.template,
-        "student": {"name": student.name, "sha256": student.fingerprint},
-        "teacher": {"name": teacher.name, "sha256": teacher.fingerprint},
-        "config": settings,
-    }

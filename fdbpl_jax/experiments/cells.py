@@ -85,11 +85,7 @@ def plan_cells(
 ) -> tuple[Cell, ...]:
     """All cells of a data set, in the order of the report, with their training images.
 
-    Args:
-      config: of the run.
-      dataset: all classes and images.
-      inputs: models and names.
-      workdir: of cells and features.
+    `dataset` has all classes and images; the workdir is of cells and features.
     """
     folder = workdir / config.folder / dataset.name
 
@@ -100,6 +96,7 @@ def plan_cells(
     cells = []
     for name in config.methods:
         method = METHODS[name]
+        listed = inputs.names if method.names is Names.LIST else None
         for setting in settings_of(config, name):
             for seed in config.seeds:
                 part = select(_selection(config, method, setting, seed))
@@ -111,7 +108,7 @@ def plan_cells(
                         setting=setting,
                         seed=seed,
                         dataset=part,
-                        names=_names(method, part, inputs.names),
+                        names=listed.names if listed else part.class_names,
                         directory=folder / subfolder / f"seed{seed}",
                     )
                 )
@@ -126,11 +123,3 @@ def _selection(
     drawn = method.images is Images.LABELLED
     # Without a draw seeds share their images: one selection.
     return Selection(method.images, classes, setting.shots, seed if drawn else 0)
-
-
-def _names(
-    method: Method, dataset: Dataset, names: NamesFile | None
-) -> tuple[str, ...]:
-    if method.names is Names.LIST and names:
-        return names.names
-    return dataset.class_names

@@ -4,7 +4,7 @@ import math
 import re
 from typing import Any
 
-from fdbpl_jax.config import OptimConfig, PromptConfig, RilConfig, RunConfig
+from fdbpl_jax.config import PromptConfig, RilConfig, RunConfig
 from fdbpl_jax.errors import UserError, unknown_name
 from fdbpl_jax.experiments.protocols import PROTOCOLS
 from fdbpl_jax.methods.table import METHODS, Names
@@ -28,18 +28,16 @@ def check_config(config: RunConfig) -> None:
     _one_of("eval_split", config.eval_split, ("test", "val"))
     _one_of("platform", config.platform, ("", "cpu", "gpu", "tpu"))
     _one_of("dtype", config.dtype, ("", "float32", "bfloat16"))
-    _require(
-        config.checkpoint_epochs >= 1,
-        "checkpoint_epochs",
-        config.checkpoint_epochs,
-        "at least 1",
-    )
+    _at_least(1, "", config, "checkpoint_epochs")
     _check_ril(config.ril)
-    at_once, rates = config.sweep.at_once, config.sweep.lr
-    _require(at_once >= 1, "sweep.at_once", at_once, "at least 1")
+    _at_least(1, "sweep.", config.sweep, "at_once")
+    rates = config.sweep.lr
     _require(all(rate >= 0 for rate in rates), "sweep.lr", rates, "0 or more")
     for method, optim in config.optim:
-        _check_optim(f"optim of {method}", optim)
+        where = f"optim of {method}: "
+        _at_least(1, where, optim, "epochs", "batch_size")
+        names = "lr", "momentum", "weight_decay", "warmup_lr", "warmup_epochs"
+        _at_least(0, where, optim, *names)
     for method, prompt in config.prompt:
         _check_prompt(method, prompt)
     for method in config.methods:
@@ -48,7 +46,7 @@ def check_config(config: RunConfig) -> None:
                 f"method '{method}' trains on a list of names, and names.file is empty",
                 "Set --config.names.file to a text file with one name a line.",
             )
-    _require(config.names.keep >= 2, "names.keep", config.names.keep, "at least 2")
+    _at_least(2, "names.", config.names, "keep")
 
 
 def _check_protocol(config: RunConfig) -> None:
@@ -76,33 +74,22 @@ def _check_protocol(config: RunConfig) -> None:
 def _check_ril(ril: RilConfig) -> None:
     _one_of("ril.label", ril.label, ("mr", "ms", "full"))
     _one_of("ril.access", ril.access, ("slab", "random"))
-    for name in ("regions", "keep"):
-        value = getattr(ril, name)
-        _require(value >= 0, f"ril.{name}", value, "0 or more")
-    _require(
-        ril.regions_per_epoch >= 1,
-        "ril.regions_per_epoch",
-        ril.regions_per_epoch,
-        "at least 1",
-    )
-    low, high = ril.crop.scale
-    _require(
-        0 < low <= high <= 1, "ril.crop.scale", (low, high), "0 < low <= high <= 1"
-    )
-    low, high = ril.crop.ratio
-    _require(0 < low <= high, "ril.crop.ratio", (low, high), "0 < low <= high")
-    _require(0 <= ril.crop.flip <= 1, "ril.crop.flip", ril.crop.flip, "0 to 1")
+    _at_least(0, "ril.", ril, "regions", "keep")
+    _at_least(1, "ril.", ril, "regions_per_epoch")
+    scale, ratio, flip = ril.crop.scale, ril.crop.ratio, ril.crop.flip
+    in_order = 0 < scale[0] <= scale[1] <= 1
+    _require(in_order, "ril.crop.scale", scale, "0 < low <= high <= 1")
+    _require(0 < ratio[0] <= ratio[1], "ril.crop.ratio", ratio, "0 < low <= high")
+    _require(0 <= flip <= 1, "ril.crop.flip", flip, "0 to 1")
 
 
-def _check_optim(where: str, optim: OptimConfig) -> None:
-    for name in ("epochs", "batch_size"):
-        value = getattr(optim, name)
-        _require(value >= 1, f"{where}: {name}", value, "at least 1")
-    for name in ("lr", "momentum", "weight_decay", "warmup_lr", "warmup_epochs"):
-        value = getattr(optim, name)
-        _require(
-            value >= 0 and math.isfinite(value), f"{where}: {name}", value, "0 or more"
-        )
+def _at_least(least: int, where: str, config: Any, *names: str) -> None:
+    """Refuse fields of a part of the config that are smaller, or not finite."""
+    allowed = f"at least {least}" if least else "0 or more"
+    for name in names:
+        value = getattr(config, name)
+        holds = value >= least and math.isfinite(value)
+        _require(holds, f"{where}{name}", value, allowed)
 
 
 def _require(holds: bool, name: str, value: Any, allowed: str) -> None:
@@ -112,9 +99,8 @@ def _require(holds: bool, name: str, value: Any, allowed: str) -> None:
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
-        raise unknown_name(
-            f"value of config {name}:", value, [k or "''" for k in known]
-        )
+        names = [word or "''" for word in known]
+        raise unknown_name(f"value of config {name}:", value, names)
 
 
 def _check_prompt(method: str, prompt: PromptConfig) -> None:

@@ -66,10 +66,6 @@ def _data_settings(
 def claim(directory: Path, settings: dict[str, Any]) -> None:
     """Write the cell's settings, or refuse a cell that was made with others.
 
-    Args:
-      directory: of the cell.
-      settings: of `cell_settings`.
-
     Raises:
       UserError: naming the first setting that differs, and both values.
     """

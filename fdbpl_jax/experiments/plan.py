@@ -52,10 +52,8 @@ class DatasetPlan(NamedTuple):
 def plan(config: RunConfig, workdir: Path) -> list[DatasetPlan]:
     """Open the data sets, measure the machine on each, and add up.
 
-    Args:
-      config: the checked settings.
-      workdir: where finished cells, tables and test features are looked for; embedded
-        data sets are rendered there.
+    Finished cells, tables and test features are looked for in the workdir; embedded
+    data sets are rendered there.
 
     Raises:
       UserError: what the run itself would raise.

@@ -20,7 +20,6 @@ from fdbpl_jax.experiments.cells import Cell, RunInputs
 from fdbpl_jax.experiments.shared_inputs import SharedInputs, prepare
 
 _TEST_IMAGES = 64
-_EPOCHS = 2
 
 
 class Rates(NamedTuple):
@@ -35,17 +34,14 @@ class Rates(NamedTuple):
 def probe(config: RunConfig, dataset: Dataset, inputs: RunInputs) -> Rates:
     """Measure the parts of a run on one data set; takes seconds to a minute.
 
-    Args:
-      config: of the run.
-      dataset: whose images and classes are used, a few images of each.
-      inputs: models and names.
-
     Raises:
       UserError: what the run itself would raise.
     """
     quick = _shortened(config, len(dataset.class_names))
     few = few_shot(dataset, quick.data.shots, 0)
-    cut = dataclasses.replace(few, val=(), test=_spread(dataset.test, _TEST_IMAGES))
+    # Evenly spaced, so that all classes have some.
+    test = dataset.test[:: max(1, len(dataset.test) // _TEST_IMAGES)]
+    cut = dataclasses.replace(few, val=(), test=test)
     with tempfile.TemporaryDirectory() as folder:
         prepare(quick, cut, (), inputs, Path(folder) / "first")  # compiles
         workdir = Path(folder) / "timed"
@@ -64,7 +60,7 @@ def probe(config: RunConfig, dataset: Dataset, inputs: RunInputs) -> Rates:
 def _shortened(config: RunConfig, classes: int) -> RunConfig:
     """The run with two seeds, two epochs, and images for two batches of any method."""
     largest = max(optim.batch_size for _, optim in config.optim)
-    optim = [(m, dataclasses.replace(o, epochs=_EPOCHS)) for m, o in config.optim]
+    optim = [(m, dataclasses.replace(o, epochs=2)) for m, o in config.optim]
     shots = max(1, -(-2 * largest // classes))
     return dataclasses.replace(
         config,
@@ -76,11 +72,6 @@ def _shortened(config: RunConfig, classes: int) -> RunConfig:
         eval_split="test",
         tensorboard=False,
     )
-
-
-def _spread(examples: tuple, count: int) -> tuple:
-    """About `count` of them, over all classes."""
-    return examples[:: max(1, len(examples) // count)]
 
 
 def _train_seconds(config: RunConfig, shared: SharedInputs) -> dict[str, list[float]]:

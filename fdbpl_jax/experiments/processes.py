@@ -11,14 +11,8 @@ from absl import logging
 def run_shares(count: int, flags: Sequence[str], logs: Path) -> list[int]:
     """Run `python -m fdbpl_jax.main <flags> --shard=i/count` for every i, at once.
 
-    Args:
-      count: of processes.
-      flags: of the command, one process's.
-      logs: folder for what each of them prints, `<i>.log`.
-
-    Returns:
-      Their exit statuses. A share that failed is no error here: whoever reads the
-      cells sees what is missing.
+    What each process prints goes to `<logs>/<i>.log`. Returns their exit statuses: a
+    share that failed is no error here, whoever reads the cells sees what is missing.
     """
     logs.mkdir(parents=True, exist_ok=True)
     running = []

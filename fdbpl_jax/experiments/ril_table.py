@@ -13,11 +13,12 @@ from fdbpl_jax.experiments.cells import Cell
 from fdbpl_jax.learners.learner import Models
 from fdbpl_jax.methods.table import METHODS
 from fdbpl_jax.reports.facts import TableFacts
-from fdbpl_jax.ril.build import BuildReport, ensure_table, plan_spec
+from fdbpl_jax.ril.build import ensure_table, plan_spec
 from fdbpl_jax.ril.inspect.measure import disk_bytes, read_seconds
 from fdbpl_jax.ril.reader import EpochPlan, regions_read
 from fdbpl_jax.ril.spec import TableSpec
 from fdbpl_jax.ril.table import Table
+from fdbpl_jax.training.sources import epoch_plan
 
 
 def training_table(
@@ -27,17 +28,9 @@ def training_table(
     workdir: Path,
     source: SourceImages,
 ) -> tuple[Table | None, TableFacts | None]:
-    """The one table of the training images of all cells of a data set.
+    """Open or build the one table of the training images of all cells of a data set.
 
-    Args:
-      config: of the run.
-      cells: of one data set.
-      models: of the features and of the labels.
-      workdir: where the table is, if the config names no path.
-      source: the images of the data set.
-
-    Returns:
-      The open table and its facts, or None where no method reads one.
+    It is in the workdir if the config names no path. None: no method reads one.
 
     Raises:
       UserError: a table that does not fit, or one that cannot be built.
@@ -57,11 +50,7 @@ def training_table(
     table, built = ensure_table(
         path, spec, images.root, teacher, student, images=source
     )
-    return table, _facts(table, built)
-
-
-def _facts(table: Table, built: BuildReport | None) -> TableFacts:
-    return TableFacts(
+    return table, TableFacts(
         regions=table.spec.regions * len(table.spec.images),
         keep=table.spec.keep,
         built=built is not None,
@@ -106,15 +95,8 @@ def table_path(config: RunConfig, spec: TableSpec, workdir: Path) -> str | Path:
 
 def _plans(config: RunConfig) -> dict[str, EpochPlan]:
     """What the epochs of each method that reads a table read of it."""
-    plans = {}
-    for name in config.methods:
-        if METHODS[name].reads_table:
-            optim = config.optim_of(name)
-            plans[name] = EpochPlan(
-                epochs=optim.epochs,
-                regions_per_epoch=config.ril.regions_per_epoch,
-                batch_size=optim.batch_size,
-                access=config.ril.access,
-                seed=0,
-            )
-    return plans
+    return {
+        name: epoch_plan(config.optim_of(name), config.ril, seed=0)
+        for name in config.methods
+        if METHODS[name].reads_table
+    }

@@ -60,18 +60,14 @@ class Share:
 def run(
     config: RunConfig, workdir: Path, command: str, share: Share | None = None
 ) -> Sequence[Row]:
-    """Run every cell of the plan that is not finished, and write the report.
+    """Run every cell of the plan that is not finished, and write the report; its rows.
 
     Args:
-      config: the checked settings.
       workdir: gets `<name>/<dataset>/<method>/seed<k>/`, `<name>/report.*`, and
         what runs share: tables in `ril/`, test features in `features/`, records of
         checked images in `images/`.
       command: how the program was called, for the report.
       share: of the cells, when several processes share the plan; None: all.
-
-    Returns:
-      The rows of the report.
 
     Raises:
       UserError: bad input of any kind; finished cells and tables are kept. Cells that
@@ -84,13 +80,11 @@ def run(
     started = datetime.now(UTC).isoformat(timespec="seconds")
     inputs = load_inputs(config)
     sources, targets = open_datasets(config, workdir)
-    results = RunResults(
-        [*sources, *targets],
-        [
-            _run_dataset(config, source, targets, inputs, workdir, share)
-            for source in sources
-        ],
-    )
+    parts = [
+        _run_dataset(config, source, targets, inputs, workdir, share)
+        for source in sources
+    ]
+    results = RunResults([*sources, *targets], parts)
     if not results.shared:
         raise results.failures[0].error
     rows = rows_of(config, results)
@@ -167,8 +161,7 @@ def _attempt(
 def prepare_all(config: RunConfig, workdir: Path) -> Sequence[Failure]:
     """Make what cells share, and compile, before several processes start on them.
 
-    Returns:
-      The data sets that could not be prepared, and why.
+    Returns which data sets could not be prepared, and why.
     """
     inputs = load_inputs(config)
     failures: list[Failure] = []
@@ -179,8 +172,7 @@ def prepare_all(config: RunConfig, workdir: Path) -> Sequence[Failure]:
             unfinished = [cell for cell in shared.cells if not cell.is_finished]
             compile_steps(config, shared, unfinished)
         except _FAILURES as error:
-            what = f"what cells of {dataset.name} share"
-            failures.append(_failed(what, error))
+            failures.append(_failed(f"what cells of {dataset.name} share", error))
     return failures
 
 

@@ -13,6 +13,7 @@ import msgspec
 from ml_collections import config_dict
 
 from fdbpl_jax.config import (
+    DataConfig,
     FdbplConfig,
     NamesConfig,
     OptimConfig,
@@ -40,12 +41,9 @@ def default_config() -> config_dict.ConfigDict:
             "name": "",
             "student": "",
             "teacher": "",
-            "data": {
-                "root": "",
-                "datasets": "shapes-negative",
-                "targets": "",
-                "shots": 16,
-            },
+            # Lists of names are one string, separated by commas.
+            "data": dataclasses.asdict(DataConfig())
+            | {"datasets": "shapes-negative", "targets": ""},
             "methods": "coop,coop+kdpl,coop+fdbpl",
             "seeds": (1, 2, 3),
             # Of one method over those of all, over `tuned`, over the published ones.
@@ -99,7 +97,11 @@ def run_config(config: config_dict.ConfigDict) -> RunConfig:
             layers = tuned[kind].get(key, {}), common, specific[key]
             pairs.append((method, _over(getattr(METHODS[method], kind), layers)))
         values[kind] = pairs
-    checked = _record(values)
+    _refuse_unknown(RunConfig, values, "config")
+    try:
+        checked = msgspec.convert(values, RunConfig)
+    except msgspec.ValidationError as error:
+        raise UserError(f"config: {error}", "`--help` has the defaults.") from error
     check_config(checked)
     return checked
 
@@ -126,15 +128,6 @@ def _over(published: Any, layers: tuple[Mapping[str, Any], ...]) -> dict[str, An
     """The published settings with what is set in each layer, the last one over all."""
     values = {k: v for layer in layers for k, v in layer.items() if v is not None}
     return dataclasses.asdict(dataclasses.replace(published, **values))
-
-
-def _record(values: dict[str, Any]) -> RunConfig:
-    """The frozen settings of a dict with exactly their fields."""
-    _refuse_unknown(RunConfig, values, "config")
-    try:
-        return msgspec.convert(values, RunConfig)
-    except msgspec.ValidationError as error:
-        raise UserError(f"config: {error}", "`--help` has the defaults.") from error
 
 
 def _refuse_unknown(kind: type, values: Mapping[str, Any], where: str) -> None:

@@ -52,13 +52,6 @@ def prepare(
 ) -> SharedInputs:
     """Encode the test images, draw the shots, and build or open the table.
 
-    Args:
-      config: of the run.
-      dataset: trained on.
-      targets: other data sets that the prompts are tested on.
-      inputs: models and names.
-      workdir: of tables, features and cells.
-
     Raises:
       UserError: unreadable images, an incompatible table or invalid settings.
     """
@@ -114,19 +107,18 @@ def source_images(dataset: Dataset, workdir: Path) -> SourceImages:
 def encode_test_sets(
     config: RunConfig, models: Models, parts: Sequence[Dataset], workdir: Path
 ) -> list[tuple[TestSet, ...]]:
-    """The tested parts with the features of each model: a set per data set.
+    """The parts of `evaluated_parts` with the features of each model.
 
-    Args:
-      config: its protocol and split.
-      models: whose features; an image is decoded once for both.
-      parts: of `tested_parts`.
-      workdir: of kept features and records of images.
+    A set per data set; an image is decoded once for both models.
     """
     images = {part.root: source_images(part, workdir) for part in parts}
-    cache = workdir / "features"
-    by_part = [
-        _held_out(config, models, part, images[part.root], cache) for part in parts
-    ]
+    by_part = []
+    for part in parts:
+        examples = getattr(part, config.eval_split)
+        labels = np.array([example.label for example in examples], np.int32)
+        cache = workdir / "features"
+        features = tower_features(models, images[part.root], examples, cache)
+        by_part.append([HeldOut(part, examples, x, labels) for x in features])
     classes = len(PROTOCOLS[config.protocol].classes)
     test_sets = []
     for held in zip(*by_part, strict=True):
@@ -134,18 +126,3 @@ def encode_test_sets(
         others = [TestSet(part.dataset.name, part, None) for part in held[classes:]]
         test_sets.append((first, *others))
     return test_sets
-
-
-def _held_out(
-    config: RunConfig,
-    models: Models,
-    dataset: Dataset,
-    images: SourceImages,
-    cache: Path,
-) -> list[HeldOut]:
-    examples = getattr(dataset, config.eval_split)
-    labels = np.array([example.label for example in examples], np.int32)
-    return [
-        HeldOut(dataset, examples, features, labels)
-        for features in tower_features(models, images, examples, cache)
-    ]

@@ -14,13 +14,7 @@ from fdbpl_jax.experiments.protocols import PROTOCOLS
 from fdbpl_jax.experiments.shared_inputs import SharedInputs
 from fdbpl_jax.reports.columns import rejection_texts
 from fdbpl_jax.reports.facts import RunFacts
-from fdbpl_jax.reports.results import (
-    CellKey,
-    CellResult,
-    Rejection,
-    Row,
-    summarise,
-)
+from fdbpl_jax.reports.results import CellKey, CellResult, Rejection, Row, summarise
 from fdbpl_jax.shapes.pair import embedded
 
 

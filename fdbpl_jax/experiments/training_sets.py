@@ -26,16 +26,9 @@ class Selection(NamedTuple):
 def training_set(
     dataset: Dataset, selection: Selection, student: Clip, workdir: Path
 ) -> Dataset:
-    """The classes and training images of a selection.
+    """The data set with the classes and training images of a selection alone.
 
-    Args:
-      dataset: all classes.
-      selection: which of them.
-      student: makes UPL's choice.
-      workdir: of the features that the choice is based on.
-
-    Returns:
-      `dataset` with these classes and training images alone.
+    The student makes UPL's choice, based on features that are kept in the workdir.
     """
     if selection.images is Images.UNLABELLED:
         return subset(dataset, selection.classes)

@@ -36,6 +36,8 @@ _POSITION = flags.DEFINE_enum(
 )
 _EXPORT = flags.DEFINE_string("export", None, "Folder of the export, made new.")
 
+_GIVE = "Give the model.pth.tar-N of a prompt_learner folder."
+_CLASSES = "Give the classes that it was trained on, in that order."
 _HALF = 2e-3  # what half precision may make of an embedding, whose values are below 1
 
 
@@ -58,15 +60,9 @@ def read_context(file: Path) -> dict[str, Float32[np.ndarray, "..."]]:
         return {name: tensor.float().numpy() for name, tensor in state.items()}
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(
-            f"no tensors read from '{file}': {reason}",
-            "Give the model.pth.tar-N of a prompt_learner folder.",
-        ) from error
+        raise UserError(f"no tensors read from '{file}': {reason}", _GIVE) from error
     except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"'{file}' has no state_dict of tensors",
-            "Give the model.pth.tar-N of a prompt_learner folder.",
-        ) from error
+        raise UserError(f"'{file}' has no state_dict of tensors", _GIVE) from error
 
 
 def check_context(
@@ -76,13 +72,7 @@ def check_context(
 ) -> Float[np.ndarray, "*C L W"]:
     """The context, if it was trained on this model and, as far as is kept, these names.
 
-    Args:
-      tensors: of `read_context`.
-      clip: the student.
-      class_names: in the order of training.
-
-    Returns:
-      [L W], or [C L W] of class-specific contexts.
+    Names are in the order of training; [L W], or [C L W] of class-specific contexts.
 
     Raises:
       UserError: what does not fit.
@@ -104,17 +94,14 @@ def check_context(
     if context.ndim == 3 and len(context) != len(class_names):
         raise UserError(
             f"'ctx' is of {len(context)} classes; {len(class_names)} names are given",
-            "Give the classes that it was trained on, in that order.",
+            _CLASSES,
         )
     _check_words(tensors, clip, class_names, context.shape[-2])
     return context
 
 
 def _check_words(
-    tensors: dict[str, Any],
-    clip: Clip,
-    class_names: Sequence[str],
-    length: int,
+    tensors: dict[str, Any], clip: Clip, class_names: Sequence[str], length: int
 ) -> None:
     """CoOp keeps the embeddings of SOS and of name, "." and EOS, wherever they go."""
     prompt = PromptConfig(context_length=length, init="")
@@ -129,17 +116,15 @@ def _check_words(
         if len(stored) != len(rows):
             raise UserError(
                 f"'{name}' is of {len(stored)} classes; {len(rows)} names are given",
-                "Give the classes that it was trained on, in that order.",
+                _CLASSES,
             )
         for word, ids, embeddings in zip(words, rows, stored, strict=True):
             end = 1 if name == "token_prefix" else len(ids)
             expected = embed_tokens(clip.params["text"], jnp.asarray(ids[first:end]))
             if not _alike(embeddings[: end - first], np.asarray(expected, np.float32)):
                 raise UserError(
-                    f"'{name}' does not hold the embeddings of '{word}' with "
-                    f"'{clip.name}'",
-                    "Give the student and the classes it was trained on, in that "
-                    "order.",
+                    f"'{name}' does not hold '{word}' as '{clip.name}' embeds it",
+                    "Give the student and the classes, in order, it was trained on.",
                 )
 
 

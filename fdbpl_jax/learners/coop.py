@@ -27,6 +27,7 @@ from fdbpl_jax.learners.learner import (
     Keys,
     Learner,
     Models,
+    Prompt,
     Start,
     Student,
 )
@@ -44,14 +45,10 @@ def init_context(keys: Keys, start: Start) -> Float[Array, "*C L W"]:
     Of more words than L tokens the first L are learned and the others stay as they are
     (MaPLe learns "a photo" of "a photo of a"); fewer are preceded by zeros (ProGrad).
 
-    Returns:
-      [L W], or [C L W] if class-specific, float32.
+    [L W], or [C L W] if class-specific, float32.
     """
-    params, prompt, length = (
-        start.params["text"],
-        start.prompt,
-        start.prompt.context_length,
-    )
+    params, prompt = start.params["text"], start.prompt
+    length = prompt.context_length
     width = params["token_embedding"].shape[-1]
     if prompt.init:
         ids = word_ids(start.tokenizer, prompt.init)[:length]
@@ -125,12 +122,7 @@ def class_row(
 ) -> tuple[list[int], list[int]]:
     """Token ids and context slots (-1: none) of one class, SOS to EOS.
 
-    Args:
-      tokenizer: of the tower.
-      text: of the tower.
-      name: of the class.
-      prompt: its context length and position.
-      fixed: ids that stand between the context and the name.
+    `fixed` are ids that stand between the context and the name.
 
     Raises:
       UserError: it is longer than the tower reads.
@@ -177,12 +169,8 @@ def encode_context(
 ) -> Float[Array, "C D"]:
     """L2-normalised text feature of each class under the prompt.
 
-    Args:
-      text: of the tower.
-      params: of the tower.
-      layout: of the classes.
-      context: of all classes, or of each.
-      deep: what stands in its place in the layers after the first, if anything.
+    The context is of all classes, or of each; `deep` stands in its place in the layers
+    after the first, if given.
     """
     return unit(encode_prompts(text, params, layout, context, deep))
 
@@ -191,14 +179,17 @@ def _init(keys: Keys, start: Start) -> ContextPrompt:
     return ContextPrompt(init_context(keys, start))
 
 
-def _text_features(
+def context_features(
     student: Student,
     text: dict[str, Any],
     classes: Classes,
-    prompt: ContextPrompt,
+    prompt: Prompt,
     image: Float[Array, "B D"] | None,
 ) -> Float[Array, "C D"]:
-    return encode_context(student.config.text, text, classes.layout, prompt.context)
+    """The class features under a prompt with a `context` and, if any, a `deep` one."""
+    deep = getattr(prompt, "deep", None)
+    tower, layout = student.config.text, classes.layout
+    return encode_context(tower, text, layout, prompt.context, deep)
 
 
 COOP = Learner(
@@ -207,5 +198,5 @@ COOP = Learner(
     settings=frozenset({"context_length", "class_specific"}),
     init=_init,
     classes=prompted_classes,
-    text_features=_text_features,
+    text_features=context_features,
 )

@@ -175,6 +175,22 @@ def prompted_features(
     return encode_image(student.config.vision, vision, normalised, tokens)
 
 
+def with_tokens(tokens_of: Callable[[Prompt], Array]) -> Callable[..., Any]:
+    """`Learner.image_features` under tokens [J V w] made of a prompt, normalised."""
+
+    def image_features(
+        student: Student,
+        vision: dict[str, Any],
+        trained: Trained,
+        pixels: UInt8[Array, "B S S 3"],
+        training: bool,
+    ) -> tuple[Float[Array, "B D"], None]:
+        tokens = tokens_of(trained.prompt)
+        return unit(prompted_features(student, vision, tokens, pixels)), None
+
+    return image_features
+
+
 def fixed_text(
     student: Student,
     text: dict[str, Any],
@@ -195,11 +211,7 @@ def tree_of(prompt: Any) -> Any:
 
 
 def from_tree(kind: type, tree: Mapping[str, Any]) -> Any:
-    """The record that `tree_of` stored.
-
-    Args:
-      kind: the NamedTuple, such as `Learner.prompt`.
-      tree: nested dicts of arrays; optional parts may be missing.
+    """The record that `tree_of` stored; optional parts may be missing.
 
     Raises:
       KeyError: a part is missing that is not optional, or one is not known.

@@ -1,24 +1,20 @@
 """MaPLe: image prompts made of the text prompts, by layer (Khattak et al., 2023)."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float
 
-from fdbpl_jax.clip.model import unit
-from fdbpl_jax.learners.coop import encode_context, init_context, prompted_classes
+from fdbpl_jax.learners.coop import context_features, init_context, prompted_classes
 from fdbpl_jax.learners.learner import (
-    Classes,
     Keys,
     Learner,
     Linear,
     Start,
-    Student,
-    Trained,
     init_deep,
     init_linear,
-    prompted_features,
+    with_tokens,
 )
 
 
@@ -57,34 +53,12 @@ def image_tokens(prompt: MaplePrompt) -> Float[Array, "J L w"]:
     return jnp.einsum("jlw,jwv->jlv", texts, kernel) + bias[:, None]
 
 
-def _image_features(
-    student: Student,
-    vision: dict[str, Any],
-    trained: Trained,
-    pixels: UInt8[Array, "B S S 3"],
-    training: bool,
-) -> tuple[Float[Array, "B D"], None]:
-    tokens = image_tokens(trained.prompt)
-    return unit(prompted_features(student, vision, tokens, pixels)), None
-
-
-def _text_features(
-    student: Student,
-    text: dict[str, Any],
-    classes: Classes,
-    prompt: MaplePrompt,
-    image: Float[Array, "B D"] | None,
-) -> Float[Array, "C D"]:
-    tower, layout = student.config.text, classes.layout
-    return encode_context(tower, text, layout, prompt.context, prompt.deep)
-
-
 MAPLE = Learner(
     name="maple",
     prompt=MaplePrompt,
     settings=frozenset({"context_length", "text_depth"}),
     init=_init,
     classes=prompted_classes,
-    text_features=_text_features,
-    image_features=_image_features,
+    text_features=context_features,
+    image_features=with_tokens(image_tokens),
 )

@@ -5,27 +5,25 @@ what PromptSRC (Khattak et al., 2023) learns.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float
 
-from fdbpl_jax.clip.model import text_features, unit
+from fdbpl_jax.clip.model import text_features
 from fdbpl_jax.config import PromptConfig
 from fdbpl_jax.data.types import prompt_name
-from fdbpl_jax.learners.coop import encode_context, init_context, prompted_classes
+from fdbpl_jax.learners.coop import context_features, init_context, prompted_classes
 from fdbpl_jax.learners.learner import (
     Classes,
     Keys,
     Learner,
     Models,
     Start,
-    Student,
-    Trained,
     fixed_text,
     init_deep,
     init_vision,
-    prompted_features,
+    with_tokens,
 )
 
 
@@ -60,26 +58,8 @@ def _worded_classes(
     return Classes(None, text_features(models.student, texts))
 
 
-def _image_features(
-    student: Student,
-    vision: dict[str, Any],
-    trained: Trained,
-    pixels: UInt8[Array, "B S S 3"],
-    training: bool,
-) -> tuple[Float[Array, "B D"], None]:
-    features = prompted_features(student, vision, trained.prompt.vision, pixels)
-    return unit(features), None
-
-
-def _ivlp_text(
-    student: Student,
-    text: dict[str, Any],
-    classes: Classes,
-    prompt: IvlpPrompt,
-    image: Float[Array, "B D"] | None,
-) -> Float[Array, "C D"]:
-    tower, layout = student.config.text, classes.layout
-    return encode_context(tower, text, layout, prompt.context, prompt.deep)
+def _own_tokens(prompt: VptPrompt | IvlpPrompt) -> Float[Array, "J V w"]:
+    return prompt.vision
 
 
 VPT = Learner(
@@ -89,7 +69,7 @@ VPT = Learner(
     init=_init_vpt,
     classes=_worded_classes,
     text_features=fixed_text,
-    image_features=_image_features,
+    image_features=with_tokens(_own_tokens),
 )
 IVLP = Learner(
     name="ivlp",
@@ -97,6 +77,6 @@ IVLP = Learner(
     settings=frozenset({"context_length", "text_depth", "image_tokens", "image_depth"}),
     init=_init_ivlp,
     classes=prompted_classes,
-    text_features=_ivlp_text,
-    image_features=_image_features,
+    text_features=context_features,
+    image_features=with_tokens(_own_tokens),
 )

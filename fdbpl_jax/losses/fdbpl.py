@@ -20,11 +20,6 @@ def fdbpl(outputs: ModelOutputs, weights: LossWeights) -> tuple[Scalar, Terms]:
 
     Means stand where the paper prints sums over the batch: a sum would tie the learning
     rate to the batch size.
-
-    Args:
-      outputs: of regions with teacher probabilities and information weights, under the
-        positive and the negative prompt.
-      weights: of the terms, α and δ.
     """
     batch, feature, scale = outputs.batch, outputs.image, outputs.scale
     weight, teacher = batch.weight, batch.teacher

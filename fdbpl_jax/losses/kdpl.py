@@ -24,15 +24,10 @@ def kdpl(
 def class_agnostic(
     logits: Float[Array, "B V"], keep: int
 ) -> tuple[Int[Array, " K"], Float[Array, "B K"]]:
-    """Names of a list that a batch is distilled on, as KDPL does without classes.
+    """Choose the names of a list that a batch is distilled on, from teacher logits.
 
-    Args:
-      logits: the teacher's, of every name of the list.
-      keep: K, how many.
-
-    Returns:
-      The `keep` names whose mean probability is highest, ascending, and the teacher's
-      probabilities among them.
+    They are the K = `keep` names whose mean probability is highest, ascending; beside
+    them the teacher's probabilities among them. KDPL does so without classes.
     """
     _, chosen = jax.lax.top_k(jnp.mean(jax.nn.softmax(logits), axis=0), keep)
     chosen = jnp.sort(chosen)

@@ -102,17 +102,15 @@ def _promptsrc(
 def promptsrc(outputs: ModelOutputs, zero_shot: ZeroShot) -> Terms:
     """The three terms of PromptSRC's self-consistency, not yet weighted.
 
-    Returns:
-      "text" and "image": mean absolute differences. "logits": KL(frozen ‖ prompted),
-      summed and divided by B·C.
+    "text" and "image" are mean absolute differences, "logits" is KL(frozen ‖ prompted),
+    summed and divided by B·C.
     """
     written = jnp.broadcast_to(zero_shot.text, outputs.text.shape)
-    logits = class_logits(outputs.image, outputs.text, outputs.scale)
+    divergence = _divergence(outputs, zero_shot)  # [B]
     return {
         "text": jnp.mean(jnp.abs(outputs.text - written)),
         "image": jnp.mean(jnp.abs(outputs.image - zero_shot.image)),
-        "logits": jnp.sum(kl_to_logits(_target(outputs, zero_shot), logits))
-        / logits.size,
+        "logits": jnp.sum(divergence) / (divergence.size * len(zero_shot.text)),
     }
 
 
@@ -131,17 +129,13 @@ def _prograd(
 
 def zero_shot_distance(outputs: ModelOutputs, zero_shot: ZeroShot) -> Scalar:
     """Mean KL(zero-shot ‖ prompted): ProGrad's general direction."""
-    logits = class_logits(outputs.image, outputs.text, outputs.scale)
-    return jnp.mean(kl_to_logits(_target(outputs, zero_shot), logits))
+    return jnp.mean(_divergence(outputs, zero_shot))
 
 
 def prograd(loss: Array, general: Array, share: float | Scalar) -> Array:
-    """ProGrad's gradient of one tensor.
+    """ProGrad's gradient of one tensor, from those of the loss and of the distance.
 
-    Args:
-      loss: gradient of the loss.
-      general: gradient of the distance to the zero-shot model.
-      share: λ, of what is removed where the two disagree.
+    `share` is λ, how much is removed where the two disagree.
     """
     along = jnp.sum(loss * general)
     length = jnp.maximum(jnp.sum(general * general), 1e-30)
@@ -152,8 +146,10 @@ def _combine(loss: Any, general: Any, weights: LossWeights) -> Any:
     return jax.tree.map(lambda a, b: prograd(a, b, weights.prograd), loss, general)
 
 
-def _target(outputs: ModelOutputs, zero_shot: ZeroShot) -> Float[Array, "B C"]:
-    return jax.nn.softmax(class_logits(*zero_shot, outputs.scale))
+def _divergence(outputs: ModelOutputs, zero_shot: ZeroShot) -> Float[Array, " B"]:
+    """KL(zero-shot ‖ prompted) in nats."""
+    logits = class_logits(outputs.image, outputs.text, outputs.scale)
+    return kl_to_logits(jax.nn.softmax(class_logits(*zero_shot, outputs.scale)), logits)
 
 
 KGCOOP = Regularizer("kgcoop", _kgcoop)

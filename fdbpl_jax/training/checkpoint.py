@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import jax
@@ -32,12 +31,7 @@ class Checkpoints:
     def __enter__(self) -> "Checkpoints":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._checkpointer.close()
 
     def save(
@@ -45,11 +39,8 @@ class Checkpoints:
     ) -> None:
         """Saves what training needs to go on after `epoch` finished epochs.
 
-        Args:
-          epoch: how many are finished.
-          state: of training.
-          loader: the Grain iterator.
-          spent: "seconds" of training, and of them "waited" for data.
+        `loader` is the Grain iterator; `spent` has the "seconds" of training, and of
+        them those "waited" for data.
         """
         spent = {name: np.float64(value) for name, value in spent.items()}
         items = {"state": state, "loader": loader, "spent": spent}
@@ -58,9 +49,7 @@ class Checkpoints:
     def restore(self, state: Any, loader: Any) -> tuple[Any, int, dict[str, float]]:
         """The newest saved state, its epoch and time spent; `loader` is set there.
 
-        Args:
-          state: a state of the same shapes, returned as it is when nothing is saved.
-          loader: the Grain iterator to move.
+        `state` is one of the same shapes, returned unchanged when nothing is saved.
 
         Raises:
           UserError: the saved state is another one's.
@@ -68,6 +57,7 @@ class Checkpoints:
         spent = {"seconds": np.float64(0), "waited": np.float64(0)}
         if self._checkpointer.latest is None:
             return state, 0, dict.fromkeys(spent, 0.0)
+        epoch = self._checkpointer.latest.step
         wanted = {
             "state": jax.tree.map(ocp.arrays.to_shape_dtype_struct, state),
             "loader": loader,
@@ -79,12 +69,10 @@ class Checkpoints:
         except (KeyError, ValueError, TypeError) as error:
             folder = self._checkpointer.directory
             raise UserError(
-                f"the checkpoint of epoch {self._checkpointer.latest.step} in "
-                f"'{folder}' does not hold this run's state: another version wrote it, "
-                "or it is damaged",
+                f"the checkpoint of epoch {epoch} in '{folder}' does not hold "
+                "this run's state: another version wrote it, or it is damaged",
                 f"Remove '{folder}' and run again: the cell starts anew.",
             ) from error
-        epoch = self._checkpointer.latest.step
         seconds = {name: float(value) for name, value in saved["spent"].items()}
         return saved["state"], epoch, seconds
 
@@ -92,10 +80,8 @@ class Checkpoints:
 def export_prompts(directory: Path, prompts: dict, facts: dict[str, Any]) -> None:
     """Writes prompts and all that is needed to use them elsewhere.
 
-    Args:
-      directory: made new; an older export there is replaced.
-      prompts: {"positive": {"context": …}, "negative": …}.
-      facts: JSON values: class names, model fingerprints, config …
+    An older export in `directory` is replaced. Prompts are {"positive": {"context":
+    …}, "negative": …}, facts JSON values: class names, model fingerprints, config …
     """
     shapes = jax.tree.map(lambda array: list(array.shape), prompts)
     meta = {"format": _EXPORT_FORMAT, "shapes": shapes, **facts}

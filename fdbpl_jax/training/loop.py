@@ -81,11 +81,7 @@ def train(
     Runs that have come equally far share every compiled call. A run that was killed
     goes on to the same prompts as one that was not.
 
-    Args:
-      setup: what the step is compiled for.
-      runs: what is trained; their wall seconds are shared out equally.
-      frozen: the towers, the scale and the layout.
-      saving: checkpoints and events.
+    The wall seconds of runs that share calls are shared out equally.
 
     Raises:
       UserError: a loss that is not finite, naming the run; the last checkpoints stay.
@@ -122,10 +118,7 @@ def _start(
 
 
 def _train_together(
-    setup: StepSetup,
-    runs: Sequence[_Progress],
-    frozen: Frozen,
-    checkpoint_epochs: int,
+    setup: StepSetup, runs: Sequence[_Progress], frozen: Frozen, checkpoint_epochs: int
 ) -> None:
     """To the last epoch, from the one that all of `runs` have come to."""
     last = setup.schedule.epochs
@@ -133,7 +126,8 @@ def _train_together(
         start = time.perf_counter()
         metrics = _run_epoch(setup, runs, frozen)
         seconds = (time.perf_counter() - start) / len(runs)
-        _log_first_epoch()
+        message = "first epoch done %.1f s after the program began"
+        logging.log_first_n(logging.INFO, message, 1, time.monotonic() - STARTED)
         for progress, of_run in zip(runs, metrics, strict=True):
             _refuse_not_finite(setup, progress, of_run["loss"])
         for progress, of_run in zip(runs, metrics, strict=True):
@@ -156,12 +150,6 @@ def _record_epoch(
     values: dict[str, Any] = {"epoch": progress.epoch, **metrics, **times}
     progress.writer.write_many(progress.epoch * steps, values)
     progress.epoch, progress.seconds = progress.epoch + 1, progress.seconds + seconds
-
-
-def _log_first_epoch() -> None:
-    since = time.monotonic() - STARTED
-    message = "first epoch done %.1f s after the program began"
-    logging.log_first_n(logging.INFO, message, 1, since)
 
 
 def _run_epoch(

@@ -2,11 +2,9 @@
 
 import json
 import math
-import numbers
 import statistics
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from jaxtyping import Array, Shaped
@@ -44,7 +42,6 @@ class MetricsWriter:
     ) -> None:
         self._path = directory / "metrics.jsonl"
         self._next_step = resume_step
-        self._file = None
         self._events = None
         events = _import_tensorboard() if tensorboard else None
         try:
@@ -63,25 +60,10 @@ class MetricsWriter:
     def __enter__(self) -> "MetricsWriter":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._file:
-            self._file.close()
+    def __exit__(self, *exception: object) -> None:
+        self._file.close()
         if self._events:
             self._events.close()
-
-    def write(self, step: int, values: Mapping[str, Scalar]) -> None:
-        """Write one step's scalars.
-
-        Raises:
-          UserError: the disk is full or the file cannot be written to.
-          ValueError: the step is not after the last one written.
-        """
-        self._append([(step, values)])
 
     def write_many(
         self,
@@ -96,7 +78,9 @@ class MetricsWriter:
             (the epoch); at least one array.
 
         Raises:
-          UserError, ValueError: as `write`; ValueError also for unequal lengths.
+          UserError: the disk is full or the file cannot be written to.
+          ValueError: the first step is not after the last one written, or the lengths
+            differ.
         """
         host = {name: np.asarray(value) for name, value in values.items()}
         lengths = {array.shape for array in host.values() if array.ndim}
@@ -105,26 +89,21 @@ class MetricsWriter:
                 "expected vectors of one length, got "
                 + ", ".join(f"{name} {array.shape}" for name, array in host.items())
             )
-        columns = {
-            name: np.broadcast_to(array, shape).tolist() for name, array in host.items()
-        }
-        self._append(
-            [
-                (first_step + i, {name: column[i] for name, column in columns.items()})
-                for i in range(shape[0])
-            ]
-        )
+        if first_step < self._next_step:
+            last = self._next_step - 1
+            raise ValueError(f"step {first_step} comes after step {last}")
+        self._next_step = first_step + shape[0]
+        columns = [np.broadcast_to(array, shape).tolist() for array in host.values()]
+        rows = [dict(zip(host, row, strict=True)) for row in zip(*columns, strict=True)]
+        self._append(list(enumerate(rows, first_step)))
 
-    def _append(self, rows: list[tuple[int, Mapping[str, Scalar]]]) -> None:
+    def _append(self, rows: list[tuple[int, dict[str, int | float]]]) -> None:
         lines = []
         for step, values in rows:
-            if step < self._next_step:
-                raise ValueError(f"step {step} comes after step {self._next_step - 1}")
-            self._next_step = step + 1
-            line = {"step": step} | {k: _json_number(v) for k, v in values.items()}
+            line = {"step": step} | {
+                k: v if math.isfinite(v) else None for k, v in values.items()
+            }
             lines.append(json.dumps(line, allow_nan=False) + "\n")
-        if self._file is None:
-            return
         data = "".join(lines).encode()
         try:
             while data:  # an unbuffered write may take less than all of it
@@ -158,23 +137,15 @@ def epoch_seconds(directory: Path) -> float:
         ) from error
 
 
-def _json_number(value: Scalar) -> int | float | None:
-    """A NumPy, JAX or Python scalar as JSON knows it; null for NaN and infinity."""
-    number = np.asarray(value).item()
-    if isinstance(number, numbers.Integral):
-        return int(number)
-    return number if math.isfinite(number) else None
-
-
 def _drop_from(path: Path, step: int) -> None:
     """Rewrite the file without lines of `step` and later, and without a torn end."""
     if not path.exists():
         return
-    *whole, last = path.read_bytes().split(b"\n")
+    *lines, last = path.read_bytes().split(b"\n")
     kept = [
-        line for number, line in enumerate(whole, 1) if _step(path, number, line) < step
+        line for number, line in enumerate(lines, 1) if _step(path, number, line) < step
     ]
-    if len(kept) == len(whole) and not last:
+    if len(kept) == len(lines) and not last:
         return
     write_text(path, b"".join(line + b"\n" for line in kept).decode())
 

@@ -39,9 +39,7 @@ def schedule_of(optim: OptimConfig, steps_per_epoch: int) -> Schedule:
 
 
 def learning_rate(
-    schedule: Schedule,
-    peak: float | Float[Array, ""],
-    step: int | Int[Array, ""],
+    schedule: Schedule, peak: float | Float[Array, ""], step: int | Int[Array, ""]
 ) -> Float[Array, ""]:
     """Rate of a step: constant warm-up epochs, then `½ peak (1 + cos π(e − W)/E)`.
 

@@ -40,16 +40,19 @@ class TrainingData(NamedTuple):
 
 def table_source(table: Table, data: TrainingData) -> Source:
     """Epochs of stored regions; one read and one upload per epoch."""
-    loader = epoch_iterator(table, *_rows(table, data), _plan(data))
-    return Source(loader, 1, _upload_regions)
+    plan = epoch_plan(data.optim, data.ril, data.seed)
+    loader = epoch_iterator(table, *_rows(table, data), plan)
+    return Source(loader, 1, lambda epoch: jax.device_put(_regions(epoch)))
 
 
 def region_source(table: Table, data: TrainingData, models: Models) -> Source:
     """Stored regions with their pixels, one step at a time."""
     rows, labels = _rows(table, data)
     cutter = _cutter({"student": models.student.image.size})
-    plan, root = _plan(data), data.dataset.root
-    loader = region_batches(table, root, rows, labels, plan, cut=cutter.cut)
+    plan = epoch_plan(data.optim, data.ril, data.seed)
+    loader = region_batches(
+        table, data.dataset.root, rows, labels, plan, cut=cutter.cut
+    )
     regions = len(rows) * plan.regions_per_epoch
     _, steps = epoch_steps(regions, data.optim.batch_size)
 
@@ -69,18 +72,10 @@ def _rows(table: Table, data: TrainingData) -> tuple[np.ndarray, np.ndarray]:
     return rows, labels
 
 
-def _plan(data: TrainingData) -> EpochPlan:
-    return EpochPlan(
-        epochs=data.optim.epochs,
-        regions_per_epoch=data.ril.regions_per_epoch,
-        batch_size=data.optim.batch_size,
-        access=data.ril.access,
-        seed=data.seed,
-    )
-
-
-def _upload_regions(epoch: dict[str, np.ndarray]) -> RegionBatch:
-    return jax.device_put(_regions(epoch))
+def epoch_plan(optim: OptimConfig, ril: RilConfig, seed: int) -> EpochPlan:
+    """What the epochs of a training read of a table."""
+    regions = ril.regions_per_epoch
+    return EpochPlan(optim.epochs, regions, optim.batch_size, ril.access, seed)
 
 
 def _regions(rows: dict[str, Any]) -> RegionBatch:
@@ -110,9 +105,6 @@ def view_source(
     region goes to both towers, each at its own size.
 
     Args:
-      data: the images.
-      method: which towers it needs.
-      models: the towers.
       class_text: the teacher's, of all names that are distilled; None: no teacher.
       keep: see `Viewing`.
     """

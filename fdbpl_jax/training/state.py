@@ -75,13 +75,7 @@ def hyper_parameters(lr: float, fdbpl: FdbplConfig, terms: TermConfig) -> Hyper:
 
 
 def init_state(setup: StepSetup, prompts: Prompts, running: Any = None) -> TrainState:
-    """The state before the first step.
-
-    Args:
-      setup: what the step is compiled for.
-      prompts: where they start.
-      running: initial running statistics of learners that have them.
-    """
+    """The state before the first step, from initial prompts and running statistics."""
     average = jax.tree.map(jnp.zeros_like, prompts) if setup.averaging else None
     momentum = sgd(setup.schedule).init(prompts)
     return TrainState(jnp.zeros((), jnp.int32), prompts, momentum, average, running)

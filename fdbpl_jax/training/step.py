@@ -33,9 +33,8 @@ def run_steps(
 ) -> tuple[TrainState, Metrics]:
     """Run one update for each leading entry of `batches` without leaving the device.
 
-    Returns:
-      The new state, and by name the loss, its terms, statistics of w and the learning
-      rate of every step.
+    The metrics are by name the loss, its terms, statistics of w and the learning rate
+    of every step.
     """
     return _scan(setup, state, hyper, frozen, batches)
 
@@ -53,12 +52,11 @@ def run_together(
     The frozen tower is shared: products of all runs' prompts with it become one. The
     results equal those of one run at a time to float32 rounding. `states` are donated.
     """
-    stacked = [
+    state, hyper, batch = (
         jax.tree.map(lambda *leaves: jnp.stack(leaves), *runs)
         for runs in (states, hypers, batches)
-    ]
+    )
     scan = functools.partial(_scan, setup)
-    state, hyper, batch = stacked
     results = jax.vmap(scan, in_axes=(0, 0, None, 0))(state, hyper, frozen, batch)
     runs = range(len(states))
     return tuple(jax.tree.map(lambda x, i=i: x[i], results) for i in runs)

@@ -22,16 +22,14 @@ class Cutter(NamedTuple):
         self, image: Image.Image, box: UInt16[np.ndarray, " 4"], flip: bool
     ) -> dict[str, Pixels]:
         """One region at every size; sizes that are equal share their pixels."""
-        cuts = {size: self._cut_one(image, box, flip, size) for size in self._sizes()}
+        sizes = set(self.sizes.values())
+        cuts = {size: self._cut_one(image, box, flip, size) for size in sizes}
         return {name: cuts[size] for name, size in self.sizes.items()}
 
     def view(self, crop: CropConfig, image: Image.Image, rng: np.random.Generator):
         """A fresh region of an image at every size, drawn by `rng`."""
         box, flip = draw_region(crop, rng, (image.height, image.width))
         return self.cut(image, box, flip)
-
-    def _sizes(self) -> set[int]:
-        return set(self.sizes.values())
 
     def _cut_one(
         self, image: Image.Image, box: UInt16[np.ndarray, " 4"], flip: bool, size: int

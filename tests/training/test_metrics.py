@@ -18,17 +18,21 @@ def _lines(directory: Path) -> list[dict]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+def _write(writer: MetricsWriter, step: int, values: dict):
+    writer.write_many(step, {k: np.asarray([v]) for k, v in values.items()})
+
+
 def _write_steps(directory: Path, first: int, last: int, loss: float, resume: int):
     with MetricsWriter(directory, tensorboard=False, resume_step=resume) as writer:
         for step in range(first, last):
-            writer.write(step, {"loss": loss})
+            _write(writer, step, {"loss": loss})
 
 
 def test_a_line_a_step(tmp_path):
     folder = tmp_path / "new" / "cell"
     with MetricsWriter(folder, tensorboard=False) as writer:
-        writer.write(0, {"epoch": 0, "loss": jnp.float32(0.5)})
-        writer.write(1, {"epoch": np.int64(0), "loss": np.float32(0.25)})
+        _write(writer, 0, {"epoch": 0, "loss": jnp.float32(0.5)})
+        _write(writer, 1, {"epoch": np.int64(0), "loss": np.float32(0.25)})
     assert _lines(folder) == [
         {"step": 0, "epoch": 0, "loss": 0.5},
         {"step": 1, "epoch": 0, "loss": 0.25},
@@ -56,7 +60,7 @@ def test_stacked_steps_must_be_of_one_length(tmp_path):
 
 def test_what_is_written_is_there_before_the_writer_closes(tmp_path):
     with MetricsWriter(tmp_path, tensorboard=False) as writer:
-        writer.write(0, {"loss": 1.0})
+        _write(writer, 0, {"loss": 1.0})
         assert len(_lines(tmp_path)) == 1
 
 
@@ -96,10 +100,10 @@ def test_a_strange_line_is_named_and_the_file_left_alone(tmp_path, line):
 def test_steps_only_go_forward(tmp_path):
     with MetricsWriter(tmp_path, tensorboard=False, resume_step=5) as writer:
         with pytest.raises(ValueError, match="step 4 comes after step 4"):
-            writer.write(4, {"loss": 1.0})
-        writer.write(5, {"loss": 1.0})
+            _write(writer, 4, {"loss": 1.0})
+        _write(writer, 5, {"loss": 1.0})
         with pytest.raises(ValueError, match="step 5 comes after step 5"):
-            writer.write(5, {"loss": 1.0})
+            _write(writer, 5, {"loss": 1.0})
     assert [line["step"] for line in _lines(tmp_path)] == [5]
 
 
@@ -117,7 +121,7 @@ def test_a_full_disk_is_told(tmp_path):
         writer._file.close()
         writer._file = open("/dev/full", "ab", buffering=0)  # noqa: SIM115
         with pytest.raises(UserError, match=r"cannot write to .*No space left"):
-            writer.write(0, {"loss": 1.0})
+            _write(writer, 0, {"loss": 1.0})
 
 
 def test_a_path_that_is_a_file_is_told(tmp_path):
@@ -129,7 +133,7 @@ def test_a_path_that_is_a_file_is_told(tmp_path):
 def test_only_the_first_process_writes(tmp_path, monkeypatch):
     monkeypatch.setattr(jax, "process_index", lambda: 1)
     with MetricsWriter(tmp_path / "cell", tensorboard=False) as writer:
-        writer.write(0, {"loss": 1.0})
+        _write(writer, 0, {"loss": 1.0})
     assert not (tmp_path / "cell").exists()
 
 
