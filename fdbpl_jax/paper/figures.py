@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from fdbpl_jax.paper.finished import FinishedRun, finished_runs, lost
+from fdbpl_jax.paper.finished import FinishedRun, by_dataset, finished_runs, lost
 from fdbpl_jax.paper.published import Published, claims
 from fdbpl_jax.paper.sheet import (
     ACCURACIES,
@@ -69,13 +69,6 @@ def _points(runs: Iterable[FinishedRun]) -> list[_Point]:
     return [_Point(r, row, r.mebibytes(row)) for r in runs for row in r.trained]
 
 
-def _by_dataset(points: Iterable[_Point]) -> dict[str, list[_Point]]:
-    groups: dict[str, list[_Point]] = {}
-    for point in points:
-        groups.setdefault(point.row.dataset, []).append(point)
-    return groups
-
-
 def _ratio(part: float | None, reference: float | None) -> float | None:
     return part / reference if part and reference else None
 
@@ -111,7 +104,7 @@ def time_sheet(workdir: Path, published: Published) -> Sheet | None:
         lost=lost(runs),
         panels=tuple(
             _training(dataset, group, [point.row.method for point in group])
-            for dataset, group in _by_dataset(points).items()
+            for dataset, group in by_dataset(points).items()
         ),
     )
 
@@ -140,7 +133,7 @@ def component_sheet(workdir: Path, published: Published) -> Sheet | None:
     runs = finished_runs(workdir / "paper" / "figure10" / part for part in COMPONENTS)
     if not runs:
         return None
-    groups = _by_dataset(_points(runs))
+    groups = by_dataset(_points(runs))
     points = []
     for group in groups.values():
         kdpl = next((point for point in group if point.part == "KDPL"), None)

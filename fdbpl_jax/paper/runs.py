@@ -7,7 +7,7 @@ not run again. A run that fails does not stop the others.
 import dataclasses
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,8 +29,6 @@ _PARTS: Mapping[str, tuple[str, ...]] = {  # of those that options do not change
     "figure11": DIFFERENCES[:1],
     "figure12": DIFFERENCES,
 }
-# Memory is compared: of the training alone, and of one data set.
-_APART = "figure9", "figure10"
 _CONFIG_OF = {  # where it has none of its own
     **dict.fromkeys(("figure1", "figure8"), "table2"),
     **dict.fromkeys(DRAWN, "figure10"),
@@ -45,8 +43,8 @@ class PaperRun(NamedTuple):
 
     @property
     def apart(self) -> bool:
-        """Whether what cells share is made in a process before it."""
-        return self.config in _APART
+        """Whether its memory is compared: of training alone, and of one data set."""
+        return self.config in ("figure9", "figure10")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,9 +70,9 @@ def runs_of(name: str, options: PaperOptions) -> tuple[PaperRun, ...]:
     """
     if name not in NAMES:
         raise unknown_name("table or figure", name, NAMES)
-    parts = _PARTS.get(name, ("",))
+    parts: Iterable[str] = _PARTS.get(name, ("",))
     if name == "table5":
-        parts = tuple(_teachers(options))
+        parts = _teachers(options)
     elif name == "figure9":
         parts = _keeps(options)
     return tuple(PaperRun(_CONFIG_OF.get(name, name), part) for part in parts)
@@ -112,10 +110,7 @@ def _teachers(options: PaperOptions) -> dict[str, str]:
 
 
 def run_flags(run: PaperRun, options: PaperOptions) -> list[str]:
-    """List the flags of `fdbpl_jax.main` for a run.
-
-    Runs whose memory is compared are of the first data set alone.
-    """
+    """List the flags of `fdbpl_jax.main` for a run."""
     datasets = options.datasets.split(",")[0] if run.apart else options.datasets
     argument = "/".join(filter(None, (run.part, datasets)))
     config = f"--config={CONFIGS}/{run.config}.py"
@@ -137,11 +132,7 @@ def all_runs(names: Sequence[str], options: PaperOptions) -> list[PaperRun]:
 
 
 def make(names: Sequence[str], options: PaperOptions) -> list[str]:
-    """Run what the named tables and figures need, and draw those that are pictures.
-
-    Args:
-      names: of `NAMES`; empty: all of them.
-      options: what they are run with.
+    """Run what the named tables and figures (or all) need, and draw the pictures.
 
     Returns:
       What failed, in words.
@@ -164,11 +155,9 @@ def make(names: Sequence[str], options: PaperOptions) -> list[str]:
 def _made(run: PaperRun, options: PaperOptions) -> bool:
     command = [sys.executable, "-m", "fdbpl_jax.main", *run_flags(run, options)]
     logging.info("%s %s", *run)
-    return (not run.apart or _succeeds([*command, "--prepare"])) and _succeeds(command)
-
-
-def _succeeds(command: Sequence[str]) -> bool:
-    return subprocess.run(command, check=False).returncode == 0
+    # What cells share is made in a process before one whose memory is compared.
+    commands = [[*command, "--prepare"], command] if run.apart else [command]
+    return all(subprocess.run(c, check=False).returncode == 0 for c in commands)
 
 
 def _drawn(name: str, options: PaperOptions) -> bool:
