@@ -43,11 +43,7 @@ class FinishedRun(NamedTuple):
 
 
 def finished_runs(folders: Iterable[Path]) -> list[FinishedRun]:
-    """Read the reports of those folders that hold one, in their order.
-
-    Raises:
-      UserError: a report is not whole.
-    """
+    """Read the reports of those folders that hold one; see `read_report`."""
     return [
         FinishedRun(folder, *read_report(folder))
         for folder in folders

@@ -80,21 +80,16 @@ def _cells(workdir: Path, name: str, dataset: str) -> list[Path]:
 
 
 def picture_sheet(workdir: Path, name: str) -> Sheet | None:
-    """Make figure 11 or 12; None where it was not drawn.
-
-    Raises:
-      UserError: what was drawn, or the run it is of, is not there whole.
-    """
+    """Make figure 11 or 12; None where it was not drawn."""
     run = _drawn_run(workdir)
     if run is None or not _file(workdir, name, run).exists():
         return None
     drawing = _read(name, _file(workdir, name, run))
+    numbers = {"gain": "{:+.3f}".format}  # how they are written; the others are words
     columns = [
-        column(title, title, itemgetter(place), word=title != "gain")
-        for place, title in enumerate(drawing.titles)
+        column(t, t, itemgetter(place), numbers.get(t, str), word=t not in numbers)
+        for place, t in enumerate(drawing.titles)
     ]
-    if name == "figure12":
-        columns[-1] = column("gain", "gain", itemgetter(-1), "{:+.3f}".format)
     return Sheet(
         name=name,
         title=DRAWN[name],

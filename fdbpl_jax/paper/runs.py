@@ -1,7 +1,6 @@
 """The runs that each of the paper's tables and figures needs.
 
-A run is a process of its own, so that its peak memory is its own; finished cells are
-not run again. A run that fails does not stop the others.
+Each is a process of its own, so that its peak memory is its own, and stops no other.
 """
 
 import dataclasses
@@ -16,12 +15,10 @@ from absl import logging
 from fdbpl_jax.errors import UserError, unknown_name
 from fdbpl_jax.paper.figures import COMPONENTS
 from fdbpl_jax.paper.pictures import DIFFERENCES, DRAWN, draw
+from fdbpl_jax.paper.tables import TITLES
 
 CONFIGS = Path("configs/paper")  # of the checkout that the command is run in
-NAMES = (
-    *("table1", "table2", "table3", "table4", "table5", "table6"),
-    *("figure1", "figure8", "figure9", "figure10", *DRAWN),
-)
+NAMES = (*TITLES, "figure1", "figure8", "figure9", "figure10", *DRAWN)
 
 _PARTS: Mapping[str, tuple[str, ...]] = {  # of those that options do not change
     "table4": ("hard", "full", "ms", "mr"),
@@ -132,10 +129,7 @@ def all_runs(names: Sequence[str], options: PaperOptions) -> list[PaperRun]:
 
 
 def make(names: Sequence[str], options: PaperOptions) -> list[str]:
-    """Run what the named tables and figures (or all) need, and draw the pictures.
-
-    Returns:
-      What failed, in words.
+    """Run what the named tables and figures (or all) need, and return what failed.
 
     Raises:
       UserError: what `runs_of` refuses, or the configs are not there.

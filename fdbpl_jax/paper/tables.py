@@ -4,6 +4,7 @@ A run of `configs/paper/<table>.py` leaves a report in `<workdir>/paper/<table>`
 a folder of it for each value of what the table varies between runs.
 """
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -62,11 +63,7 @@ class Line(NamedTuple):
 
 
 def table_sheets(workdir: Path, published: Published) -> list[Sheet]:
-    """Make the sheets of the tables that were run, in the paper's order.
-
-    Raises:
-      UserError: a report is not whole.
-    """
+    """Make the sheets of the tables that were run, in the paper's order."""
     sheets = []
     for name, title in TITLES.items():
         folder = workdir / "paper" / name
@@ -211,4 +208,4 @@ def _in_order(lines: Iterable[Line]) -> list[Line]:
         if line.row.trained_values or key not in keys:
             unique.append(line)
         keys.add(key)
-    return [line for group in by_dataset(unique).values() for line in group]
+    return list(itertools.chain(*by_dataset(unique).values()))
