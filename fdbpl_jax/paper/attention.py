@@ -79,7 +79,7 @@ def picture(
 ) -> Image.Image:
     """Draw each image, then its maps over it, each map scaled by its largest value.
 
-    Titles of `columns` are those of the maps, titles of `rows` of the images.
+    `columns` are the titles of the maps, `rows` those of the images.
     """
     bands = []
     for row, title in enumerate(rows):

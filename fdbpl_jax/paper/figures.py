@@ -77,6 +77,7 @@ def time_sheet(workdir: Path, published: Published) -> Sheet | None:
     seconds = {(p.row.dataset, p.row.method): p.row.train_seconds for p in points}
 
     def kdpl_seconds(point: _Point) -> float | None:
+        """Training time of the same learner with KDPL's loss."""
         learner = point.row.method.split("+")[0]
         return seconds.get((point.row.dataset, f"{learner}+kdpl"))
 

@@ -1,6 +1,7 @@
 """The runs that each of the paper's tables and figures needs.
 
-Each is a process of its own, so that its peak memory is its own, and stops no other.
+A run is a process of its own, so that its peak memory is its own; finished cells are
+not run again. A run that fails does not stop the others.
 """
 
 import dataclasses

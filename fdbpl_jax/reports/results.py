@@ -85,8 +85,8 @@ class CellResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Row:
     """One line of the table: a method on a data set, or averaged over data sets.
 
-    A value is None where no cell finished, the method cannot serve new classes, or a
-    spread is that of a single seed.
+    Accuracies are in percent. A value is None where no cell finished, the method cannot
+    serve new classes, or a spread is that of a single seed.
     """
 
     dataset: str
