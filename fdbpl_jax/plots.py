@@ -173,7 +173,7 @@ def _times(axes: Axes, panel: Panel) -> None:
     axes.set_xticks([10.0**p for p in range(low, high + 1)])
     axes.xaxis.set_major_formatter(lambda seconds, _: f"{seconds:g}")
     axes.minorticks_off()
-    places = range(len(panel.names))
+    places = [float(place) for place in range(len(panel.names))]
     *_, main = panel.series
     for label, values in panel.series.items():
         ring = {} if label == main else {"markersize": 4, "mfc": "none"}
