@@ -73,21 +73,14 @@ def panel_svg(panel: Panel) -> str:
 
 def panels_png(panels: Sequence[Panel]) -> bytes:
     """Draw the plots in rows of three as one PNG."""
-    columns = min(3, len(panels))
-    rows = math.ceil(len(panels) / columns)
-    heights = [
-        max(map(_height, panels[row * columns : (row + 1) * columns]))
-        for row in range(rows)
-    ]
+    rows = [panels[first : first + 3] for first in range(0, len(panels), 3)]
+    heights = [max(map(_height, row)) for row in rows]
     with mpl.rc_context(_STYLE):
-        size = (_WIDTH * columns, sum(heights))
+        size = (_WIDTH * len(rows[0]), sum(heights))
         figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
-        ratios = {"height_ratios": heights}
-        grid = figure.subplots(rows, columns, squeeze=False, gridspec_kw=ratios).ravel()
-        for axes, panel in zip(grid, panels, strict=False):
-            _plot(axes, panel)
-        for axes in grid[len(panels) :]:
-            axes.set_axis_off()
+        grid = figure.add_gridspec(len(rows), len(rows[0]), height_ratios=heights)
+        for place, panel in enumerate(panels):
+            _plot(figure.add_subplot(grid[place]), panel)
         return png(figure)
 
 
@@ -137,12 +130,10 @@ def _plot(axes: Axes, panel: Panel) -> None:
     draw = {"bars": _bars, "dots": _dots, "times": _times}
     draw.get(panel.kind, _lines)(axes, panel)
     if len(panel.series) > 1 and panel.kind != "times":
-        below = -0.5 / (_height(panel) - 0.8)  # under the axis and its name
+        place = (0.5, -0.5 / (_height(panel) - 0.8))  # under the axis and its name
+        columns = min(3, len(panel.series))
         axes.legend(
-            loc="upper center",
-            bbox_to_anchor=(0.5, below),
-            ncols=min(3, len(panel.series)),
-            frameon=False,
+            loc="upper center", bbox_to_anchor=place, ncols=columns, frameon=False
         )
 
 
@@ -164,12 +155,9 @@ def _dots(axes: Axes, panel: Panel) -> None:
     _write_names(axes, panel, (len(panel.series) + 1) / 2 * lane)
     for number, (label, values) in enumerate(panel.series.items()):
         shift = (number - (len(panel.series) - 1) / 2) * lane
-        places = [place + shift for place in range(len(panel.names))]
-        axes.errorbar(
-            *_known(values, places),
-            xerr=_spread(panel, label, values),
-            **_mark(number, label, ""),
-        )
+        marks = _known(values, [place + shift for place in range(len(panel.names))])
+        error = _spread(panel, label)
+        axes.errorbar(*marks, xerr=error, **_mark(number, label, ""))
     low, high = axes.get_xlim()
     pad = max(0.0, 1 - (high - low) / 2)  # noise is not to look like a difference
     axes.set_xlim(low - pad, high + pad)
@@ -210,7 +198,7 @@ def _lines(axes: Axes, panel: Panel) -> None:
     places = [float(name) for name in panel.names]
     for number, (label, values) in enumerate(panel.series.items()):
         heights, where = _known(values, places)
-        error = _spread(panel, label, values)
+        error = _spread(panel, label)
         axes.errorbar(where, heights, yerr=error, **_mark(number, label, "-"))
     axes.set_xticks(places, panel.names)
     axes.set_xlabel(panel.place)
@@ -224,19 +212,16 @@ def _known(
     values: Sequence[float | None], places: Sequence[float]
 ) -> tuple[list[float], list[float]]:
     """The values there are, and their places."""
-    pairs = list(zip(values, places, strict=True))
-    known = [value for value in values if value is not None]
-    return known, [place for value, place in pairs if value is not None]
+    points = [(v, p) for v, p in zip(values, places, strict=True) if v is not None]
+    return [value for value, _ in points], [place for _, place in points]
 
 
-def _spread(
-    panel: Panel, label: str, values: Sequence[float | None]
-) -> list[float] | None:
-    spread = panel.spreads.get(label)
-    if spread is None:
+def _spread(panel: Panel, label: str) -> list[float] | None:
+    """The half lengths of a series' error bars, of the values there are."""
+    if label not in panel.spreads:
         return None
-    pairs = zip(values, spread, strict=True)
-    return [error or 0.0 for value, error in pairs if value is not None]
+    spreads = [spread or 0.0 for spread in panel.spreads[label]]
+    return _known(panel.series[label], spreads)[1]
 
 
 def _mark(number: int, label: str, line: str) -> dict[str, Any]:

@@ -1,8 +1,6 @@
 """Where the prompts of a finished cell look, as a picture (the paper's figure 11).
 
-A row per image, with the Grad-CAM map of its class for hand-written text, for the
-positive and the negative prompt, and for the direction from the negative to the
-positive one.
+A row per image has the Grad-CAM map of its class for each of `prompt_texts`.
 """
 
 from collections.abc import Sequence
@@ -31,12 +29,9 @@ def attention(cell: OpenCell, images: int) -> Drawing:
     """Draw the maps of a test image of each of `images` classes; see `picture`."""
     dataset, names = cell.dataset, cell.facts["class_names"]
     examples = one_of_each(dataset, names, images)
-    pixels = np.stack(
-        [
-            preprocess(read_image(dataset.root, example.path), cell.clip.image.size)
-            for example in examples
-        ]
-    )
+    images_read = [read_image(dataset.root, example.path) for example in examples]
+    size = cell.clip.image.size
+    pixels = np.stack([preprocess(image, size) for image in images_read])
     shown = [(listed(x.path), dataset.class_names[x.label]) for x in examples]
     texts = prompt_texts(cell)
     labels = np.array([names.index(name) for _, name in shown])
@@ -51,13 +46,8 @@ def attention_maps(
 ) -> Float[np.ndarray, "Q B G G"]:
     """Compute Grad-CAM maps of the images for each of several texts per image.
 
-    Args:
-      clip: the student.
-      pixels: of the images, as its tower takes them, 0 to 255.
-      texts: directions in the joint space, L2-normalised.
-
-    Returns:
-      See `class_maps`; G patches per side.
+    The texts are L2-normalised directions in the joint space; for the maps, with G
+    patches per side, see `class_maps`.
     """
     params = jax.tree.map(lambda x: x.astype(jnp.float32), clip.params["vision"])
     inputs = normalise(clip.image, jnp.asarray(pixels))
@@ -66,7 +56,10 @@ def attention_maps(
 
 
 def prompt_texts(cell: OpenCell) -> dict[str, Float[Array, "C D"]]:
-    """Encode the classes that the cell was trained on, by the title of their column."""
+    """Encode the classes that the cell was trained on, by the title of their column.
+
+    The difference is the direction from the negative to the positive prompt.
+    """
     names = cell.facts["class_names"]
     positive, negative = (class_text(cell, b, names) for b in ("positive", "negative"))
     plain = [f"a photo of a {prompt_name(name)}." for name in names]
@@ -86,11 +79,7 @@ def picture(
 ) -> Image.Image:
     """Draw each image, then its maps over it, each map scaled by its largest value.
 
-    Args:
-      pixels: of the images.
-      maps: of each column and image.
-      columns: titles of the maps.
-      rows: titles of the images.
+    `columns` are the titles of the maps, `rows` those of the images.
     """
     bands = []
     for row, title in enumerate(rows):
@@ -108,9 +97,8 @@ def overlaid(
     if heat is None:
         return image
     share = heat / max(float(heat.max()), np.finfo(np.float32).tiny)
-    large = Image.fromarray(share.astype(np.float32), mode="F").resize(
-        (_SIDE, _SIDE), Image.Resampling.BILINEAR
-    )
+    small = Image.fromarray(share.astype(np.float32), mode="F")
+    large = small.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
     strength = 0.75 * np.clip(np.asarray(large), 0, 1)[..., None]
     grey = np.asarray(image.convert("L"), np.float32)[..., None]
     mixed = (1 - strength) * grey + strength * _HOT

@@ -49,12 +49,8 @@ def changed_cases(cell: OpenCell, other: OpenCell, cache: Path) -> list[Case]:
     """List the test images on which one cell is right, largest change first.
 
     Images of classes never trained on are classified among those alone, as base-to-new
-    tests them; class-specific contexts do not serve them.
-
-    Args:
-      cell: such as one with the difference losses.
-      other: such as one without.
-      cache: folder of cached image features.
+    tests them; class-specific contexts do not serve them. Image features are cached in
+    the folder `cache`.
 
     Raises:
       UserError: the cells are of other data, classes or students.
@@ -89,15 +85,13 @@ def _cases(cell: OpenCell, other: OpenCell, half: str, cache: Path) -> list[Case
         _probabilities(x, features, part.class_names) for x in (other, cell)
     )
     cases, names = [], part.class_names
-    for row, example in enumerate(part.test):
-        label = example.label
-        old, new = before[row].argmax(), after[row].argmax()
-        if (old == label) == (new == label):
-            continue
-        what = RIGHT if new == label else WRONG
-        gain = float(after[row, label] - before[row, label])
-        classes = names[label], names[old], names[new]
-        cases.append(Case(example.path, what, *classes, gain))
+    for example, was, now in zip(part.test, before, after, strict=True):
+        label, old, new = example.label, was.argmax(), now.argmax()
+        if (old == label) != (new == label):
+            what = RIGHT if new == label else WRONG
+            classes = names[label], names[old], names[new]
+            gain = float(now[label] - was[label])
+            cases.append(Case(example.path, what, *classes, gain))
     return cases
 
 
@@ -109,13 +103,7 @@ def _probabilities(
 
 
 def cases_picture(cell: OpenCell, cases: Sequence[Case], count: int) -> Image.Image:
-    """Draw the first cases put right, and under them those put wrong.
-
-    Args:
-      cell: whose data set and image size.
-      cases: of `changed_cases`.
-      count: of each kind, at most.
-    """
+    """Draw the first `count` cases put right, and under them those put wrong."""
     bands = []
     for what in (RIGHT, WRONG):
         group = [case for case in cases if case.what == what]

@@ -32,7 +32,6 @@ def open_cell(path: Path, student: str, data_root: str) -> OpenCell:
     """Open a finished cell of a method with a positive and a negative text context.
 
     Args:
-      path: its folder.
       student: where the student is now; empty: where it was.
       data_root: the folder that holds the data; of embedded data, the rendered ones.
 
@@ -77,12 +76,9 @@ def check_prompts(
 def class_text(
     cell: OpenCell, branch: str, class_names: Sequence[str]
 ) -> Float[Array, "C D"]:
-    """Encode classes under one of the cell's prompts, L2-normalised.
+    """Encode classes under the cell's "positive" or "negative" prompt, L2-normalised.
 
-    Args:
-      cell: whose prompts.
-      branch: "positive" or "negative".
-      class_names: as the data set has them; any, not only those trained on.
+    They may be any, not only those trained on.
     """
     clip, prompt = cell.clip, PromptConfig(**cell.facts["config"]["prompt"])
     if branch == "negative":

@@ -49,13 +49,7 @@ def listed(path: str) -> str:
 
 
 def grid(bands: Sequence[Band], columns: int, side: int) -> Image.Image:
-    """Draw the bands one under the other.
-
-    Args:
-      bands: drawn from the top.
-      columns: tiles per row.
-      side: of a tile's image, in pixels.
-    """
+    """Draw the bands one under the other, tiles of `side` pixels in `columns`."""
     texts = max((len(tile.texts) for band in bands for tile in band.tiles), default=0)
     height = side + texts * _LINE + _GAP
     rows = [-(-len(band.tiles) // columns) for band in bands]

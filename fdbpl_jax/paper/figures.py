@@ -3,11 +3,12 @@
 Both compare with KDPL's loss, whose teacher sees every batch.
 """
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from fdbpl_jax.paper.finished import FinishedRun, finished_runs, lost
+from fdbpl_jax.paper.finished import FinishedRun, by_dataset, finished_runs, lost
 from fdbpl_jax.paper.published import Published, claims
 from fdbpl_jax.paper.sheet import (
     ACCURACIES,
@@ -52,28 +53,15 @@ class _Point(NamedTuple):
     run: FinishedRun
     row: Row
     memory: float | None  # MiB; None: not known
-    kdpl: "_Point | None" = None  # with KDPL's loss in place of its own
 
     @property
     def part(self) -> str:
         """What figure 10 calls its loss."""
         return COMPONENTS[self.run.folder.name]
 
-    @property
-    def kdpl_seconds(self) -> float | None:
-        """The training time with KDPL's loss."""
-        return self.kdpl.row.train_seconds if self.kdpl else None
-
 
 def _points(runs: Iterable[FinishedRun]) -> list[_Point]:
     return [_Point(r, row, r.mebibytes(row)) for r in runs for row in r.trained]
-
-
-def _by_dataset(points: Iterable[_Point]) -> dict[str, list[_Point]]:
-    groups: dict[str, list[_Point]] = {}
-    for point in points:
-        groups.setdefault(point.row.dataset, []).append(point)
-    return groups
 
 
 def _ratio(part: float | None, reference: float | None) -> float | None:
@@ -86,11 +74,13 @@ def time_sheet(workdir: Path, published: Published) -> Sheet | None:
     if not runs:
         return None
     points = _points(runs)
-    by_method = {(point.row.dataset, point.row.method): point for point in points}
-    points = [
-        point._replace(kdpl=by_method.get((point.row.dataset, _with_kdpl(point))))
-        for point in points
-    ]
+    seconds = {(p.row.dataset, p.row.method): p.row.train_seconds for p in points}
+
+    def kdpl_seconds(point: _Point) -> float | None:
+        """Training time of the same learner with KDPL's loss."""
+        learner = point.row.method.split("+")[0]
+        return seconds.get((point.row.dataset, f"{learner}+kdpl"))
+
     about = _TIMES + _table_times(runs[0].facts)
     return Sheet(
         name="figure8",
@@ -98,11 +88,11 @@ def time_sheet(workdir: Path, published: Published) -> Sheet | None:
         about=about + claims("figure8", published),
         columns=(
             *(DATASET, METHOD, TRAINING),
-            column("", "kdpl_train_seconds", lambda p: p.kdpl_seconds),
+            column("", "kdpl_train_seconds", kdpl_seconds),
             column(
                 "KDPL's time",
                 "",
-                lambda p: _ratio(p.kdpl_seconds, p.row.train_seconds),
+                lambda p: _ratio(kdpl_seconds(p), p.row.train_seconds),
                 "× {:.2f}".format,
             ),
         ),
@@ -111,13 +101,9 @@ def time_sheet(workdir: Path, published: Published) -> Sheet | None:
         lost=lost(runs),
         panels=tuple(
             _training(dataset, group, [point.row.method for point in group])
-            for dataset, group in _by_dataset(points).items()
+            for dataset, group in by_dataset(points).items()
         ),
     )
-
-
-def _with_kdpl(point: _Point) -> str:
-    return point.row.method.split("+")[0] + "+kdpl"
 
 
 def _table_times(facts: RunFacts) -> str:
@@ -140,11 +126,11 @@ def component_sheet(workdir: Path, published: Published) -> Sheet | None:
     runs = finished_runs(workdir / "paper" / "figure10" / part for part in COMPONENTS)
     if not runs:
         return None
-    groups = _by_dataset(_points(runs))
-    points = []
-    for group in groups.values():
-        kdpl = next((point for point in group if point.part == "KDPL"), None)
-        points += [point._replace(kdpl=kdpl) for point in group]
+    points = _points(runs)
+    kdpl_memory = {
+        p.row.dataset: p.memory for p in points if p.part == "KDPL" and p.memory
+    }
+    groups = by_dataset(points)
     panels = [panel for item in groups.items() for panel in _part_panels(*item)]
     return Sheet(
         name="figure10",
@@ -158,11 +144,11 @@ def component_sheet(workdir: Path, published: Published) -> Sheet | None:
             column(
                 "of KDPL's memory (%)",
                 "",
-                lambda p: _ratio(p.memory, p.kdpl.memory) if p.kdpl else None,
+                lambda p: _ratio(p.memory, kdpl_memory.get(p.row.dataset)),
                 lambda ratio: f"{100 * ratio:.0f}",
             ),
         ),
-        rows=points,
+        rows=list(itertools.chain(*groups.values())),
         facts=tuple(run.facts for run in runs),
         lost=lost(runs),
         panels=tuple(panel for panel in panels if panel.has_values),

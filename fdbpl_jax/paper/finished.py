@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fdbpl_jax.reports.columns import missing
 from fdbpl_jax.reports.facts import RunFacts
@@ -43,16 +43,20 @@ class FinishedRun(NamedTuple):
 
 
 def finished_runs(folders: Iterable[Path]) -> list[FinishedRun]:
-    """Read the reports of those folders that hold one, in their order.
-
-    Raises:
-      UserError: a report is not whole.
-    """
+    """Read the reports of those folders that hold one; see `read_report`."""
     return [
         FinishedRun(folder, *read_report(folder))
         for folder in folders
         if (folder / "report.json").exists()
     ]
+
+
+def by_dataset(lines: Iterable[Any]) -> dict[str, list[Any]]:
+    """Group the lines of a sheet, which have a `row`, by its data set."""
+    groups: dict[str, list[Any]] = {}
+    for line in lines:
+        groups.setdefault(line.row.dataset, []).append(line)
+    return groups
 
 
 def lost(runs: Iterable[FinishedRun]) -> tuple[str, ...]:

@@ -104,10 +104,9 @@ def _panels(points: Sequence[_KeptLabels]) -> list[Panel]:
         title, half = "accuracy on new classes", "new"
     means = curves(lambda p: getattr(p.row, f"{half}_mean"))
     spreads = curves(lambda p: getattr(p.row, f"{half}_std"))
-    read = "reading 500 random regions"
     costs = (
         ("an epoch of training", "ms", curves(lambda p: 1e3 * p.epoch)),
-        (read, "ms", curves(lambda p: 1e3 * p.read)),
+        ("reading 500 random regions", "ms", curves(lambda p: 1e3 * p.read)),
         ("peak memory", "MiB", curves(lambda p: p.memory)),
         ("table on disk", "bytes per region", curves(lambda p: p.disk)),
     )

@@ -19,10 +19,6 @@ from fdbpl_jax.reports.html import render
 def sheets_of(workdir: Path, published: Published) -> list[Sheet]:
     """Make the sheets of the tables, then the figures, as far as they were run.
 
-    Args:
-      workdir: of the runs.
-      published: the published numbers.
-
     Raises:
       UserError: a report, or a picture, is not whole.
     """
@@ -37,10 +33,7 @@ def sheets_of(workdir: Path, published: Published) -> list[Sheet]:
 
 
 def write_paper(workdir: Path) -> Sequence[Sheet]:
-    """Write the files of all sheets into `<workdir>/paper`.
-
-    Returns:
-      The sheets.
+    """Write the files of all sheets into `<workdir>/paper`, and return the sheets.
 
     Raises:
       UserError: nothing was run, or what `sheets_of` refuses.
@@ -62,12 +55,7 @@ def write_paper(workdir: Path) -> Sequence[Sheet]:
 
 
 def html(sheets: Sequence[Sheet], published: Published) -> str:
-    """The page: a section per table or figure, ours first, then the published numbers.
-
-    Args:
-      sheets: in the order shown.
-      published: the published numbers.
-    """
+    """The page: a section per table or figure, ours first, then the published one."""
     return render(
         "paper.html.j2",
         sheets=sheets,

@@ -35,10 +35,7 @@ _LISTED = 40  # rows on the page; all of them are in the CSV file
 def draw(name: str, workdir: Path, data_root: str) -> None:
     """Draw figure 11 or 12 on the first data set of figure 10.
 
-    Args:
-      name: of `DRAWN`.
-      workdir: of the runs.
-      data_root: the folder that holds the data; empty: the embedded world's.
+    An empty `data_root` is the embedded world's.
 
     Raises:
       UserError: there are no finished cells to draw, or `open_cell` refuses them.
@@ -83,33 +80,20 @@ def _cells(workdir: Path, name: str, dataset: str) -> list[Path]:
 
 
 def picture_sheet(workdir: Path, name: str) -> Sheet | None:
-    """Make figure 11 or 12.
-
-    Args:
-      workdir: of the runs.
-      name: of `DRAWN`.
-
-    Returns:
-      None where it was not drawn.
-
-    Raises:
-      UserError: what was drawn, or the run it is of, is not there whole.
-    """
+    """Make figure 11 or 12; None where it was not drawn."""
     run = _drawn_run(workdir)
     if run is None or not _file(workdir, name, run).exists():
         return None
     drawing = _read(name, _file(workdir, name, run))
-    about = _ATTENTION if name == "figure11" else _counts(drawing, run)
+    numbers = {"gain": "{:+.3f}".format}  # how they are written; the others are words
     columns = [
-        column(title, title, itemgetter(place), word=title != "gain")
-        for place, title in enumerate(drawing.titles)
+        column(t, t, itemgetter(place), numbers.get(t, str), word=t not in numbers)
+        for place, t in enumerate(drawing.titles)
     ]
-    if name == "figure12":
-        columns[-1] = column("gain", "gain", itemgetter(-1), "{:+.3f}".format)
     return Sheet(
         name=name,
         title=DRAWN[name],
-        about=about,
+        about=_ATTENTION if name == "figure11" else _counts(drawing, run),
         columns=columns,
         rows=drawing.rows,
         facts=(run.facts,),

@@ -1,7 +1,6 @@
-"""The numbers that the paper publishes, for sheets to show beside ours.
+"""The numbers that the paper publishes, from published.json, for sheets to show.
 
-They are data, in published.json, with the place where each is printed. What the paper
-leaves open, such as which learner a row "KDPL" has, is said in its notes.
+What the paper leaves open, such as which learner a row "KDPL" has, is in the notes.
 """
 
 import importlib.resources
@@ -62,15 +61,7 @@ def load() -> Published:
 
 
 def select(published: Published, **fields: str | int | None) -> tuple[Number, ...]:
-    """Return the numbers whose fields have these values, in the order of the tables.
-
-    Args:
-      published: what `load` returns.
-      **fields: of `Number`, such as table="table2", method="coop", what="new".
-
-    Raises:
-      AttributeError: `Number` has no such field.
-    """
+    """Return the numbers whose fields (of `Number`) have these values, in order."""
     return tuple(
         number
         for number in published.numbers

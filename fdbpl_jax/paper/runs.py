@@ -7,7 +7,7 @@ not run again. A run that fails does not stop the others.
 import dataclasses
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,12 +16,10 @@ from absl import logging
 from fdbpl_jax.errors import UserError, unknown_name
 from fdbpl_jax.paper.figures import COMPONENTS
 from fdbpl_jax.paper.pictures import DIFFERENCES, DRAWN, draw
+from fdbpl_jax.paper.tables import TITLES
 
 CONFIGS = Path("configs/paper")  # of the checkout that the command is run in
-NAMES = (
-    *("table1", "table2", "table3", "table4", "table5", "table6"),
-    *("figure1", "figure8", "figure9", "figure10", *DRAWN),
-)
+NAMES = (*TITLES, "figure1", "figure8", "figure9", "figure10", *DRAWN)
 
 _PARTS: Mapping[str, tuple[str, ...]] = {  # of those that options do not change
     "table4": ("hard", "full", "ms", "mr"),
@@ -29,8 +27,6 @@ _PARTS: Mapping[str, tuple[str, ...]] = {  # of those that options do not change
     "figure11": DIFFERENCES[:1],
     "figure12": DIFFERENCES,
 }
-# Memory is compared: of the training alone, and of one data set.
-_APART = "figure9", "figure10"
 _CONFIG_OF = {  # where it has none of its own
     **dict.fromkeys(("figure1", "figure8"), "table2"),
     **dict.fromkeys(DRAWN, "figure10"),
@@ -45,8 +41,8 @@ class PaperRun(NamedTuple):
 
     @property
     def apart(self) -> bool:
-        """Whether what cells share is made in a process before it."""
-        return self.config in _APART
+        """Whether its memory is compared: of training alone, and of one data set."""
+        return self.config in ("figure9", "figure10")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,9 +68,9 @@ def runs_of(name: str, options: PaperOptions) -> tuple[PaperRun, ...]:
     """
     if name not in NAMES:
         raise unknown_name("table or figure", name, NAMES)
-    parts = _PARTS.get(name, ("",))
+    parts: Iterable[str] = _PARTS.get(name, ("",))
     if name == "table5":
-        parts = tuple(_teachers(options))
+        parts = _teachers(options)
     elif name == "figure9":
         parts = _keeps(options)
     return tuple(PaperRun(_CONFIG_OF.get(name, name), part) for part in parts)
@@ -112,10 +108,7 @@ def _teachers(options: PaperOptions) -> dict[str, str]:
 
 
 def run_flags(run: PaperRun, options: PaperOptions) -> list[str]:
-    """List the flags of `fdbpl_jax.main` for a run.
-
-    Runs whose memory is compared are of the first data set alone.
-    """
+    """List the flags of `fdbpl_jax.main` for a run."""
     datasets = options.datasets.split(",")[0] if run.apart else options.datasets
     argument = "/".join(filter(None, (run.part, datasets)))
     config = f"--config={CONFIGS}/{run.config}.py"
@@ -137,14 +130,7 @@ def all_runs(names: Sequence[str], options: PaperOptions) -> list[PaperRun]:
 
 
 def make(names: Sequence[str], options: PaperOptions) -> list[str]:
-    """Run what the named tables and figures need, and draw those that are pictures.
-
-    Args:
-      names: of `NAMES`; empty: all of them.
-      options: what they are run with.
-
-    Returns:
-      What failed, in words.
+    """Run what the named tables and figures (or all) need, and return what failed.
 
     Raises:
       UserError: what `runs_of` refuses, or the configs are not there.
@@ -164,11 +150,9 @@ def make(names: Sequence[str], options: PaperOptions) -> list[str]:
 def _made(run: PaperRun, options: PaperOptions) -> bool:
     command = [sys.executable, "-m", "fdbpl_jax.main", *run_flags(run, options)]
     logging.info("%s %s", *run)
-    return (not run.apart or _succeeds([*command, "--prepare"])) and _succeeds(command)
-
-
-def _succeeds(command: Sequence[str]) -> bool:
-    return subprocess.run(command, check=False).returncode == 0
+    # What cells share is made in a process before one whose memory is compared.
+    commands = [[*command, "--prepare"], command] if run.apart else [command]
+    return all(subprocess.run(c, check=False).returncode == 0 for c in commands)
 
 
 def _drawn(name: str, options: PaperOptions) -> bool:

@@ -4,6 +4,7 @@ A run of `configs/paper/<table>.py` leaves a report in `<workdir>/paper/<table>`
 a folder of it for each value of what the table varies between runs.
 """
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from fdbpl_jax.data.catalogue import CATALOGUE
-from fdbpl_jax.paper.finished import FinishedRun, finished_runs, lost
+from fdbpl_jax.paper.finished import FinishedRun, by_dataset, finished_runs, lost
 from fdbpl_jax.paper.published import Published, select
 from fdbpl_jax.paper.sheet import (
     ACCURACIES,
@@ -62,15 +63,7 @@ class Line(NamedTuple):
 
 
 def table_sheets(workdir: Path, published: Published) -> list[Sheet]:
-    """Make the sheets of the tables that were run, in the paper's order.
-
-    Args:
-      workdir: of the runs.
-      published: the published numbers.
-
-    Raises:
-      UserError: a report is not whole.
-    """
+    """Make the sheets of the tables that were run, in the paper's order."""
     sheets = []
     for name, title in TITLES.items():
         folder = workdir / "paper" / name
@@ -94,11 +87,8 @@ def _columns(lines: Sequence[Line]) -> list[SheetColumn]:
     """Show what there is on the page; the CSV file has the same columns for all."""
     base, new, hm = ACCURACIES
     if not has_new(line.row for line in lines):  # there is one accuracy
-        base, new, hm = (
-            base._replace(title="accuracy"),
-            new._replace(title=""),
-            hm._replace(title=""),
-        )
+        base = base._replace(title="accuracy")
+        new, hm = new._replace(title=""), hm._replace(title="")
     varied = "varied" if any(line.varied for line in lines) else ""
     return [
         DATASET,
@@ -144,13 +134,7 @@ def published_table(name: str, published: Published) -> PublishedTable:
 def lines_of(
     name: str, runs: Iterable[FinishedRun], published: Published
 ) -> list[Line]:
-    """Find the published numbers of all rows of a table.
-
-    Args:
-      name: of the table.
-      runs: of its config.
-      published: the published numbers.
-    """
+    """Find the published numbers of all rows of a table."""
     lines = []
     for run in runs:
         part = "" if run.folder.name == name else run.folder.name
@@ -168,11 +152,8 @@ def lines_of(
 def line_of(name: str, row: Row, part: str, published: Published) -> Line:
     """Find the published accuracies of a row.
 
-    Args:
-      name: of the table.
-      row: ours; what a sweep varies stands after the method's name.
-      part: what is varied between runs; empty: nothing.
-      published: the published numbers.
+    What a sweep varies stands after the method's name; `part` is what is varied
+    between runs (empty: nothing).
     """
     method, setting = row.method, ""
     if "=" in row.method:
@@ -227,6 +208,4 @@ def _in_order(lines: Iterable[Line]) -> list[Line]:
         if line.row.trained_values or key not in keys:
             unique.append(line)
         keys.add(key)
-    # Stable: methods stay in their order within a data set.
-    order = list(dict.fromkeys(line.row.dataset for line in unique))
-    return sorted(unique, key=lambda line: order.index(line.row.dataset))
+    return list(itertools.chain(*by_dataset(unique).values()))

@@ -135,17 +135,13 @@ HOW_TO_REJECT = (
 
 def rejection_texts(results: Sequence[Rejection]) -> tuple[tuple[str, ...], ...]:
     """Lines under `REJECTION_TITLES`: mean and spread over seeds."""
-    groups: dict[tuple[str, ...], list[Rejection]] = {}
+    groups: dict[tuple[str, ...], list[tuple[float, float]]] = {}
     for result in results:
         key = (result.dataset, result.method, result.against, result.score)
-        groups.setdefault(key, []).append(result)
+        groups.setdefault(key, []).append((result.auroc, result.fpr))
     return tuple(
-        (
-            *key,
-            _over_seeds([x.auroc for x in group]),
-            _over_seeds([x.fpr for x in group]),
-        )
-        for key, group in groups.items()
+        (*key, *map(_over_seeds, zip(*scores, strict=True)))
+        for key, scores in groups.items()
     )
 
 

@@ -64,11 +64,6 @@ def table_texts(facts: RunFacts) -> list[tuple[str, ...]]:
 def fact_texts(facts: RunFacts) -> list[tuple[str, str]]:
     """Name and value of each fact but the command, settings and notes."""
     versions = ", ".join(f"{name} {number}" for name, number in facts.versions.items())
-    pairs = [
-        ("started", facts.started),
-        ("device", facts.device),
-        ("student", facts.student),
-        ("teacher", facts.teacher),
-        ("versions", versions),
-    ]
-    return [(name, value) for name, value in pairs if value]
+    names = ("started", "device", "student", "teacher")
+    texts = [*((name, getattr(facts, name)) for name in names), ("versions", versions)]
+    return [(name, text) for name, text in texts if text]

@@ -16,6 +16,7 @@ _SERIES = {
     "new": ("new_mean", "new_std"),
     "HM": ("hm", "hm_std"),
 }
+_ACCURACY = {"accuracy": _SERIES["base"]}
 # What a page sets to fit its theme; the colour stands where it does not.
 _THEME = {
     **{c: f"var(--plot-{number}, {c})" for number, c in enumerate(COLOURS)},
@@ -31,14 +32,10 @@ def drawn(panels: Iterable[Panel]) -> list[Markup]:
 
 
 def _inline(panel: Panel) -> str:
-    """A plot as wide as its place, in the page's colours.
-
-    It has no ids, links and styles of its own: a page may hold several.
-    """
+    """A plot in the page's colours, without ids and links: a page may hold several."""
     root = ET.fromstring(panel_svg(panel))
-    marks = {
-        f"#{path.get('id')}": path.get("d", "") for path in root.iter(_SVG + "path")
-    }
+    paths = root.iter(_SVG + "path")
+    marks = {f"#{path.get('id')}": path.get("d", "") for path in paths}
     for parent in list(root.iter()):
         for child in list(parent):
             if child.tag in (_SVG + "defs", _SVG + "metadata"):
@@ -71,17 +68,14 @@ def _adapt(element: ET.Element, marks: Mapping[str, str]) -> None:
 
 
 def accuracy_panel(rows: Sequence[Row], new: bool = True) -> Panel:
-    """Base, new and HM of each method on one data set, with ± std bars.
+    """Base, new and HM of each method on the rows' one data set, with ± std bars.
 
-    Args:
-      rows: of one data set, in the order drawn.
-      new: also show new classes and HM; else the accuracy is all there is.
+    Without `new`, its accuracy is all there is.
     """
-    series = _SERIES if new else {"accuracy": _SERIES["base"]}
-    means = {
-        s: tuple(getattr(r, mean) for r in rows) for s, (mean, _) in series.items()
-    }
-    stds = {s: tuple(getattr(r, std) for r in rows) for s, (_, std) in series.items()}
+    means, spreads = {}, {}
+    for label, (mean, std) in (_SERIES if new else _ACCURACY).items():
+        means[label] = tuple(getattr(row, mean) for row in rows)
+        spreads[label] = tuple(getattr(row, std) for row in rows)
     texts = [
         " / ".join(BLANK if value is None else f"{value:.2f}" for value in values)
         for values in zip(*means.values(), strict=True)
@@ -92,7 +86,7 @@ def accuracy_panel(rows: Sequence[Row], new: bool = True) -> Panel:
         names=_names(row.method for row in rows),
         series=means,
         kind="dots",
-        spreads=stds,
+        spreads=spreads,
         texts=tuple(texts),
     )
 
@@ -100,12 +94,8 @@ def accuracy_panel(rows: Sequence[Row], new: bool = True) -> Panel:
 def time_panel(rows: Sequence[Row]) -> Panel:
     """Training seconds of each method on a logarithmic axis.
 
-    Args:
-      rows: of `summarise`. With several data sets, a small ring is a data set and the
-        dot is their mean.
-
-    Returns:
-      A panel in which a method that trains nothing has no mark.
+    With several data sets, a small ring is a data set and the dot their mean. A method
+    that trains nothing has no mark.
     """
     seconds = {(row.dataset, row.method): row.train_seconds for row in rows}
     datasets = list(dict.fromkeys(row.dataset for row in rows))

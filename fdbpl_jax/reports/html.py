@@ -1,7 +1,4 @@
-"""HTML pages that need nothing else: styles and figures inside, nothing is fetched.
-
-They are for a phone as for a wide screen, in the reader's light or dark theme.
-"""
+"""HTML pages with their styles and figures inside: nothing is fetched."""
 
 import base64
 from collections.abc import Sequence
@@ -36,12 +33,7 @@ def render(template: str, **values: object) -> str:
 
 
 def page(rows: Sequence[Row], facts: RunFacts) -> str:
-    """The report as one page.
-
-    Args:
-      rows: of `summarise`.
-      facts: how the run was made.
-    """
+    """The report as one page."""
     from fdbpl_jax.reports import figures  # Matplotlib loads slowly
 
     accuracies = [

@@ -6,11 +6,12 @@ has both: `hm` is the mean of HMs (KDPL and FDBPL average the HMs of the data se
 """
 
 import dataclasses
+import itertools
 import json
 import math
-import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from statistics import fmean, stdev
 from typing import Any
 
 import msgspec
@@ -26,11 +27,8 @@ CellKey = tuple[str, str, int | None]  # dataset, method, seed
 class CellResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The result of one cell; a line of its `results.jsonl`.
 
-    Accuracies are in percent, times in seconds.
-
-    Raises:
-      UserError: an accuracy outside 0 … 100, a time or count below 0, or a number that
-        is not finite.
+    Accuracies are in percent, times in seconds. A `UserError` is raised for an accuracy
+    outside 0 … 100, a time or count below 0, and a number that is not finite.
     """
 
     dataset: str
@@ -68,11 +66,7 @@ class CellResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def from_json(cls, text: str, source: str = "results.jsonl") -> "CellResult":
-        """The cell that `to_json` wrote.
-
-        Args:
-          text: the JSON text.
-          source: where it is from, for the error message.
+        """The cell that `to_json` wrote into `source`.
 
         Raises:
           UserError: not JSON, a field missing, unknown or of the wrong type, or a
@@ -91,8 +85,8 @@ class CellResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Row:
     """One line of the table: a method on a data set, or averaged over data sets.
 
-    Accuracies are in percent. A value is None where there is nothing to say: no cell
-    finished, the method cannot serve new classes, or the spread of a single seed.
+    Accuracies are in percent. A value is None where no cell finished, the method cannot
+    serve new classes, or a spread is that of a single seed.
     """
 
     dataset: str
@@ -134,7 +128,7 @@ def summarise(
     """The rows of the table: data set by data set, then the averages.
 
     Args:
-      cells: the cells that finished.
+      cells: those that finished.
       planned: every cell the protocol meant to run, so that lost ones show. Empty: all
         data sets × methods × seeds in `cells`; of a method without seeds, one cell.
       averaged: the data sets that averages are over. Empty: all.
@@ -156,12 +150,11 @@ def summarise(
     datasets = list(dict.fromkeys(dataset for dataset, _, _ in plan))
     methods = list(dict.fromkeys(method for _, method, _ in plan))
     rows = []
-    for dataset in datasets:
-        for method in methods:
-            keys = [key for key in plan if key[:2] == (dataset, method)]
-            if keys:
-                done = [finished[key] for key in keys if key in finished]
-                rows.append(_data_set_row(dataset, method, done, len(keys)))
+    for pair in itertools.product(datasets, methods):
+        keys = [key for key in plan if key[:2] == pair]
+        if keys:
+            done = [finished[key] for key in keys if key in finished]
+            rows.append(_data_set_row(pair, done, len(keys)))
     averaged = averaged or datasets
     if len(averaged) > 1:
         rows += [_average_row(m, averaged, rows) for m in methods]
@@ -179,13 +172,11 @@ def _full_grid(cells: Sequence[CellResult]) -> tuple[CellKey, ...]:
     )
 
 
-def _data_set_row(
-    dataset: str, method: str, cells: list[CellResult], expected: int
-) -> Row:
+def _data_set_row(key: tuple[str, str], cells: list[CellResult], expected: int) -> Row:
     base = [cell.base for cell in cells]
     new = _all_or_none([cell.new for cell in cells])
     hms = [harmonic_mean(b, n) for b, n in zip(base, new, strict=False)]
-    return _row((dataset, method), (len(cells), expected), (base, new, hms), cells)
+    return _row(key, (len(cells), expected), (base, new, hms), cells)
 
 
 def _average_row(method: str, datasets: Sequence[str], all_rows: list[Row]) -> Row:
@@ -208,23 +199,19 @@ def _row(
     items: Sequence[CellResult] | Sequence[Row],
 ) -> Row:
     base, new, hms = accuracies
-    base_mean, new_mean = _mean(base), _mean(new)
-    hm_of_means = None
-    if base_mean is not None and new_mean is not None:
-        hm_of_means = harmonic_mean(base_mean, new_mean)
 
     def values(name: str) -> list[Any]:
         return [getattr(item, name) for item in items]
 
     return Row(
         *(*key, *counts),
-        base_mean=base_mean,
+        base_mean=_mean(base),
         base_std=_std(base),
-        new_mean=new_mean,
+        new_mean=_mean(new),
         new_std=_std(new),
         hm=_mean(hms),
         hm_std=_std(hms),
-        hm_of_means=hm_of_means,
+        hm_of_means=harmonic_mean(fmean(base), fmean(new)) if base and new else None,
         train_seconds=_mean(values("train_seconds")),
         wait_seconds=_mean(values("wait_seconds")),
         test_seconds=_mean(values("test_seconds")),
@@ -240,8 +227,8 @@ def _all_or_none(values: list[float | None]) -> list[float]:
 
 
 def _mean(values: list[float]) -> float | None:
-    return statistics.fmean(values) if values else None
+    return fmean(values) if values else None
 
 
 def _std(values: list[float]) -> float | None:
-    return statistics.stdev(values) if len(values) > 1 else None
+    return stdev(values) if len(values) > 1 else None

@@ -23,13 +23,8 @@ _TERMINAL_WIDTH = 100
 def terminal_table(rows: Sequence[Row]) -> str:
     """The rows as aligned plain text, no line wider than 100 columns if that can be.
 
-    Args:
-      rows: of `summarise`.
-
-    Returns:
-      Lines without a last newline: titles, then under the name of each data set a line
-      per method, then what is missing. A long name loses its middle, unless two names
-      would then look the same.
+    Under the name of each data set is a line per method, at the end what is missing. A
+    long name loses its middle, unless two names would then look the same.
     """
     names = [f"  {row.method}" for row in rows]
     table = _terminal_lines(rows, names)
@@ -48,7 +43,8 @@ def _terminal_lines(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
     width = max(map(len, names), default=0)
     titles = zip(*(c.terminal_title.split("\n") for c in shown), strict=True)
     lines: list[Sequence[str]] = [["", *line] for line in titles]
-    for dataset, group in groupby(zip(rows, names, grid, strict=True), _dataset):
+    parts = zip(rows, names, grid, strict=True)
+    for dataset, group in groupby(parts, lambda part: part[0].dataset):
         lines.append([shorten(dataset, width)])
         lines += [[name, *texts] for _, name, texts in group]
     return tabulate(
@@ -58,10 +54,6 @@ def _terminal_lines(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
         disable_numparse=True,
         preserve_whitespace=True,
     ).splitlines()
-
-
-def _dataset(line: tuple[Row, str, Sequence[str]]) -> str:
-    return line[0].dataset
 
 
 def _aligned(grid: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:

@@ -25,13 +25,8 @@ def write_report(
 ) -> None:
     """Write the report's files; each is replaced completely or not touched.
 
-    Args:
-      directory: made if it is missing. Gets `report.md` and `report.html` to read,
-        `report.csv` (the rows) and `cells.csv` (the cells) in full precision, and
-        `report.json` for `read_report`.
-      rows: of `summarise(cells)`.
-      cells: the cells that finished.
-      facts: how the run was made.
+    They are `report.md` and `report.html` to read, `report.csv` (the rows) and
+    `cells.csv` in full precision, and `report.json` for `read_report`.
 
     Raises:
       UserError: a file cannot be written.
