@@ -120,7 +120,7 @@ def make_frozen(problem: Problem) -> Frozen:
 
 def make_hyper(optim: OptimConfig) -> Hyper:
     """Rate of `optim` and the default weights of the losses, on the device."""
-    return jax.device_put(hyper_parameters(optim.lr, FdbplConfig(), TermConfig()))
+    return jax.device_put(hyper_parameters(optim.lr, FdbplConfig()))
 
 
 def make_prompts(problem: Problem, method: str) -> Prompts:
@@ -152,6 +152,7 @@ def make_setup(
         method=METHODS[method],
         schedule=schedule_of(recipe, steps_per_epoch),
         batch_size=recipe.batch_size,
+        terms=terms,
         averaging=(terms.promptsrc_mean, terms.promptsrc_std) if averages else None,
         sparse_weight=METHODS[method].loss.sparse_weight,
         label="mr",

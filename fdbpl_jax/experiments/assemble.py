@@ -52,6 +52,7 @@ def step_setup(config: RunConfig, models: Models, cell: Cell) -> StepSetup:
         schedule=schedule_of(optim, steps),
         batch_size=batch,
         averaging=(terms.promptsrc_mean, terms.promptsrc_std) if averages else None,
+        terms=terms,
         sparse_weight=method.loss.sparse_weight or config.fdbpl.weight_from == "sparse",
         label=config.ril.label,
     )
@@ -59,7 +60,7 @@ def step_setup(config: RunConfig, models: Models, cell: Cell) -> StepSetup:
 
 def hyper_of(config: RunConfig, cell: Cell) -> Hyper:
     """The cell's rate and loss weights."""
-    return hyper_parameters(cell.setting.optim.lr, cell.setting.fdbpl, config.terms)
+    return hyper_parameters(cell.setting.optim.lr, cell.setting.fdbpl)
 
 
 def initial_state(models: Models, setup: StepSetup, cell: Cell) -> TrainState:

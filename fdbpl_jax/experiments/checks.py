@@ -88,7 +88,8 @@ def _at_least(least: int, where: str, config: Any, *names: str) -> None:
     allowed = f"at least {least}" if least else "0 or more"
     for name in names:
         value = getattr(config, name)
-        holds = value >= least and math.isfinite(value)
+        # An integer may be too large for `isfinite`, and is finite.
+        holds = value >= least and (isinstance(value, int) or math.isfinite(value))
         _require(holds, f"{where}{name}", value, allowed)
 
 

@@ -30,14 +30,14 @@ def fdbpl(outputs: ModelOutputs, weights: LossWeights) -> tuple[Scalar, Terms]:
     terms = {
         "pos": jnp.mean(weight * kl_to_logits(teacher, positive)),
         "neg": jnp.mean((1 - weight) * kl_uniform_to_logits(negative)),
-        "diff1": first_order(feature, difference, label, weight, weights.alpha),
-        "diff2": second_order(feature, difference, label, weight, weights.delta),
+        "diff1": first_order(feature, difference, label, weight, weights.fdbpl.alpha),
+        "diff2": second_order(feature, difference, label, weight, weights.fdbpl.delta),
     }
     loss = (
         terms["pos"]
-        + weights.neg * terms["neg"]
-        + weights.diff1 * terms["diff1"]
-        + weights.diff2 * terms["diff2"]
+        + weights.fdbpl.neg * terms["neg"]
+        + weights.fdbpl.diff1 * terms["diff1"]
+        + weights.fdbpl.diff2 * terms["diff2"]
     )
     return loss, terms
 

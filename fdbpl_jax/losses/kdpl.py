@@ -38,7 +38,7 @@ def promptkd(outputs: ModelOutputs, weights: LossWeights) -> tuple[Scalar, Terms
     """Weighted KL(teacher ‖ student), summed and divided by B·C (Li et al., 2024)."""
     logits = class_logits(outputs.image, outputs.text, outputs.scale)
     loss = jnp.sum(kl_to_logits(outputs.batch.teacher, logits)) / logits.size
-    return weights.promptkd * loss, {"kl_forward": loss}
+    return weights.terms.promptkd * loss, {"kl_forward": loss}
 
 
 KDPL = Loss("kdpl", kdpl, online=True)

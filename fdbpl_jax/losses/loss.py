@@ -38,36 +38,27 @@ class ModelOutputs(NamedTuple):
     batch: Batch
 
 
-class LossWeights(NamedTuple):
-    """Weights of loss terms, float32 scalars: other values compile nothing."""
+class FdbplWeights(NamedTuple):
+    """FDBPL's weights, float32 scalars: other values compile nothing."""
 
-    neg: jax.Array  # FDBPL's λ (equation 17)
+    neg: jax.Array  # λ (equation 17)
     diff1: jax.Array
     diff2: jax.Array
-    alpha: jax.Array  # FDBPL's α (equation 13)
-    delta: jax.Array  # FDBPL's δ (equation 16)
-    kgcoop: jax.Array
-    prograd: jax.Array
-    promptsrc_text: jax.Array
-    promptsrc_image: jax.Array
-    promptkd: jax.Array
+    alpha: jax.Array  # α (equation 13)
+    delta: jax.Array  # δ (equation 16)
 
 
-def loss_weights(fdbpl: FdbplConfig, terms: TermConfig) -> LossWeights:
+class LossWeights(NamedTuple):
+    """Weights of loss terms."""
+
+    fdbpl: FdbplWeights
+    terms: TermConfig  # constants of the compiled step
+
+
+def fdbpl_weights(config: FdbplConfig) -> FdbplWeights:
     """The weights of a config, on the device."""
-    values = {
-        "neg": fdbpl.lambda_neg,
-        "diff1": fdbpl.lambda_diff1,
-        "diff2": fdbpl.lambda_diff2,
-        "alpha": fdbpl.alpha,
-        "delta": fdbpl.delta,
-        "kgcoop": terms.kgcoop,
-        "prograd": terms.prograd,
-        "promptsrc_text": terms.promptsrc_text,
-        "promptsrc_image": terms.promptsrc_image,
-        "promptkd": terms.promptkd,
-    }
-    return LossWeights(**{name: jnp.float32(value) for name, value in values.items()})
+    lambdas = config.lambda_neg, config.lambda_diff1, config.lambda_diff2
+    return FdbplWeights(*map(jnp.float32, (*lambdas, config.alpha, config.delta)))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -76,7 +76,7 @@ def _kgcoop(
     outputs: ModelOutputs, zero_shot: ZeroShot, weights: LossWeights
 ) -> Penalty:
     distance = kgcoop(outputs.text, zero_shot.text)
-    return Penalty(weights.kgcoop * distance, jnp.zeros(()), {"kgcoop": distance})
+    return Penalty(weights.terms.kgcoop * distance, jnp.zeros(()), {"kgcoop": distance})
 
 
 def kgcoop(
@@ -91,8 +91,8 @@ def _promptsrc(
 ) -> Penalty:
     terms = promptsrc(outputs, zero_shot)
     loss = (
-        weights.promptsrc_text * terms["text"]
-        + weights.promptsrc_image * terms["image"]
+        weights.terms.promptsrc_text * terms["text"]
+        + weights.terms.promptsrc_image * terms["image"]
         + terms["logits"]
     )
     logged = {f"promptsrc_{name}": term for name, term in terms.items()}
@@ -143,7 +143,8 @@ def prograd(loss: Array, general: Array, share: float | Scalar) -> Array:
 
 
 def _combine(loss: Any, general: Any, weights: LossWeights) -> Any:
-    return jax.tree.map(lambda a, b: prograd(a, b, weights.prograd), loss, general)
+    share = weights.terms.prograd
+    return jax.tree.map(lambda a, b: prograd(a, b, share), loss, general)
 
 
 def _divergence(outputs: ModelOutputs, zero_shot: ZeroShot) -> Float[Array, " B"]:

@@ -9,7 +9,7 @@ import optax
 
 from fdbpl_jax.config import FdbplConfig, TermConfig
 from fdbpl_jax.learners.learner import Prompts, Student
-from fdbpl_jax.losses.loss import LossWeights, OptionalArray, loss_weights
+from fdbpl_jax.losses.loss import FdbplWeights, OptionalArray, fdbpl_weights
 from fdbpl_jax.methods.table import Method
 from fdbpl_jax.training.schedule import Schedule, sgd
 
@@ -24,6 +24,7 @@ class StepSetup:
     schedule: Schedule
     batch_size: int
     averaging: tuple[float, float] | None  # mean and std of PromptSRC's average, epochs
+    terms: TermConfig  # weights of other losses and regularizers
     sparse_weight: bool  # w from the stored label instead of the stored entropy
     label: str  # RilConfig.label
 
@@ -39,10 +40,10 @@ class TrainState(NamedTuple):
 
 
 class Hyper(NamedTuple):
-    """What differs between runs of one compiled step; float32 scalars."""
+    """What differs between runs of one compiled step: rate and FDBPL's weights."""
 
-    lr: jax.Array  # peak rate
-    weights: LossWeights
+    lr: jax.Array  # peak rate, float32
+    weights: FdbplWeights
 
 
 class Frozen(NamedTuple):
@@ -69,9 +70,9 @@ class RegionBatch(NamedTuple):
     pixels: OptionalArray = None  # [B S S 3], for prompted image towers
 
 
-def hyper_parameters(lr: float, fdbpl: FdbplConfig, terms: TermConfig) -> Hyper:
+def hyper_parameters(lr: float, fdbpl: FdbplConfig) -> Hyper:
     """Rate and weights of a config, on the device."""
-    return Hyper(jnp.float32(lr), loss_weights(fdbpl, terms))
+    return Hyper(jnp.float32(lr), fdbpl_weights(fdbpl))
 
 
 def init_state(setup: StepSetup, prompts: Prompts, running: Any = None) -> TrainState:

@@ -13,7 +13,7 @@ import optax
 from jaxtyping import Array, Float
 
 from fdbpl_jax.learners.learner import Prompts
-from fdbpl_jax.losses.loss import Batch, Scalar, Terms
+from fdbpl_jax.losses.loss import Batch, LossWeights, Scalar, Terms
 from fdbpl_jax.losses.regularizers import epoch_weights
 from fdbpl_jax.ril.labels import densify, entropy, information_weight
 from fdbpl_jax.training.loss import losses
@@ -96,8 +96,10 @@ def _gradient(
 ) -> tuple[Scalar, Terms, Any, Prompts]:
     """Loss, terms, running statistics, and the gradient that the update descends."""
 
+    weights = LossWeights(hyper.weights, setup.terms)
+
     def of_prompts(prompts: Prompts):
-        return losses(setup, prompts, state.running, hyper.weights, frozen, batch)
+        return losses(setup, prompts, state.running, weights, frozen, batch)
 
     values, backward, (terms, running) = jax.vjp(
         of_prompts, state.prompts, has_aux=True
@@ -107,7 +109,7 @@ def _gradient(
     regularizer = setup.method.regularizer
     if regularizer and regularizer.combine:
         (general,) = backward(type(values)(other, selected))
-        gradient = regularizer.combine(gradient, general, hyper.weights)
+        gradient = regularizer.combine(gradient, general, weights)
     return values.loss, terms, running, gradient
 
 

@@ -1,7 +1,5 @@
 """What holds for every loss."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +7,6 @@ import pytest
 from support.losses_case import (
     SCALE,
     SETTINGS,
-    TERMS,
     WEIGHTS,
     B,
     batch_of,
@@ -21,7 +18,7 @@ from fdbpl_jax.losses.cross_entropy import cross_entropy
 from fdbpl_jax.losses.fdbpl import fdbpl
 from fdbpl_jax.losses.fdbpl_release import fdbpl_release
 from fdbpl_jax.losses.kdpl import kdpl
-from fdbpl_jax.losses.loss import ModelOutputs, loss_weights
+from fdbpl_jax.losses.loss import ModelOutputs, fdbpl_weights
 
 
 def test_gradients_are_finite_where_prompts_or_labels_coincide(case):
@@ -53,16 +50,14 @@ def test_text_per_image_counts_as_one_text_where_it_is_the_same(case, loss):
 
 def test_every_weight_is_that_of_its_setting():
     """All of them differ, so that none stands for another."""
-    weights = loss_weights(SETTINGS, TERMS)._asdict()
-    terms = dataclasses.asdict(TERMS)
-    of_fdbpl = {
+    weights = fdbpl_weights(SETTINGS)._asdict()
+    expected = {
         "neg": SETTINGS.lambda_neg,
         "diff1": SETTINGS.lambda_diff1,
         "diff2": SETTINGS.lambda_diff2,
         "alpha": SETTINGS.alpha,
         "delta": SETTINGS.delta,
     }
-    expected = of_fdbpl | {name: terms[name] for name in weights if name in terms}
     assert weights.keys() == expected.keys()
     for name, value in expected.items():
         assert float(weights[name]) == pytest.approx(value), name

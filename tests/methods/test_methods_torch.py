@@ -21,6 +21,7 @@ from fdbpl_jax.learners.vision import IVLP, VPT
 from fdbpl_jax.losses.cross_entropy import CROSS_ENTROPY
 from fdbpl_jax.losses.fdbpl import FDBPL
 from fdbpl_jax.losses.kdpl import KDPL, class_agnostic
+from fdbpl_jax.losses.loss import LossWeights
 from fdbpl_jax.losses.regularizers import KGCOOP, PROGRAD
 from fdbpl_jax.methods.table import METHODS, Method, Names
 from fdbpl_jax.training.loss import losses
@@ -193,7 +194,8 @@ def test_class_agnostic_text_is_that_of_the_chosen_names(learner, params, towers
     )
     expected = terms.kdpl(image, text, case.SCALE, tensor(teacher))
     gradients = torch.autograd.grad(expected, jax.tree.leaves(learned))
-    setup, weights = case.setup_of(method), case.hyper().weights
+    setup = case.setup_of(method)
+    weights = LossWeights(case.hyper().weights, case.TERMS)
 
     def our_loss(prompts):
         return losses(setup, prompts, None, weights, frozen, batch)[0].loss

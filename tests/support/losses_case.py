@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fdbpl_jax.config import FdbplConfig, TermConfig
-from fdbpl_jax.losses.loss import Batch, ModelOutputs, loss_weights
+from fdbpl_jax.losses.loss import Batch, LossWeights, ModelOutputs, fdbpl_weights
 
 B, C, D = 13, 5, 7
 SCALE = 9.0
@@ -12,7 +12,7 @@ SETTINGS = FdbplConfig(
     lambda_neg=0.7, lambda_diff1=0.3, lambda_diff2=2.0, alpha=1.5, delta=0.2
 )
 TERMS = TermConfig(kgcoop=3.0, promptsrc_text=4.0, promptsrc_image=2.0, promptkd=6.0)
-WEIGHTS = loss_weights(SETTINGS, TERMS)
+WEIGHTS = LossWeights(fdbpl_weights(SETTINGS), TERMS)
 
 
 def unit(rows):

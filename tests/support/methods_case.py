@@ -176,7 +176,7 @@ def frozen_of(method: Method, params) -> Frozen:
 
 
 def hyper():
-    return hyper_parameters(0.05, WEIGHTS, TERMS)
+    return hyper_parameters(0.05, WEIGHTS)
 
 
 def setup_of(method: Method, **optim) -> StepSetup:
@@ -188,6 +188,7 @@ def setup_of(method: Method, **optim) -> StepSetup:
         method=method,
         schedule=schedule_of(dataclasses.replace(settings, **optim), 3),
         batch_size=BATCH,
+        terms=TERMS,
         averaging=(TERMS.promptsrc_mean, TERMS.promptsrc_std) if averages else None,
         sparse_weight=method.loss.sparse_weight,
         label="mr",

@@ -40,6 +40,7 @@ def setup_of(method: str, **optim) -> StepSetup:
         schedule=schedule_of(dataclasses.replace(settings, **optim), 3),
         batch_size=5,
         averaging=None,
+        terms=TermConfig(),
         sparse_weight=METHODS[method].loss.sparse_weight,
         label="mr",
     )
@@ -61,7 +62,7 @@ def frozen() -> Frozen:
 
 
 def hyper(lr: float = 0.1, **weights) -> Hyper:
-    return hyper_parameters(lr, FdbplConfig(**weights), TermConfig())
+    return hyper_parameters(lr, FdbplConfig(**weights))
 
 
 def prompts(setup: StepSetup, seed: int = 0) -> Prompts:

@@ -9,7 +9,7 @@ import pytest
 from support import methods_case as case
 
 from fdbpl_jax.learners.coop import encode_context
-from fdbpl_jax.losses.loss import ModelOutputs
+from fdbpl_jax.losses.loss import LossWeights, ModelOutputs
 from fdbpl_jax.losses.regularizers import ZeroShot, prograd
 from fdbpl_jax.methods.table import METHODS
 from fdbpl_jax.training.loss import losses
@@ -50,19 +50,20 @@ def test_prograd_descends_the_combination_of_two_gradients(params):
     method = METHODS["prograd"]
     frozen, batch = case.frozen_of(method, params), case.batch_of(method, params)
     setup, hyper = case.setup_of(method), case.hyper()
+    weights = LossWeights(hyper.weights, case.TERMS)
     context = case.prompts_of(method).positive
 
     def both(prompt):
         text = encode_context(case.TEXT, params["text"], frozen.layout, prompt.context)
         outputs = ModelOutputs(batch.feature, text, None, frozen.scale, batch)
         zero_shot = ZeroShot(batch.feature, frozen.written)
-        loss, _ = method.loss.compute(outputs, hyper.weights)
-        penalty = method.regularizer.penalty(outputs, zero_shot, hyper.weights)
+        loss, _ = method.loss.compute(outputs, weights)
+        penalty = method.regularizer.penalty(outputs, zero_shot, weights)
         return jnp.stack([loss, penalty.general])
 
     task, general = jax.jacobian(both)(context).context
     assert float(jnp.sum(task * general)) < 0  # they disagree: something is removed
-    expected = prograd(task, general, hyper.weights.prograd)
+    expected = prograd(task, general, case.TERMS.prograd)
     state = init_state(setup, case.prompts_of(method))
     compiled = jax.jit(functools.partial(_gradient, setup))
     loss, _, _, gradient = compiled(state, hyper, frozen, batch)

@@ -4,7 +4,6 @@ import json
 import sys
 from pathlib import Path
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -128,13 +127,6 @@ def test_a_path_that_is_a_file_is_told(tmp_path):
     (tmp_path / "cell").write_text("")
     with pytest.raises(UserError, match="cannot write to"):
         MetricsWriter(tmp_path / "cell", tensorboard=False)
-
-
-def test_only_the_first_process_writes(tmp_path, monkeypatch):
-    monkeypatch.setattr(jax, "process_index", lambda: 1)
-    with MetricsWriter(tmp_path / "cell", tensorboard=False) as writer:
-        _write(writer, 0, {"loss": 1.0})
-    assert not (tmp_path / "cell").exists()
 
 
 def test_tensorboard_has_the_scalars(tmp_path):
