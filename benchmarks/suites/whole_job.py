@@ -30,6 +30,7 @@ from fdbpl_jax.data.types import Dataset
 from fdbpl_jax.device import tower_dtype
 from fdbpl_jax.evaluation.features import split_features
 from fdbpl_jax.methods.table import METHODS
+from fdbpl_jax.ril.blocks import BuildSettings
 from fdbpl_jax.ril.build import build_table, plan_spec
 
 _SIZE = (375, 500)  # of the pictures

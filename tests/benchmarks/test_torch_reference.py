@@ -14,6 +14,7 @@ from fdbpl_jax.clip.config import ClipConfig, TextConfig, TowerConfig, VisionCon
 from fdbpl_jax.clip.image import ImageSettings
 from fdbpl_jax.clip.vision import encode_image, init_vision
 from fdbpl_jax.config import CropConfig
+from fdbpl_jax.learners.coop import encode_context
 from fdbpl_jax.losses.cross_entropy import cross_entropy
 from fdbpl_jax.losses.fdbpl_release import fdbpl_release
 from fdbpl_jax.losses.kdpl import kdpl

@@ -51,3 +51,18 @@ def test_update_is_torch_sgd():
         np.testing.assert_allclose(
             ours, parameter.detach().numpy(), rtol=1e-6, err_msg=str(step)
         )
+
+
+def test_updates_are_those_of_torchs_rule_by_hand():
+    """Decay is added to the gradient, then the momentum's sum is descended."""
+    optim = OptimConfig(warmup_epochs=0, epochs=5, weight_decay=0.1, momentum=0.8)
+    schedule = schedule_of(optim, 100)
+    expected, buffer = np.linspace(-1, 1, 6), np.zeros(6)
+    ours = jnp.asarray(expected, jnp.float32)
+    state = sgd(schedule).init(ours)
+    for _ in range(4):
+        buffer = 0.8 * buffer + (3 * expected**2 + 0.1 * expected)
+        expected = expected - 0.3 * buffer
+        descent, state = sgd(schedule).update(3 * ours**2, state, ours)
+        ours = optax.apply_updates(ours, -learning_rate(schedule, 0.3, 0) * descent)
+        np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
