@@ -7,7 +7,7 @@ from pathlib import Path
 from absl import flags
 
 from fdbpl_jax.cli import command_of, run_app
-from fdbpl_jax.data.catalogue import CATALOGUE, Counts
+from fdbpl_jax.data.catalogue import CATALOGUE
 from fdbpl_jax.data.check import Finding, check_dataset
 from fdbpl_jax.errors import unknown_name
 
@@ -37,19 +37,16 @@ def _lines(finding: Finding, seconds: float) -> str:
     state = "OK" if not finding.problems else "WRONG" if finding.there else "–"
     parts = [f"{finding.name:<16}{state:<7}"]
     if finding.counts:
-        parts.append(_sizes(finding.counts))
+        counts = finding.counts
+        parts.append(
+            f"{counts.classes} classes; train {counts.train:,}, val {counts.val:,}, "
+            f"test {counts.test:,}"
+        )
         parts.append(f"({finding.files / max(seconds, 1e-9):,.0f} files/s)")
     elif not finding.there:
         return f"{parts[0]}{finding.problems[0]}"
     problems = [f"    {line}" for p in finding.problems for line in p.splitlines()]
     return "\n".join([" ".join(parts).rstrip(), *problems])
-
-
-def _sizes(counts: Counts) -> str:
-    return (
-        f"{counts.classes} classes; train {counts.train:,}, val {counts.val:,}, "
-        f"test {counts.test:,}"
-    )
 
 
 def main() -> None:

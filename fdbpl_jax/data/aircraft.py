@@ -17,14 +17,8 @@ def read_aircraft(
     """Read `variants.txt` and `images_variant_{train,val,test}.txt`.
 
     A line of the former is a variant, in the order of the labels; of the latter an
-    image's number and its variant.
-
-    Args:
-      layout: of `CATALOGUE`.
-      folder: the data set's.
-
-    Returns:
-      The class names by label, and the examples of each split.
+    image's number and its variant. Returns the class names by label, and the examples
+    of each split.
 
     Raises:
       UserError: a list is missing or contradicts another.

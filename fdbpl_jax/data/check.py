@@ -6,7 +6,7 @@ empty one at tens of thousands of files a second; decoding each is slow and thor
 
 import dataclasses
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from fdbpl_jax.data.catalogue import CATALOGUE, Counts
@@ -44,21 +44,17 @@ class Finding:
 def check_dataset(name: str, root: Path, decode: bool = False) -> Finding:
     """Look at all of a data set: lists, folders, counts and the head of every image.
 
-    Args:
-      name: a key of `CATALOGUE`.
-      root: the data root.
-      decode: decode every image, too.
-
-    Returns:
-      The finding; nothing that is wrong with the data raises.
+    Nothing that is wrong with the data raises. `decode` decodes every image, too.
 
     Raises:
       UserError: the root is no folder.
     """
     layout = CATALOGUE[name]
-    there = (root / layout.folder).is_dir()
+    folder = root / layout.folder
+    there = folder.is_dir()
     if root.is_dir() and not there:
-        return Finding(name, False, 0, None, (_where(name, root),))
+        where = f"images go into '{folder / layout.images}', with '{layout.lists}'"
+        return Finding(name, False, 0, None, (f"not there: {where}",))
     try:
         dataset = load_dataset(name, root)
     except UserError as error:
@@ -75,16 +71,11 @@ def check_dataset(name: str, root: Path, decode: bool = False) -> Finding:
             "again."
         )
     elif decode:
-        problems += _undecodable(dataset.root, paths)
+        try:
+            SourceImages(dataset.root, memory=0).facts(paths)
+        except UserError as error:
+            problems.append(str(error))
     return Finding(name, True, len(paths), counts, tuple(problems))
-
-
-def _where(name: str, root: Path) -> str:
-    layout = CATALOGUE[name]
-    folder = root / layout.folder
-    return (
-        f"not there: images go into '{folder / layout.images}', with '{layout.lists}'"
-    )
 
 
 def _counts(dataset: Dataset) -> Counts:
@@ -124,11 +115,3 @@ def _no_images(root: Path, paths: Iterable[str]) -> list[str]:
         if not webp and not head.startswith(_MAGIC):
             bad.append(f"{path} ({'unknown format' if head else 'empty'})")
     return bad
-
-
-def _undecodable(root: Path, paths: Sequence[str]) -> list[str]:
-    try:
-        SourceImages(root, memory=0).facts(paths)
-    except UserError as error:
-        return [str(error)]
-    return []

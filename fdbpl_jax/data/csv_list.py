@@ -29,15 +29,12 @@ def read_csv(file: Path, template: str = TEMPLATE) -> Dataset:
     """Read a list of images with the header `path,label` or `path,label,split`.
 
     Other columns are ignored. Without a column "split" each class is split as
-    `split_folder` does it.
+    `split_folder` does it. The classes are in sorted order.
 
     Args:
       file: the list, in UTF-8. Paths in it are relative to its folder; a label is the
         name of a class; a split is "train", "val" or "test".
       template: the prompt of the data set, "{}" for the class.
-
-    Returns:
-      The data set "csv"; its classes are in sorted order.
 
     Raises:
       UserError: the file cannot be read or has no such header; a row lacks a value or
@@ -66,9 +63,8 @@ def _rows(file: Path) -> list[_Row]:
         with open(file, encoding="utf-8-sig", newline="") as lines:
             rows = list(_read_rows(file, lines))
     except OSError as error:
-        reason = error.strerror or error
         raise UserError(
-            f"cannot read the list '{file}' ({reason})",
+            f"cannot read the list '{file}' ({error.strerror or error})",
             "Set --config.data.root to the CSV file itself.",
         ) from error
     except (UnicodeDecodeError, csv.Error) as error:

@@ -32,9 +32,6 @@ def load_dataset(name: str, root: Path) -> Dataset:
         folder of class folders itself; likewise for "hf"; for "csv", the file. A
         leading "~" is expanded.
 
-    Returns:
-      The full data set: all classes, all images of its train, val and test splits.
-
     Raises:
       UserError: for an unknown name, and for whatever is missing or contradictory on
         disk, naming what was looked for and where.

@@ -48,14 +48,11 @@ def read_hf(
     "valid" or "dev" is "val". If there is no "test", "val" takes its place; of a lone
     "train" each class is split as `split_folder` does it.
 
-    Args:
-      folder: of a `DatasetDict` or a `Dataset`.
-      template: the prompt of the data set, "{}" for the class.
-      image: the column of the images; empty: the only one there is.
-      label: the column of the classes; empty: the only one there is.
+    The classes are in the order of their labels.
 
-    Returns:
-      The data set "hf", with the classes in the order of their labels.
+    Args:
+      template: the prompt of the data set, "{}" for the class.
+      image, label: the columns; empty: the only one there is.
 
     Raises:
       UserError: `folder` is no such folder or holds links out of it; columns are
@@ -95,21 +92,19 @@ def read_hf(
 
 
 def _described(folder: Path) -> tuple[dict[str, Path], str]:
-    """The folder of each split, and a hash of what `datasets` says of the data.
-
-    Its own fingerprint of the data is in what it says. The sizes of the data files are
-    hashed, too: they may have been copied over.
-    """
+    """The folder of each split, and a hash of what `datasets` says of the data."""
+    # Its own fingerprint of the data is in what it says. The sizes of the data files
+    # are hashed, too: they may have been copied over.
     splits = {"train": folder}
     digest = hashlib.sha256()
     try:
         if not (folder / "state.json").is_file():
-            listed = _read(folder, folder / "dataset_dict.json")
+            listed = _inside(folder, folder / "dataset_dict.json").read_bytes()
             names = msgspec.json.decode(listed, type=_Splits).splits
             splits = {name: folder / name for name in names}
         for name, split in splits.items():
-            state = _read(folder, split / "state.json")
-            info = _read(folder, split / "dataset_info.json")
+            state = _inside(folder, split / "state.json").read_bytes()
+            info = _inside(folder, split / "dataset_info.json").read_bytes()
             files = [
                 _inside(folder, split / file.filename)
                 for file in msgspec.json.decode(state, type=_State).data_files
@@ -128,10 +123,6 @@ def _described(folder: Path) -> tuple[dict[str, Path], str]:
     return splits, digest.hexdigest()
 
 
-def _read(folder: Path, file: Path) -> bytes:
-    return _inside(folder, file).read_bytes()
-
-
 def _inside(folder: Path, file: Path) -> Path:
     if not inside(folder, file):
         raise UserError(
@@ -141,7 +132,6 @@ def _inside(folder: Path, file: Path) -> Path:
 
 
 def _up_to_date(images: Path, marker: dict[str, Any]) -> bool:
-    """Whether the images are there and are those of the marker."""
     if not images.exists():
         return False
     try:

@@ -30,17 +30,8 @@ def open_splits(
 ) -> dict[str, Any]:
     """Open the `datasets.Dataset` of each split; reads no image.
 
-    Args:
-      folder: made by `save_to_disk`, for messages.
-      splits: the folder of each split.
-      image: the column of the images; empty: the only one there is.
-      label: the column of the classes; empty: the only one there is.
-
-    Returns:
-      By split, a `Dataset` with the columns "image", not decoded, and "label".
-
-    Raises:
-      UserError: see `hf_folder.read_hf`.
+    Arguments and errors are those of `hf_folder.read_hf`; `folder` is for messages. The
+    columns become "image", not decoded, and "label".
     """
     _check_splits(folder, splits)
     try:
@@ -116,15 +107,8 @@ def write_images(
 ) -> Mapping[str, Sequence[Row]]:
     """Write every image as <split>/<class>/<number>.<suffix>, byte for byte.
 
-    Classes that no image has are left out, with a logged warning.
-
-    Args:
-      folder: made by `save_to_disk`, for messages.
-      opened: as of `open_splits`.
-      into: the folder to write to.
-
-    Returns:
-      The rows of "train", "val" and "test", with paths relative to `into`.
+    Classes that no image has are left out, with a logged warning. Returns the rows of
+    "train", "val" and "test", with paths relative to `into`.
 
     Raises:
       OSError: something cannot be written.

@@ -21,11 +21,6 @@ def read_imagenet(name: str, layout: Layout, folder: Path) -> Dataset:
     The published validation images are the test images, and there are none to validate
     on: CoOp validates on the test images, which chooses settings by them.
 
-    Args:
-      name: of the data set.
-      layout: of `CATALOGUE`.
-      folder: the data set's.
-
     Raises:
       UserError: a list or folder is missing, or class folders are not those named.
     """
@@ -54,7 +49,7 @@ def read_test_only(name: str, layout: Layout, folder: Path) -> Dataset:
     ImageNet-Sketch, 200 of ImageNet-A and ImageNet-R, whose text is then that of these
     200 classes alone.
 
-    Args, Raises: as `read_imagenet`.
+    Raises: as `read_imagenet`.
     """
     names = read_class_names(folder / layout.lists)
     wnids = subset_wnids(name) or sorted(names)
@@ -83,7 +78,7 @@ def subset_wnids(name: str) -> tuple[str, ...]:
 def read_numbered(name: str, layout: Layout, folder: Path) -> Dataset:
     """Read ImageNet-V2 from `<images>/<n>/`, n the line of `classnames.txt` from 0.
 
-    Args, Raises: as `read_imagenet`.
+    Raises: as `read_imagenet`.
     """
     names = read_class_names(folder / layout.lists)
     root, numbers = folder / layout.images, [str(n) for n in range(len(names))]

@@ -23,14 +23,7 @@ def read_image(root: Path, path: str) -> Image.Image:
 
     EXIF orientation is applied, palettes and CMYK are converted, an alpha channel is
     dropped, 16-bit grey is scaled to 8 bits (Pillow's own conversion would clip it to
-    white), and of an animation the first frame is taken.
-
-    Args:
-      root: the folder that `path` is relative to.
-      path: relative posix path of the image.
-
-    Returns:
-      The whole image, loaded, in mode "RGB".
+    white), and of an animation the first frame is taken. It is loaded, in mode "RGB".
 
     Raises:
       UserError: naming the file, if it is missing, does not decode to its end, is
@@ -43,11 +36,7 @@ def read_image(root: Path, path: str) -> Image.Image:
 
 
 def read_hashed(root: Path, path: str) -> tuple[Image.Image, str]:
-    """Decode one image as `read_image` does, and hash its file as `content_hash` does.
-
-    Raises:
-      UserError: as `read_image`.
-    """
+    """Decode one image as `read_image`, and hash its file as `content_hash`."""
     file = root / path
     with _opened(file) as stream:
         content = hashlib.file_digest(stream, "sha256").hexdigest()

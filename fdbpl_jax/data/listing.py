@@ -68,13 +68,9 @@ def class_folders(
     """List the images in each of several class folders.
 
     Args:
-      root: the folder that holds the class folders.
-      names: of the class folders.
+      names: of the class folders in `root`.
       record: the file of the list, written when a folder was listed anew; a place that
         cannot be written to is no error.
-
-    Returns:
-      The names of the images by folder.
 
     Raises:
       UserError: folders cannot be listed, or hold no image.
@@ -138,8 +134,7 @@ def _entries(folder: Path) -> list[os.DirEntry]:
 
 
 def _unlisted(folder: Path, error: OSError) -> UserError:
-    reason = error.strerror or error
     return UserError(
-        f"cannot list the folder '{folder}' ({reason})",
+        f"cannot list the folder '{folder}' ({error.strerror or error})",
         "Put it there, readable, or leave it out of the list that names it.",
     )

@@ -35,10 +35,7 @@ def open_dataset(name: str, root: str, rendered: Path, setting: str) -> Dataset:
 def open_by_flag(name: str, data_root: str) -> Dataset:
     """`open_dataset` for commands whose root is --data_root.
 
-    Args:
-      name: of the data set.
-      data_root: the flag's value; of embedded data, where they are rendered, which by
-        default is where the default run has rendered them.
+    Embedded data are rendered there, by default where the default run has done so.
     """
     rendered = Path(data_root or "runs/shapes")
     return open_dataset(name, data_root, rendered, "--data_root")

@@ -43,13 +43,10 @@ def view_batches(
     iterator's `get_state()` and `set_state()` resume exactly.
 
     Args:
-      root: the folder that paths are relative to.
-      examples: the images to learn from.
       view: cuts one view from a decoded RGB image with the generator it is given, or
         the same view at several named sizes. Called from several threads at once.
       batch_size: at most all examples are used. What does not fill a batch is left
         out of that epoch.
-      epochs: how many.
       seed: of the order and the views, any integer.
 
     Returns:

@@ -52,7 +52,6 @@ class SourceImages:
         """Read the record; a damaged one is ignored, and written anew.
 
         Args:
-          root: the folder that paths are relative to.
           record: file of what former runs found; None: nothing is kept.
           memory: bytes of decoded images that `facts` keeps for `image`.
         """
@@ -77,10 +76,8 @@ class SourceImages:
     def facts(self, paths: Sequence[str]) -> list[ImageFacts]:
         """Check images; those that are not on record are decoded.
 
-        Decoded images stay in memory for `image`, until the memory is full.
-
-        Returns:
-          The facts in the order of the paths, all of them with height and width.
+        Decoded images stay in memory for `image`, until the memory is full. All of the
+        facts, in the order of the paths, have height and width.
 
         Raises:
           UserError: naming the images that cannot be read, see `read_image`.
@@ -96,20 +93,12 @@ class SourceImages:
         return [facts.hash for facts in self._look_at(paths, self._hash)]
 
     def image(self, path: str) -> Image.Image:
-        """Decode an image, or hand over the one in memory, which is then dropped.
-
-        Raises:
-          UserError: as `read_image`.
-        """
+        """Decode an image, or hand over the one in memory, which is then dropped."""
         decoded = self._pixels.pop(path, None)
         return self.read(path)[0] if decoded is None else decoded
 
     def read(self, path: str) -> tuple[Image.Image, ImageFacts]:
-        """Decode an image, and put what is found on record; see `save`.
-
-        Raises:
-          UserError: as `read_image`.
-        """
+        """Decode an image as `read_image`, and put its facts on record; see `save`."""
         stat, started = self._stat(path), time.time_ns()
         image, content = read_hashed(self.root, path)
         facts = ImageFacts(*_stamp(stat), content, image.height, image.width)
@@ -175,7 +164,6 @@ class SourceImages:
         return facts
 
     def _known(self, path: str) -> ImageFacts | None:
-        """What is on record of the file as it is now."""
         facts = self._facts.get(path)
         if facts is None or (facts.size, facts.mtime_ns) != _stamp(self._stat(path)):
             return None
@@ -194,9 +182,8 @@ class SourceImages:
             # written just before it was read is read again by the next run.
             whole_seconds = facts.mtime_ns % 1_000_000_000 == 0
             tick = 2_000_000_000 if whole_seconds else 20_000_000
-            is_text = (
-                path.encode(errors="ignore").decode() == path
-            )  # JSON holds no other
+            # JSON holds no other text.
+            is_text = path.encode(errors="ignore").decode() == path
             if is_text and started - facts.mtime_ns > tick:
                 self._unsaved[path] = facts
 

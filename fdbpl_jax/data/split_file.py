@@ -28,7 +28,6 @@ def read_split(
     """Read and check a split file; looks at no image.
 
     Args:
-      file: the JSON file.
       class_name: from a class name in the file to the one to be used.
 
     Returns:
@@ -47,12 +46,7 @@ def read_split(
 def examples_of(
     file: Path, rows: Mapping[str, Sequence[Row]], class_name: Callable[[str], str]
 ) -> tuple[tuple[str, ...], dict[str, tuple[Example, ...]]]:
-    """Check the rows of each split, and give their class names and examples.
-
-    Args:
-      file: where the rows are from, for messages.
-      rows: by split, with normalised paths.
-      class_name: as in `read_split`.
+    """Check the rows of each split, with normalised paths; returns as `read_split`.
 
     Raises:
       UserError: rows contradict each other, see `read_split`.
@@ -177,10 +171,6 @@ def _rows(file: Path, split: str, part: list) -> list[Row]:
 
 def normal_path(file: Path, path: str) -> str:
     """The path that a list of images names, without "." and doubled slashes.
-
-    Args:
-      file: the list, for the message.
-      path: as listed.
 
     Raises:
       UserError: it is absolute, climbs with "..", or is empty.

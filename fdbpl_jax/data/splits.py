@@ -30,11 +30,7 @@ def subset(dataset: Dataset, which: str) -> Dataset:
     """The data set with only its base or only its new classes, relabelled from 0.
 
     Args:
-      dataset: all classes.
       which: "base", the first ceil(C / 2) labels; "new", the others; or "all".
-
-    Returns:
-      A data set whose train, val, test and class names are of these classes alone.
 
     Raises:
       UserError: for another `which`, or if there are fewer than two classes.
@@ -72,15 +68,8 @@ def few_shot(dataset: Dataset, shots: int, seed: int) -> Dataset:
     """Draw `shots` training and min(shots, 4) validation images of each class.
 
     `subset` and `few_shot` commute: base/new runs train on the same shots as runs on
-    all classes. A class with fewer images gives all it has, with a logged warning.
-
-    Args:
-      dataset: the full data set; its test examples stay.
-      shots: images a class, at least 1.
-      seed: of the draw.
-
-    Returns:
-      The data set with the drawn train and val, ordered by label.
+    all classes. A class with fewer images gives all it has, with a logged warning. The
+    drawn train and val are ordered by label; test examples stay.
 
     Raises:
       UserError: if `shots` is not positive, or a class has no training image.
@@ -108,15 +97,9 @@ def split_folder(root: Path, seed: int = 0) -> Dataset:
     """Read a plain folder of class folders, `<root>/<class>/<image>`.
 
     Of each class about 50 % of the images are for training, 20 % for validation and
-    30 % for testing, at least one each; which, is drawn per class.
-
-    Args:
-      root: the folder. Sub-folders are the classes, in sorted order. Hidden files are
-        ignored, files of other types too, with a logged warning.
-      seed: of the split.
-
-    Returns:
-      The data set "folder", with the template "a photo of a {}.".
+    30 % for testing, at least one each; which, is drawn per class. Sub-folders are the
+    classes, in sorted order. Hidden files are ignored, files of other types too, with a
+    logged warning.
 
     Raises:
       UserError: if `root` has no class folder, classes have fewer than three images,
@@ -149,7 +132,6 @@ def split_classes(
       where: the classes are from, for messages.
       images: paths by class name; the first class gets the label 0.
       do: what to do about classes with too few images, for messages.
-      seed: of the split.
 
     Returns:
       The examples of train, val and test, ordered by label.
@@ -174,15 +156,7 @@ def split_classes(
 
 
 def refuse_same_words(where: Path, classes: Sequence[str]) -> None:
-    """Refuse class names that differ only in underscores.
-
-    Args:
-      where: the classes are from, for the message.
-      classes: their names.
-
-    Raises:
-      UserError: with the first two such names.
-    """
+    """Refuse class names that differ only in underscores, naming the first two."""
     name_of: dict[str, str] = {}
     for name in classes:
         other = name_of.setdefault(prompt_name(name), name)

@@ -29,13 +29,8 @@ def accuracy(
 ) -> float:
     """Share of images whose nearest class prompt, by cosine, is their own class.
 
-    Args:
-      features: image features, L2-normalised.
-      labels: the class of each image, 0 … C-1.
-      text: text features, one per class, L2-normalised.
-
-    Returns:
-      Top-1 accuracy in percent. Of equal scores the lower class index wins.
+    Features and text, one per class, are L2-normalised; labels are 0 … C-1. In percent;
+    of equal scores the lower class index wins.
 
     Raises:
       UserError: a feature is NaN or infinite, there are no images, or a label is not
@@ -54,13 +49,7 @@ def accuracy_by_image(
     """`accuracy` of a learner whose text depends on the image.
 
     Args:
-      features: image features, L2-normalised.
-      labels: the class of each image.
-      predict: the nearest class of each of `together` images.
-      together: how many images it takes at a time; the last are filled up.
-
-    Returns:
-      Top-1 accuracy in percent.
+      predict: the nearest class of each of `together` images; the last are filled up.
 
     Raises:
       UserError: there are no images, or a feature is not finite.
@@ -82,11 +71,7 @@ def per_class_accuracy(
     labels: Int[Array | np.ndarray, " N"],
     text: Float[Array | np.ndarray, "C D"],
 ) -> Float[np.ndarray, " C"]:
-    """`accuracy` for each class on its own; same arguments and errors.
-
-    Returns:
-      Percent, float64, one per class; NaN for a class that has no images here.
-    """
+    """`accuracy` per class, in percent, float64; NaN for a class without images."""
     correct = _correct(features, labels, text)
     images = np.bincount(np.asarray(labels), minlength=len(text))
     hits = np.bincount(np.asarray(labels), weights=correct, minlength=len(text))

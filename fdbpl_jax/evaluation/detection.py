@@ -20,12 +20,7 @@ TPR = 0.95  # share of what is to be kept that is kept
 def auroc(kept: Float[np.ndarray, " P"], rejected: Float[np.ndarray, " N"]) -> float:
     """The chance that one to be kept scores above one to be rejected; ties count half.
 
-    Args:
-      kept: scores of what is to be kept.
-      rejected: scores of what is to be rejected.
-
-    Returns:
-      The area under the ROC curve, 0 to 1; 0.5 is no better than chance.
+    The area under the ROC curve, 0 to 1; 0.5 is no better than chance.
 
     Raises:
       UserError: there is none of a kind, or a score is not finite.
@@ -42,12 +37,7 @@ def fpr_at_tpr(
 ) -> float:
     """The share to be rejected that passes where a share `tpr` of the others does.
 
-    Args:
-      kept, rejected: as in `auroc`.
-      tpr: of what is to be kept, at least so much passes the threshold.
-
-    Returns:
-      0 to 1, the less the better.
+    From 0 to 1, the less the better. Of what is to be kept, at least `tpr` passes.
 
     Raises:
       UserError: as `auroc`.
@@ -67,8 +57,7 @@ def scores(
     """Scores of images by the two prompts of FDBPL, in nats but for the first.
 
     Args:
-      features: of images, L2-normalised.
-      positive, negative: text features of the prompts, L2-normalised.
+      features, positive, negative: of images and prompts, L2-normalised.
       scale: exp(logit_scale) of the model.
 
     Returns:

@@ -27,8 +27,7 @@ class FeatureFile(NamedTuple):
     def read(self, images: int) -> Float[np.ndarray, "N D"] | None:
         """Read the features of so many images; None where they are to be computed.
 
-        That is if there is no file, or, with a logged warning, if it is damaged or not
-        the one that was kept there.
+        Of a damaged or exchanged file, a warning is logged.
         """
         if not self.path.exists():
             return None
@@ -79,13 +78,7 @@ class FeatureFile(NamedTuple):
 def feature_file(
     cache: Path, clip: Clip, images: Iterable[tuple[str, str]]
 ) -> FeatureFile:
-    """Where the features are kept.
-
-    Args:
-      cache: folder of the files.
-      clip: the frozen model.
-      images: path and content hash of each, in order.
-    """
+    """The file in `cache` of images, each a path and a content hash, in order."""
     digest = hashlib.sha256(f"{_FORMAT}\0{clip.fingerprint}\0{clip.dtype}".encode())
     for path, content in images:
         digest.update(f"\0{path}\0{content}".encode(errors="surrogateescape"))

@@ -56,12 +56,6 @@ def tower_features(
     again, with a logged warning. An image is decoded once for all models, and read not
     at all where its content is on record and all features are kept.
 
-    Args:
-      clips: the frozen models.
-      images: of the examples' paths.
-      examples: which of the images, in the order wanted.
-      cache: folder of the kept features; made when missing.
-
     Returns:
       The float32 features of each model, row n of example n.
 
@@ -148,8 +142,6 @@ def encoded(
 
     Args:
       clip: whose size of images it is.
-      dataset: where the images are.
-      examples: which of its images, in the order wanted.
       encode: features of images, such as those under prompts; each of its batches is
         of the same size.
 

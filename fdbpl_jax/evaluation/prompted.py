@@ -1,7 +1,6 @@
 """Accuracy of trained prompts on test images, for every learner."""
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -35,13 +34,6 @@ def prompted_accuracy(
 ) -> float:
     """Percentage of images whose nearest class under the prompts is their own.
 
-    Args:
-      models: student and teacher.
-      learner: of the prompts.
-      prompt: its settings.
-      trained: the positive prompt.
-      held: the images and their classes.
-
     Raises:
       UserError: as `accuracy`.
     """
@@ -51,7 +43,10 @@ def prompted_accuracy(
     if learner.prompts_images:
         features = _prompted_features(models, learner, trained, held)
     if learner.text_by_image:
-        predict = _predictor(models, learner, classes, trained.prompt)
+        tower, student = models.student.params["text"], models.static
+        predict = functools.partial(
+            _predict, learner, student, tower, classes, trained.prompt
+        )
         return accuracy_by_image(features, held.labels, predict, _TOGETHER)
     text = class_text(models, learner, classes, trained.prompt)
     return accuracy(features, held.labels, text)
@@ -63,13 +58,6 @@ def class_text(
     """L2-normalised class features under a prompt that is the same for all images."""
     tower = models.student.params["text"]
     return _text(learner, models.static, tower, classes, prompt)
-
-
-def _predictor(
-    models: Models, learner: Learner, classes: Classes, prompt: Prompt
-) -> Callable[[Float[np.ndarray, "b D"]], Int[Array, " b"]]:
-    tower = models.student.params["text"]
-    return functools.partial(_predict, learner, models.static, tower, classes, prompt)
 
 
 def _prompted_features(

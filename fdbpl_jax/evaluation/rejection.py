@@ -1,6 +1,5 @@
 """How well the prompts of a trained cell separate test images from what to reject."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -47,11 +46,9 @@ def separations(
     of new classes.
 
     Args:
-      models: student and teacher.
       prompt: settings of the positive prompt.
       prompts: trained, positive and negative contexts.
       test_set: of the data set that was trained on.
-      table: with the regions.
 
     Raises:
       UserError: a feature is not finite.
@@ -86,8 +83,7 @@ def _text(
     models: Models, prompt: PromptConfig, context: Prompt, test_set: TestSet
 ) -> Float[np.ndarray, "C D"]:
     dataset = test_set.base.dataset
-    names: Sequence[str] = dataset.class_names
-    classes = COOP.classes(models, prompt, dataset.template, names)
+    classes = COOP.classes(models, prompt, dataset.template, dataset.class_names)
     return np.asarray(class_text(models, COOP, classes, context))
 
 

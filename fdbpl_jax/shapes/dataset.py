@@ -18,14 +18,9 @@ _MANIFEST = "manifest.json"
 def load_shapes(name: str, cache_dir: Path) -> datasets.Dataset:
     """The shapes task `name` ("shapes-negative", …), rendered on first use.
 
-    Args:
-      name: a key of `world.TASKS`.
-      cache_dir: where `<name>-v<version>/` is kept; made if missing. Any number of
-        processes may render at once: each draws into a folder of its own, and the
-        first to finish gives it its final name.
-
-    Returns: its 32 classes with 24 train, 24 val and 60 test pictures each, labels in
-      the order of `world.class_names()`.
+    They are kept in `<name>-v<version>/`. Any number of processes may render at once:
+    each draws into a folder of its own, and the first to finish gives it its final
+    name. Labels are in the order of `world.class_names()`.
 
     Raises: `UserError` for an unknown name or a cache that cannot be written.
     """
