@@ -12,6 +12,7 @@ from benchmarks.report import markdown
 from benchmarks.section import Section, Target
 from benchmarks.synthetic_table import synthetic_spec, write_table
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.losses.loss import LossWeights
 from fdbpl_jax.methods.table import METHODS
 from fdbpl_jax.ril.table import open_table
 from fdbpl_jax.training.loss import losses
@@ -286,10 +287,11 @@ def test_both_sides_of_a_method_have_one_loss(name):
     made = methods.view_batch(viewing, *params, pair.teacher_text, *host)
     setup = methods.given.make_setup(pair.problem, name)
     state = methods.initial_state(pair, name, setup)
+    hyper = methods.given.make_hyper(METHODS[name].optim)
     ours, _ = jax.jit(functools.partial(losses, setup))(
         state.prompts,
         state.running,
-        methods.given.make_hyper(METHODS[name].optim).weights,
+        LossWeights(hyper.weights, setup.terms),
         methods.our_frozen(pair, name),
         jax.tree.map(lambda array: array[0], made),
     )

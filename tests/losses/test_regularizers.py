@@ -1,5 +1,7 @@
 """Against a plain NumPy transcription of the equations in float64."""
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -75,7 +77,8 @@ def test_prograd_removes_what_opposes_the_general_direction():
     general = {"a": jnp.array([2.0, 0.0]), "b": jnp.array([0.0, 3.0])}
     loss = {"a": jnp.array([-1.0, 5.0]), "b": jnp.array([4.0, 1.0])}
     for share, first in ((1.0, 0.0), (0.25, -0.75)):
-        weights = WEIGHTS._replace(prograd=jnp.float32(share))
+        terms = dataclasses.replace(TERMS, prograd=share)
+        weights = WEIGHTS._replace(terms=terms)
         made = PROGRAD.combine(loss, general, weights)
         np.testing.assert_allclose(made["a"], [first, 5.0])
         np.testing.assert_allclose(made["b"], loss["b"])  # they agree

@@ -36,7 +36,8 @@ def test_each_prompt_has_texts_of_its_own(params, name, in_one_pass):
         encode_context(case.TEXT, params["text"], layout, prompt.context)
         for layout, prompt in zip(layouts, prompts, strict=True)
     ]
-    weights, setup = case.hyper().weights, case.setup_of(method)
+    weights = LossWeights(case.hyper().weights, case.TERMS)
+    setup = case.setup_of(method)
     outputs = ModelOutputs(batch.feature, *texts, frozen.scale, batch)
     expected, _ = method.loss.compute(outputs, weights)
     found, _ = losses(setup, prompts, None, weights, frozen, batch)
