@@ -162,6 +162,6 @@ def test_a_data_set_that_fails_stops_no_other(tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "prepare", broken)
     with pytest.raises(UserError, match="all cells of shapes-negative: 3 images"):
         rows_of("few_shot", tmp_path, **{"data.datasets": ",".join(TASKS)})
-    text = (tmp_path / "few_shot" / "report.md").read_text()
+    text = unpadded((tmp_path / "few_shot" / "report.md").read_text())
     assert "shapes-plain | coop" in text
     assert "shapes-negative, coop: 0 of 2 cells finished" in text

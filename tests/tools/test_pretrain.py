@@ -62,7 +62,7 @@ def test_a_short_training_learns_and_is_saved(tmp_path, monkeypatch):
     monkeypatch.setattr(
         pretrain, "_log", lambda done, steps, seen, _: losses.extend(seen)
     )
-    train.train_pair(tmp_path, embedded("teacher"), ["student"], steps=60, seen=4)
+    train.train_pair(tmp_path, embedded("teacher"), ["student"], steps=60, per_look=4)
     values = [float(loss) for loss in losses]
     assert np.mean(values[-10:]) < np.mean(values[:10]) - 0.3
     saved = model.load_clip(str(tmp_path / "student"))
