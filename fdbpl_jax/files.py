@@ -40,7 +40,8 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
       UserError: it cannot be written; what was there stays.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Random: containers on one file system share process ids.
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -59,7 +60,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_folder(
     folder: Path, write: Callable[[Path], None], is_whole: Callable[[], bool]
 ) -> None:
-    """Makes a folder; another process sees all of it or none.
+    """Make a folder; another process sees all of it or none.
 
     What is there and is not whole is replaced. Any number of processes may do this at
     once: the folder of the first stays. `write` fills the empty folder that it is

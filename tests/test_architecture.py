@@ -17,8 +17,8 @@ import numpy as np
 from support.protocol_runs import rows_of
 
 import fdbpl_jax
-from fdbpl_jax.learners.coop import COOP, class_layout, encode_context
-from fdbpl_jax.learners.learner import Classes, Learner, from_tree
+from fdbpl_jax.learners.coop import COOP, encode_context, prompted_classes
+from fdbpl_jax.learners.learner import Learner, from_tree
 from fdbpl_jax.methods.table import METHODS
 from fdbpl_jax.training.checkpoint import load_prompts
 
@@ -111,12 +111,6 @@ def _init(keys, start):
     return ScaledPrompt(COOP.init(keys, start).context, jnp.ones(()))
 
 
-def _classes(models, prompt, template, names):
-    student = models.student
-    layout = class_layout(student.tokenizer, student.config.text, names, prompt)
-    return Classes(layout, None)
-
-
 def _text_features(student, text, classes, prompt, image):
     context = prompt.scale * prompt.context
     return encode_context(student.config.text, text, classes.layout, context)
@@ -127,7 +121,7 @@ SCALED = Learner(
     prompt=ScaledPrompt,
     settings=frozenset({"context_length"}),
     init=_init,
-    classes=_classes,
+    classes=prompted_classes,
     text_features=_text_features,
 )
 

@@ -1,9 +1,7 @@
 """Files of image features, named by what they were computed from."""
 
-import contextlib
 import hashlib
-import os
-import uuid
+import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +11,8 @@ from absl import logging
 from jaxtyping import Float
 
 from fdbpl_jax.clip.model import Clip
+from fdbpl_jax.errors import UserError
+from fdbpl_jax.files import write_bytes
 
 _FORMAT = "fdbpl_jax image features 1"
 _OVERHEAD = 4096  # bytes of a file beside the features, at most
@@ -54,19 +54,14 @@ class FeatureFile(NamedTuple):
 
     def write(self, features: Float[np.ndarray, "N D"]) -> None:
         """Write the features; a file that cannot be written is only logged."""
-        part = self.path.with_name(f"{self.path.name}.{uuid.uuid4().hex}.part")
+        archive = io.BytesIO()
+        digest = np.array(self._digest(features))
+        np.savez(archive, features=features, sha256=digest)
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as stream:
-                digest = np.array(self._digest(features))
-                np.savez(stream, features=features, sha256=digest)
-            os.replace(part, self.path)
-        except OSError as error:
+            write_bytes(self.path, archive.getvalue())
+        except UserError as error:
             # The features are right all the same; only the next run has to wait again.
-            logging.warning("cannot keep image features in '%s': %s", self.path, error)
-        finally:
-            with contextlib.suppress(OSError):
-                part.unlink()
+            logging.warning("cannot keep image features: %s", error.what)
 
     def _digest(self, features: Float[np.ndarray, "N D"]) -> str:
         # With the fingerprint inside, a file under another's name is found out too.

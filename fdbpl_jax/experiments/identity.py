@@ -13,7 +13,7 @@ from fdbpl_jax.experiments.shared_inputs import SharedInputs
 from fdbpl_jax.files import write_text
 from fdbpl_jax.methods.table import Names
 
-# Recorded since version 0.2; a cell without them was made with what is fixed there.
+# Not recorded by version 0.1.0, in which they were fixed for a data set.
 _ADDED = frozenset({"template"})
 
 

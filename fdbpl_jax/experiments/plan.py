@@ -18,7 +18,8 @@ from fdbpl_jax.experiments.ril_table import (
     table_spec,
 )
 from fdbpl_jax.experiments.run import open_datasets
-from fdbpl_jax.experiments.shared_inputs import evaluated_parts, source_images
+from fdbpl_jax.experiments.shared_inputs import evaluated_parts
+from fdbpl_jax.experiments.training_sets import source_images
 from fdbpl_jax.learners.learner import Models
 from fdbpl_jax.ril.ledger import is_there
 from fdbpl_jax.ril.table import region_bytes
@@ -107,7 +108,7 @@ def _feature_files(
     files = []
     for part in parts:
         examples = getattr(part, config.eval_split)
-        images = source_images(part, workdir)
+        images = source_images(part.root, workdir)
         for clip in models:
             kept = are_kept(clip, images, examples, workdir / "features")
             files.append((len(examples), kept))
@@ -121,7 +122,7 @@ def _table(
     if data is None:
         return None
     images = len(data.train)
-    source = source_images(data, workdir)
+    source = source_images(data.root, workdir)
     first = dataclasses.replace(data, train=data.train[:1])
     size = images * regions * region_bytes(table_spec(config, first, models, source))
     # All images are read to know the table's name: not where none can be.

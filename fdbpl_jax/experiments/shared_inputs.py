@@ -1,7 +1,7 @@
 """What the cells of a data set share: test features, training images, RIL table."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from fdbpl_jax.evaluation.test_set import HeldOut, TestSet
 from fdbpl_jax.experiments.cells import Cell, NamesFile, RunInputs, plan_cells
 from fdbpl_jax.experiments.protocols import PROTOCOLS
 from fdbpl_jax.experiments.ril_table import training_table
+from fdbpl_jax.experiments.training_sets import source_images
 from fdbpl_jax.learners.learner import Models
 from fdbpl_jax.reports.facts import TableFacts
 from fdbpl_jax.ril.table import Table
@@ -57,13 +58,16 @@ def prepare(
     """
     start, models = time.perf_counter(), inputs.models
     parts = evaluated_parts(config, dataset, targets)
-    student_sets, teacher_sets = encode_test_sets(config, models, parts, workdir)
+    roots = {data.root for data in (dataset, *parts)}
+    images = {root: source_images(root, workdir) for root in roots}
+    cache = workdir / "features"
+    student_sets, teacher_sets = encode_test_sets(config, models, parts, images, cache)
     feature_seconds = time.perf_counter() - start
     cells = plan_cells(config, dataset, inputs, workdir)
     used = {example.path for cell in cells for example in cell.dataset.train}
-    images = source_images(dataset, workdir)
-    images.facts(sorted(used))  # checked, whether a method reads a table or not
-    table, facts = training_table(config, cells, models, workdir, images)
+    source = images[dataset.root]
+    source.facts(sorted(used))  # checked, whether a method reads a table or not
+    table, facts = training_table(config, cells, models, workdir, source)
     return SharedInputs(
         dataset=dataset,
         models=models,
@@ -99,24 +103,22 @@ def evaluated_parts(
     return [dataset for dataset, _ in parts]
 
 
-def source_images(dataset: Dataset, workdir: Path) -> SourceImages:
-    """The images of a data set, with what the workdir has on record of them."""
-    return SourceImages.recorded_in(workdir / "images", dataset.root)
-
-
 def encode_test_sets(
-    config: RunConfig, models: Models, parts: Sequence[Dataset], workdir: Path
+    config: RunConfig,
+    models: Models,
+    parts: Sequence[Dataset],
+    images: Mapping[Path, SourceImages],
+    cache: Path,
 ) -> list[tuple[TestSet, ...]]:
     """The parts of `evaluated_parts` with the features of each model.
 
-    A set per data set; an image is decoded once for both models.
+    A set per data set; an image is decoded once for both models. `images` are by root,
+    `cache` is the folder of kept features.
     """
-    images = {part.root: source_images(part, workdir) for part in parts}
     by_part = []
     for part in parts:
         examples = getattr(part, config.eval_split)
         labels = np.array([example.label for example in examples], np.int32)
-        cache = workdir / "features"
         features = tower_features(models, images[part.root], examples, cache)
         by_part.append([HeldOut(part, examples, x, labels) for x in features])
     classes = len(PROTOCOLS[config.protocol].classes)

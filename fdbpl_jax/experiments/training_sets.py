@@ -23,6 +23,11 @@ class Selection(NamedTuple):
     seed: int  # of the draw of labelled ones
 
 
+def source_images(root: Path, workdir: Path) -> SourceImages:
+    """The images below a root, with what the workdir has on record of them."""
+    return SourceImages.recorded_in(workdir / "images", root)
+
+
 def training_set(
     dataset: Dataset, selection: Selection, student: Clip, workdir: Path
 ) -> Dataset:
@@ -47,7 +52,7 @@ def _pseudo_labelled(
     UPL's choice (Huang et al., 2022): by the zero-shot probability of the class, with
     the data set's own template. An image can be taken for several classes.
     """
-    images = SourceImages.recorded_in(workdir / "images", dataset.root)
+    images = source_images(dataset.root, workdir)
     cache = workdir / "features"
     (features,) = tower_features([student], images, dataset.train, cache)
     names = [prompt_name(name) for name in dataset.class_names]

@@ -45,7 +45,7 @@ def init_context(keys: Keys, start: Start) -> Float[Array, "*C L W"]:
     Of more words than L tokens the first L are learned and the others stay as they are
     (MaPLe learns "a photo" of "a photo of a"); fewer are preceded by zeros (ProGrad).
 
-    [L W], or [C L W] if class-specific, float32.
+    Returns [L W], or [C L W] if class-specific, float32.
     """
     params, prompt = start.params["text"], start.prompt
     length = prompt.context_length

@@ -15,7 +15,7 @@ from jaxtyping import Bool, UInt16
 from fdbpl_jax.clip.model import Clip
 from fdbpl_jax.data.source_images import SourceImages
 from fdbpl_jax.ril import ledger, store
-from fdbpl_jax.ril.compute import Models, compute, load_models
+from fdbpl_jax.ril.compute import BuildModels, compute, load_models
 from fdbpl_jax.ril.crops import BlockWork, check_images, cut_batches
 from fdbpl_jax.ril.progress import progress
 from fdbpl_jax.ril.regions import draw_regions
@@ -97,7 +97,7 @@ def fixed_batch(batch_size: int, regions: int) -> int:
 
 def _make_free(
     site: Site,
-    models: Models,
+    models: BuildModels,
     blocks: Sequence[int],
     pool: ThreadPoolExecutor,
     update: Callable[[int], object],

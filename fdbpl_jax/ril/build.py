@@ -21,6 +21,8 @@ from fdbpl_jax.ril.blocks import DEFAULT_SETTINGS, BuildSettings, Site, make_blo
 from fdbpl_jax.ril.spec import ImageRecord, TableSpec
 from fdbpl_jax.ril.table import Table, open_table, region_bytes
 
+_PAPER_KEEP = 20  # K
+
 
 @dataclasses.dataclass(frozen=True)
 class BuildReport:
@@ -56,7 +58,7 @@ def plan_spec(
     if ril.label == "full" and ril.keep not in (0, classes):
         what = f"labels are to be 'full', and keep is {ril.keep} of {classes} classes"
         raise UserError(what, "Keep all of them (keep 0), or use 'mr' or 'ms'.")
-    most = classes if ril.label == "full" else min(20, classes)
+    most = classes if ril.label == "full" else min(_PAPER_KEEP, classes)
     paths = sorted(example.path for example in dataset.train)
     facts = (images or SourceImages(dataset.root, memory=0)).facts(paths)
     return TableSpec(

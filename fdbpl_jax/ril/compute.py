@@ -20,7 +20,7 @@ _IN_FLIGHT = 2  # batches on the device before the first is fetched
 Values = dict[str, np.ndarray]
 
 
-class Models(NamedTuple):
+class BuildModels(NamedTuple):
     """The frozen models of a build."""
 
     teacher: Clip  # of the labels
@@ -28,14 +28,14 @@ class Models(NamedTuple):
     student: Clip | None  # of the features; None: none are wanted
 
 
-def load_models(spec: TableSpec, teacher: Clip, student: Clip | None) -> Models:
+def load_models(spec: TableSpec, teacher: Clip, student: Clip | None) -> BuildModels:
     """Encode the class prompts of the teacher's template, once for the build."""
     texts = [spec.template.format(prompt_name(name)) for name in spec.class_names]
-    return Models(teacher, text_features(teacher, texts), student)
+    return BuildModels(teacher, text_features(teacher, texts), student)
 
 
 def compute(
-    spec: TableSpec, models: Models, batches: Iterable[CutBatch]
+    spec: TableSpec, models: BuildModels, batches: Iterable[CutBatch]
 ) -> Iterator[tuple[BlockWork, Values]]:
     """Run the models on all batches; yield each block when its last batch is done.
 
@@ -62,7 +62,7 @@ def compute(
         yield from land()
 
 
-def _run(spec: TableSpec, models: Models, batch: CutBatch) -> dict[str, jax.Array]:
+def _run(spec: TableSpec, models: BuildModels, batch: CutBatch) -> dict[str, jax.Array]:
     outputs = {}
     if batch.work.labels:
         pixels = batch.pixels[models.teacher.image.size]

@@ -6,8 +6,9 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
+from support.image_reads import noted_reads
 
-from fdbpl_jax.data import images, source_images
+from fdbpl_jax.data import source_images
 from fdbpl_jax.data.images import content_hash, read_image
 from fdbpl_jax.data.source_images import SourceImages
 from fdbpl_jax.errors import UserError
@@ -39,21 +40,7 @@ def record(tmp_path):
 @pytest.fixture
 def work(monkeypatch, root):
     """Notes every decoding and every reading for a hash alone, by file name."""
-    notes = []
-    decode, hashed = images._decode, source_images.content_hash
-
-    def counted_decode(file, stream):
-        if root.parent in file.parents:  # not what another test left running
-            notes.append(f"decode {file.name}")
-        return decode(file, stream)
-
-    def counted_hash(folder, path):
-        notes.append(f"hash {path}")
-        return hashed(folder, path)
-
-    monkeypatch.setattr(images, "_decode", counted_decode)
-    monkeypatch.setattr(source_images, "content_hash", counted_hash)
-    return notes
+    return noted_reads(monkeypatch, root.parent)
 
 
 DECODED = ["decode a.png", "decode b.jpg", "decode c.bmp"]

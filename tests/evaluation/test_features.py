@@ -1,16 +1,17 @@
 """Image features: right whatever the batching, kept, and never trusted when damaged."""
 
 import os
+from pathlib import Path
 from unittest import mock
 
 import numpy as np
 import pytest
 from PIL import Image
+from support.image_reads import noted_reads
 
 from fdbpl_jax.clip.config import ClipConfig
 from fdbpl_jax.clip.image import ImageSettings, preprocess
 from fdbpl_jax.clip.model import Clip, load_clip
-from fdbpl_jax.data import images, source_images
 from fdbpl_jax.data.datasets import load_dataset
 from fdbpl_jax.data.source_images import SourceImages
 from fdbpl_jax.data.types import Dataset, Example
@@ -178,7 +179,7 @@ def test_cache_that_cannot_be_written_costs_no_result(
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np, "savez", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     np.testing.assert_array_equal(compute(clip, data, tmp_path), EXPECTED)
     assert "No space left on device" in caplog.text
     assert list((tmp_path / "cache").iterdir()) == []
@@ -203,21 +204,7 @@ def second(clip):
 @pytest.fixture
 def reads(monkeypatch, data):
     """Notes every decoding, and every reading for a hash alone, by file name."""
-    notes = []
-    decode, hashed = images._decode, source_images.content_hash
-
-    def counted_decode(file, stream):
-        if file.parent == data.root:  # not what another test left running
-            notes.append(f"decode {file.name}")
-        return decode(file, stream)
-
-    def counted_hash(root, path):
-        notes.append(f"hash {path}")
-        return hashed(root, path)
-
-    monkeypatch.setattr(images, "_decode", counted_decode)
-    monkeypatch.setattr(source_images, "content_hash", counted_hash)
-    return notes
+    return noted_reads(monkeypatch, data.root)
 
 
 @pytest.fixture
