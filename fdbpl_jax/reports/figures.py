@@ -7,16 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from markupsafe import Markup
 
 from fdbpl_jax.plots import COLOURS, INK, LINE, Panel, panel_svg
-from fdbpl_jax.reports.columns import BLANK, seconds_text
+from fdbpl_jax.reports.columns import ACCURACIES, BLANK, seconds_text
 from fdbpl_jax.reports.results import AVERAGE, Row
 from fdbpl_jax.reports.text import shorten
 
-_SERIES = {
-    "base": ("base_mean", "base_std"),
-    "new": ("new_mean", "new_std"),
-    "HM": ("hm", "hm_std"),
-}
-_ACCURACY = {"accuracy": _SERIES["base"]}
 # What a page sets to fit its theme; the colour stands where it does not.
 _THEME = {
     **{c: f"var(--plot-{number}, {c})" for number, c in enumerate(COLOURS)},
@@ -73,7 +67,8 @@ def accuracy_panel(rows: Sequence[Row], new: bool = True) -> Panel:
     Without `new`, its accuracy is all there is.
     """
     means, spreads = {}, {}
-    for label, (mean, std) in (_SERIES if new else _ACCURACY).items():
+    shown = ACCURACIES if new else {"accuracy": ACCURACIES["base"]}
+    for label, (mean, std) in shown.items():
         means[label] = tuple(getattr(row, mean) for row in rows)
         spreads[label] = tuple(getattr(row, std) for row in rows)
     texts = [

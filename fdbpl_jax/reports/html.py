@@ -6,15 +6,8 @@ from itertools import groupby
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from fdbpl_jax.reports.columns import (
-    HOW_TO_REJECT,
-    REJECTION_TITLES,
-    has_new,
-    how_to_read,
-    missing,
-    row_table,
-)
-from fdbpl_jax.reports.facts import TABLE_TITLES, RunFacts, fact_texts, table_texts
+from fdbpl_jax.reports.columns import has_new, how_to_read, missing, row_table
+from fdbpl_jax.reports.facts import RunFacts, fact_texts, sections
 from fdbpl_jax.reports.results import AVERAGE, Row
 
 _TEMPLATES = Environment(
@@ -51,8 +44,6 @@ def page(rows: Sequence[Row], facts: RunFacts) -> str:
         how_to_read=how_to_read(rows),
         accuracy_plots=figures.drawn(accuracies),
         time_plots=figures.drawn([figures.time_panel(rows)]),
-        ril_table=(TABLE_TITLES, table_texts(facts)),
-        rejection_table=(REJECTION_TITLES, facts.rejection),
-        how_to_reject=HOW_TO_REJECT,
+        sections=sections(facts),
         fact_texts=fact_texts(facts),
     )

@@ -10,7 +10,7 @@ import itertools
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import Any
 
@@ -121,20 +121,17 @@ class Rejection:
 
 
 def summarise(
-    cells: Sequence[CellResult],
-    planned: Iterable[CellKey] = (),
-    averaged: Sequence[str] = (),
+    cells: Sequence[CellResult], planned: Sequence[CellKey], averaged: Sequence[str]
 ) -> list[Row]:
     """The rows of the table: data set by data set, then the averages.
 
     Args:
       cells: those that finished.
-      planned: every cell the protocol meant to run, so that lost ones show. Empty: all
-        data sets × methods × seeds in `cells`; of a method without seeds, one cell.
-      averaged: the data sets that averages are over. Empty: all.
+      planned: every cell the protocol meant to run, so that lost ones show.
+      averaged: the data sets that averages are over.
 
     Returns:
-      A row per data set and method, in the order first met; with several data sets,
+      A row per data set and method, in the order first met; if several are averaged,
       then a row per method whose dataset is `AVERAGE`: the mean of their rows, without
       std. It is empty unless every data set has a row of that method with a finished
       cell, as a mean over fewer data sets is another number.
@@ -142,34 +139,21 @@ def summarise(
     Raises:
       ValueError: a cell comes twice or was not planned.
     """
-    plan = tuple(planned) or _full_grid(cells)
     finished = {cell.key: cell for cell in cells}
     counted = Counter(cell.key for cell in cells)
-    if strange := [key for key, n in counted.items() if n > 1 or key not in plan]:
+    if strange := [k for k, n in counted.items() if n > 1 or k not in planned]:
         raise ValueError(f"cells that come twice or were not planned: {strange}")
-    datasets = list(dict.fromkeys(dataset for dataset, _, _ in plan))
-    methods = list(dict.fromkeys(method for _, method, _ in plan))
+    datasets = list(dict.fromkeys(dataset for dataset, _, _ in planned))
+    methods = list(dict.fromkeys(method for _, method, _ in planned))
     rows = []
     for pair in itertools.product(datasets, methods):
-        keys = [key for key in plan if key[:2] == pair]
+        keys = [key for key in planned if key[:2] == pair]
         if keys:
             done = [finished[key] for key in keys if key in finished]
             rows.append(_data_set_row(pair, done, len(keys)))
-    averaged = averaged or datasets
     if len(averaged) > 1:
         rows += [_average_row(m, averaged, rows) for m in methods]
     return rows
-
-
-def _full_grid(cells: Sequence[CellResult]) -> tuple[CellKey, ...]:
-    seeds = sorted({cell.seed for cell in cells if cell.seed is not None})
-    unseeded = {cell.method for cell in cells if cell.seed is None}
-    return tuple(
-        (dataset, method, seed)
-        for dataset in dict.fromkeys(cell.dataset for cell in cells)
-        for method in dict.fromkeys(cell.method for cell in cells)
-        for seed in ([None] if method in unseeded else seeds)
-    )
 
 
 def _data_set_row(key: tuple[str, str], cells: list[CellResult], expected: int) -> Row:
