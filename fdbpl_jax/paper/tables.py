@@ -91,7 +91,7 @@ def _filled(columns: Iterable[Column], lines: Collection[Line]) -> list[Column]:
     ]
 
 
-def _lines(name: str, run: FinishedRun, published: Published) -> list[Line]:
+def _lines(name: str, run: FinishedRun, published: Published) -> Sequence[Line]:
     """Return the rows of a run of a table as lines of its sheet."""
     part = "" if run.folder.name == name else run.folder.name
     numbers = _comparable(name, run.facts, published)

@@ -157,10 +157,8 @@ def summarise(
 
 
 def _data_set_row(key: tuple[str, str], cells: list[CellResult], expected: int) -> Row:
-    base = [cell.base for cell in cells]
-    new = _all_or_none([cell.new for cell in cells])
-    hms = [harmonic_mean(b, n) for b, n in zip(base, new, strict=False)]
-    return _row(key, (len(cells), expected), (base, new, hms), cells)
+    accuracies = [(c.base, c.new, _harmonic_mean(c.base, c.new)) for c in cells]
+    return _row(key, (len(cells), expected), accuracies, cells)
 
 
 def _average_row(method: str, datasets: Sequence[str], all_rows: list[Row]) -> Row:
@@ -168,51 +166,42 @@ def _average_row(method: str, datasets: Sequence[str], all_rows: list[Row]) -> R
     # Empty, not shorter, where a data set is missing: see `summarise`.
     complete = len(rows) == len(datasets) and all(row.seeds for row in rows)
     counted = rows if complete else []
-    base = _all_or_none([row.base_mean for row in counted])
-    new = _all_or_none([row.new_mean for row in counted])
-    hms = _all_or_none([row.hm for row in counted])
+    accuracies = [(row.base_mean, row.new_mean, row.hm) for row in counted]
     counts = min(row.seeds for row in rows), max(row.expected for row in rows)
-    row = _row((AVERAGE, method), counts, (base, new, hms), counted)
+    row = _row((AVERAGE, method), counts, accuracies, counted)
     return dataclasses.replace(row, base_std=None, new_std=None, hm_std=None)
 
 
 def _row(
     key: tuple[str, str],
     counts: tuple[int, int],
-    accuracies: tuple[list[float], list[float], list[float]],
+    accuracies: Sequence[tuple[float | None, ...]],  # base, new, HM of each item
     items: Sequence[CellResult] | Sequence[Row],
 ) -> Row:
-    base, new, hms = accuracies
+    columns = zip(*accuracies, strict=True) if accuracies else ((), (), ())
+    base, new, hm = (_mean_and_std(values) for values in columns)
 
     def values(name: str) -> list[Any]:
         return [getattr(item, name) for item in items]
 
     return Row(
-        *(*key, *counts),
-        base_mean=_mean(base),
-        base_std=_std(base),
-        new_mean=_mean(new),
-        new_std=_std(new),
-        hm=_mean(hms),
-        hm_std=_std(hms),
-        hm_of_means=harmonic_mean(fmean(base), fmean(new)) if base and new else None,
-        train_seconds=_mean(values("train_seconds")),
-        wait_seconds=_mean(values("wait_seconds")),
-        test_seconds=_mean(values("test_seconds")),
+        *(*key, *counts, *base, *new, *hm),
+        hm_of_means=_harmonic_mean(base[0], new[0]),
+        train_seconds=_mean_and_std(values("train_seconds"))[0],
+        wait_seconds=_mean_and_std(values("wait_seconds"))[0],
+        test_seconds=_mean_and_std(values("test_seconds"))[0],
         trained_values=max(values("trained_values"), default=None),
         peak_memory_bytes=max(values("peak_memory_bytes"), default=None),
     )
 
 
-def _all_or_none(values: list[float | None]) -> list[float]:
-    """The values, or nothing if one of them is missing."""
+def _harmonic_mean(base: float | None, new: float | None) -> float | None:
+    return None if base is None or new is None else harmonic_mean(base, new)
+
+
+def _mean_and_std(values: Sequence[float | None]) -> tuple[float | None, float | None]:
+    """Mean and spread, unless a value is missing; the spread of more than one."""
     known = [value for value in values if value is not None]
-    return known if len(known) == len(values) else []
-
-
-def _mean(values: list[float]) -> float | None:
-    return fmean(values) if values else None
-
-
-def _std(values: list[float]) -> float | None:
-    return stdev(values) if len(values) > 1 else None
+    if not known or len(known) < len(values):
+        return None, None
+    return fmean(known), stdev(known) if len(known) > 1 else None

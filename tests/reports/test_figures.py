@@ -5,11 +5,11 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
-from support.cells import cell
+from support.cells import cell, summarise
 
 from fdbpl_jax.plots import COLOURS, Panel
 from fdbpl_jax.reports.figures import accuracy_panel, drawn, time_panel
-from fdbpl_jax.reports.results import AVERAGE, summarise
+from fdbpl_jax.reports.results import AVERAGE
 
 HOSTILE = '<script>alert("1")</script> & $x^2$'
 

@@ -8,13 +8,12 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from support.cells import cell
+from support.cells import cell, summarise
 from support.tables import unpadded
 
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.reports.columns import seconds_text
 from fdbpl_jax.reports.facts import RunFacts, TableFacts
-from fdbpl_jax.reports.results import summarise
 from fdbpl_jax.reports.text import terminal_table
 from fdbpl_jax.reports.write import read_report, write_report
 
