@@ -15,7 +15,7 @@ from fdbpl_jax.experiments.sweep import Setting, settings_of
 from fdbpl_jax.experiments.training_sets import Selection, training_set
 from fdbpl_jax.learners.learner import Models
 from fdbpl_jax.methods.table import METHODS, Images, Method, Names
-from fdbpl_jax.shapes.pair import embedded
+from fdbpl_jax.shapes import embedded
 
 _RESULT = "results.jsonl"  # a line per data set that the prompts were tested on
 

@@ -15,7 +15,7 @@ from fdbpl_jax.experiments.shared_inputs import SharedInputs
 from fdbpl_jax.reports.columns import rejection_texts
 from fdbpl_jax.reports.facts import RunFacts
 from fdbpl_jax.reports.results import CellKey, CellResult, Rejection, Row, summarise
-from fdbpl_jax.shapes.pair import embedded
+from fdbpl_jax.shapes import embedded
 
 
 class Failure(NamedTuple):

@@ -15,7 +15,7 @@ from fdbpl_jax.errors import unknown_name
 from fdbpl_jax.learners.coop import COOP, negative_prompt
 from fdbpl_jax.learners.learner import Start, init_prompt
 from fdbpl_jax.methods.table import METHODS, Images, Method, Names
-from fdbpl_jax.shapes.pair import embedded
+from fdbpl_jax.shapes import embedded
 
 _FOR = flags.DEFINE_string("for", "", "Only methods whose names begin so.")
 _COLUMNS = (

@@ -32,7 +32,7 @@ from fdbpl_jax.ril.inspect.picture import draw_table
 from fdbpl_jax.ril.inspect.show import describe
 from fdbpl_jax.ril.inspect.verify import verify_table
 from fdbpl_jax.ril.table import open_table
-from fdbpl_jax.shapes.pair import embedded
+from fdbpl_jax.shapes import embedded
 
 _CROP = CropConfig()
 

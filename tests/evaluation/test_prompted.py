@@ -22,8 +22,8 @@ from fdbpl_jax.learners.learner import Models, Start, Trained, init_prompt
 from fdbpl_jax.learners.promptkd import PROMPTKD
 from fdbpl_jax.learners.vision import VPT
 from fdbpl_jax.methods.published import PROMPT
+from fdbpl_jax.shapes import embedded
 from fdbpl_jax.shapes.dataset import load_shapes
-from fdbpl_jax.shapes.pair import embedded
 
 
 class Stand(NamedTuple):

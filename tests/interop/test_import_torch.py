@@ -14,7 +14,7 @@ from fdbpl_jax.clip.model import load_clip
 from fdbpl_jax.config import PromptConfig
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.learners.coop import class_layout, class_row, encode_context
-from fdbpl_jax.shapes.pair import embedded
+from fdbpl_jax.shapes import embedded
 from fdbpl_jax.training.checkpoint import load_prompts
 
 torch = pytest.importorskip("torch")

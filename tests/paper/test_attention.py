@@ -22,8 +22,8 @@ from fdbpl_jax.paper.attention import (
 )
 from fdbpl_jax.paper.cell import check_prompts, open_cell
 from fdbpl_jax.reports.results import CellResult
+from fdbpl_jax.shapes import embedded
 from fdbpl_jax.shapes.dataset import load_shapes
-from fdbpl_jax.shapes.pair import embedded
 from fdbpl_jax.training.checkpoint import load_prompts
 
 
