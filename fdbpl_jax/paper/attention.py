@@ -29,7 +29,7 @@ def attention(cell: OpenCell, images: int) -> Drawing:
     """Draw the maps of a test image of each of `images` classes; see `picture`."""
     dataset, names = cell.dataset, cell.facts["class_names"]
     examples = one_of_each(dataset, names, images)
-    images_read = [read_image(dataset.root, example.path) for example in examples]
+    images_read = (read_image(dataset.root, example.path) for example in examples)
     size = cell.clip.image.size
     pixels = np.stack([preprocess(image, size) for image in images_read])
     shown = [(listed(x.path), dataset.class_names[x.label]) for x in examples]
@@ -83,19 +83,16 @@ def picture(
     """
     bands = []
     for row, title in enumerate(rows):
-        images = [overlaid(pixels[row], heat) for heat in (None, *maps[:, row])]
+        plain = Image.fromarray(pixels[row])
+        images = [plain, *(overlaid(plain, heat) for heat in maps[:, row])]
         titles = [[(text, "black")] for text in ("image", *columns)]
         bands.append(Band(title, list(map(Tile, images, titles))))
     return grid(bands, len(columns) + 1, _SIDE)
 
 
-def overlaid(
-    pixels: UInt8[np.ndarray, "S S 3"], heat: Float[np.ndarray, "G G"] | None
-) -> Image.Image:
-    """Draw the image in grey with the map over it in colour; without a map, only it."""
-    image = Image.fromarray(pixels).resize((_SIDE, _SIDE), Image.Resampling.BICUBIC)
-    if heat is None:
-        return image
+def overlaid(image: Image.Image, heat: Float[np.ndarray, "G G"]) -> Image.Image:
+    """Draw the image in grey with the map over it in colour."""
+    image = image.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC)
     share = heat / max(float(heat.max()), np.finfo(np.float32).tiny)
     small = Image.fromarray(share.astype(np.float32), mode="F")
     large = small.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)

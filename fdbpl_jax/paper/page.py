@@ -12,7 +12,7 @@ from fdbpl_jax.paper.published import Published, load
 from fdbpl_jax.paper.sheet import Sheet, markdown
 from fdbpl_jax.paper.tables import TITLES, table_sheet
 from fdbpl_jax.reports.figures import drawn
-from fdbpl_jax.reports.html import render
+from fdbpl_jax.reports.write import render
 
 
 def sheets_of(workdir: Path, published: Published) -> list[Sheet]:

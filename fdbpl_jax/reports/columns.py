@@ -1,15 +1,14 @@
 """Columns of tables: which values of a row they show, and as what text."""
 
-import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from fdbpl_jax.reports.results import AVERAGE, Rejection, Row
+from fdbpl_jax.reports.results import AVERAGE, Rejection, Row, mean_and_std
 
 BLANK = "–"  # stands where there is no value
 
 
-def accuracy_text(mean: float, std: float | None = None) -> str:
+def accuracy_text(mean: float | None, std: float | None = None) -> str:
     """`77.35 ± 0.52`; without the spread where there is none."""
     return f"{mean:.2f}" if std is None else f"{mean:.2f} ± {std:.2f}"
 
@@ -156,11 +155,6 @@ def rejection_texts(results: Sequence[Rejection]) -> tuple[tuple[str, ...], ...]
         key = (result.dataset, result.method, result.against, result.score)
         groups.setdefault(key, []).append((result.auroc, result.fpr))
     return tuple(
-        (*key, *map(_over_seeds, zip(*scores, strict=True)))
+        (*key, *(accuracy_text(*mean_and_std(v)) for v in zip(*scores, strict=True)))
         for key, scores in groups.items()
     )
-
-
-def _over_seeds(values: Sequence[float]) -> str:
-    std = statistics.stdev(values) if len(values) > 1 else None
-    return accuracy_text(statistics.fmean(values), std)

@@ -61,7 +61,7 @@ def _adapt(element: ET.Element, marks: Mapping[str, str]) -> None:
         element.set("style", themed)
 
 
-def accuracy_panel(rows: Sequence[Row], new: bool = True) -> Panel:
+def accuracy_panel(rows: Sequence[Row], new: bool) -> Panel:
     """Base, new and HM of each method on the rows' one data set, with ± std bars.
 
     Without `new`, its accuracy is all there is.

@@ -179,7 +179,7 @@ def _row(
     items: Sequence[CellResult] | Sequence[Row],
 ) -> Row:
     columns = zip(*accuracies, strict=True) if accuracies else ((), (), ())
-    base, new, hm = (_mean_and_std(values) for values in columns)
+    base, new, hm = (mean_and_std(values) for values in columns)
 
     def values(name: str) -> list[Any]:
         return [getattr(item, name) for item in items]
@@ -187,9 +187,9 @@ def _row(
     return Row(
         *(*key, *counts, *base, *new, *hm),
         hm_of_means=_harmonic_mean(base[0], new[0]),
-        train_seconds=_mean_and_std(values("train_seconds"))[0],
-        wait_seconds=_mean_and_std(values("wait_seconds"))[0],
-        test_seconds=_mean_and_std(values("test_seconds"))[0],
+        train_seconds=mean_and_std(values("train_seconds"))[0],
+        wait_seconds=mean_and_std(values("wait_seconds"))[0],
+        test_seconds=mean_and_std(values("test_seconds"))[0],
         trained_values=max(values("trained_values"), default=None),
         peak_memory_bytes=max(values("peak_memory_bytes"), default=None),
     )
@@ -199,7 +199,7 @@ def _harmonic_mean(base: float | None, new: float | None) -> float | None:
     return None if base is None or new is None else harmonic_mean(base, new)
 
 
-def _mean_and_std(values: Sequence[float | None]) -> tuple[float | None, float | None]:
+def mean_and_std(values: Sequence[float | None]) -> tuple[float | None, float | None]:
     """Mean and spread, unless a value is missing; the spread of more than one."""
     known = [value for value in values if value is not None]
     if not known or len(known) < len(values):
