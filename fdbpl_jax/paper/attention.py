@@ -17,7 +17,7 @@ from fdbpl_jax.clip.model import Clip, text_features, unit
 from fdbpl_jax.data.images import read_image
 from fdbpl_jax.data.types import Dataset, Example, prompt_name
 from fdbpl_jax.paper.cell import OpenCell, class_text
-from fdbpl_jax.paper.drawing import Band, Drawing, Tile, drawing, grid, listed
+from fdbpl_jax.paper.drawing import Drawing, Tile, drawing, grid, listed
 
 _SIDE = 176  # pixels
 _HOT = np.array([255.0, 60.0, 0.0])
@@ -86,7 +86,7 @@ def picture(
         plain = Image.fromarray(pixels[row])
         images = [plain, *(overlaid(plain, heat) for heat in maps[:, row])]
         titles = [[(text, "black")] for text in ("image", *columns)]
-        bands.append(Band(title, list(map(Tile, images, titles))))
+        bands.append((title, list(map(Tile, images, titles))))
     return grid(bands, len(columns) + 1, _SIDE)
 
 

@@ -175,14 +175,19 @@ def _draw_labels(axes: Axes, tile: sample.Tile) -> None:
     for place, (name, prob) in enumerate(tile.labels):
         axes.barh(place, 1, 0.86, color="#f4f6f9")
         true = name == tile.truth
-        lines = textwrap.wrap(name, 24, max_lines=2, placeholder="…")
         axes.barh(place, prob, 0.86, color=_RIGHT if true else _OTHER)
         axes.text(
-            0.02, place, "\n".join(lines), size=8, va="center",
+            0.02, place, "\n".join(_lines(name)), size=8, va="center",
             color="darkgreen" if true else "black",
         )  # fmt: skip
         axes.text(0.98, place, f"{prob:.2f}", size=8, va="center", ha="right")
     axes.set(xlim=(0, 1), ylim=(2.5, -0.5))
+
+
+def _lines(name: str) -> list[str]:
+    """A name in two lines at most; what does not fit ends in an ellipsis."""
+    first, *rest = textwrap.wrap(name, 24) or [""]
+    return [first, _start(" ".join(rest), 24)] if rest else [first]
 
 
 def _start(text: str, length: int) -> str:
