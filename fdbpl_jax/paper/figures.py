@@ -69,8 +69,9 @@ def time_sheet(workdir: Path, published: Published) -> Sheet:
     for point in points:
         learner = point["method"].split("+")[0]
         kdpl = seconds.get((point["dataset"], f"{learner}+kdpl"))
-        ratio = kdpl / point["train_seconds"] if kdpl else None
-        point |= {"kdpl_train_seconds": kdpl, "speed": ratio}
+        own = point["train_seconds"]
+        speed = kdpl / own if kdpl and own else None
+        point |= {"kdpl_train_seconds": kdpl, "speed": speed}
     columns = (
         *(DATASET, METHOD, TRAINING, Column("", ("kdpl_train_seconds",))),
         Column("KDPL's time", ("speed",), "× {:.2f}".format, in_file=False),
