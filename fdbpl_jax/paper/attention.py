@@ -108,7 +108,5 @@ def one_of_each(
     """Return the first test image of each of `count` classes, spread over all."""
     step = max(1, len(class_names) // count)
     labels = [dataset.class_names.index(n) for n in class_names[::step][:count]]
-    first: dict[int, Example] = {}
-    for example in dataset.test:
-        first.setdefault(example.label, example)
+    first = {example.label: example for example in reversed(dataset.test)}
     return [first[label] for label in labels if label in first]
