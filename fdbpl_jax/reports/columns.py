@@ -10,6 +10,8 @@ BLANK = "–"  # stands where there is no value
 
 def accuracy_text(mean: float | None, std: float | None = None) -> str:
     """`77.35 ± 0.52`; without the spread where there is none."""
+    if mean is None:
+        return BLANK
     return f"{mean:.2f}" if std is None else f"{mean:.2f} ± {std:.2f}"
 
 
@@ -38,13 +40,9 @@ class Column(NamedTuple):
     word: bool = False  # words stand at the left, numbers at the right
     in_file: bool = True  # whether CSV files have its values
 
-    def values(self, row: Mapping[str, Any]) -> list[Any]:
-        """Its values of a row."""
-        return [row[name] for name in self.names]
-
     def written(self, row: Mapping[str, Any]) -> str:
-        """The text of these values."""
-        values = self.values(row)
+        """Its text of a row."""
+        values = [row[name] for name in self.names]
         return BLANK if values[0] is None else self.text(*values)
 
 
