@@ -69,7 +69,7 @@ class Problem:
         return len(self.ids)
 
 
-def name_lengths(classes: int, seed: int) -> Int[np.ndarray, "C"]:
+def name_lengths(classes: int, seed: int) -> Int[np.ndarray, " C"]:
     """Return tokens per name: even quantiles of ImageNet's, in random order."""
     all_lengths = np.repeat(list(NAME_LENGTHS), list(NAME_LENGTHS.values()))
     place = (np.arange(classes) + 0.5) / classes

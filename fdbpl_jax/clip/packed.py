@@ -56,7 +56,7 @@ def attention_at_eos(
     return jnp.concatenate(mixed)
 
 
-def eos_rows(layout: PromptLayout) -> Int[Array, "c"]:
+def eos_rows(layout: PromptLayout) -> Int[Array, " c"]:
     """Index each EOS among the N positions."""
     start, rows = len(layout.prefix_ids), []
     for bucket in layout.buckets:

@@ -15,7 +15,7 @@ _HALF = len(world.class_names()) // 2
 
 def draw_split(
     task: str, split: str, per_class: int, size: int
-) -> tuple[UInt8[np.ndarray, "N S S 3"], Int[np.ndarray, "N"]]:
+) -> tuple[UInt8[np.ndarray, "N S S 3"], Int[np.ndarray, " N"]]:
     """The first pictures of each class of a split, as a tower sees them, and labels."""
     looks = world.classes()
     pixels = [
@@ -28,7 +28,7 @@ def draw_split(
 
 def accuracy(
     images: Float[np.ndarray, "N D"],
-    labels: Int[np.ndarray, "N"],
+    labels: Int[np.ndarray, " N"],
     texts: Float[np.ndarray, "C D"],
 ) -> tuple[float, float]:
     """Per cent right on base and on new, each told apart only among its own half."""
