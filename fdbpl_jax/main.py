@@ -1,5 +1,6 @@
 """`python -m fdbpl_jax.main --config=configs/base2new.py`. Short on purpose."""
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def _main() -> None:
         # A later flag goes over an earlier one.
         flags_of_each = [*sys.argv[1:], "--jobs=1"]
         run_shares(_JOBS.value, flags_of_each, workdir / config.folder / "jobs")
-    command = " ".join(["python -m fdbpl_jax.main", *sys.argv[1:]])
+    command = shlex.join(["python", "-m", "fdbpl_jax.main", *sys.argv[1:]])
     run(config, workdir, command, share)
 
 

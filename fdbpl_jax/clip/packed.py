@@ -66,7 +66,7 @@ def eos_rows(layout: PromptLayout) -> Int[Array, " c"]:
     return jnp.concatenate(rows)
 
 
-def _apart(layout: PromptLayout, x: Float[Array, "N *F"]) -> tuple[Array, list[Array]]:
+def _apart(layout: PromptLayout, x: Float[Array, "N ..."]) -> tuple[Array, list[Array]]:
     """Undo `end_to_end`."""
     shapes = [bucket.ids.shape for bucket in layout.buckets]
     starts = np.cumsum([len(layout.prefix_ids), *(c * s for c, s in shapes)])

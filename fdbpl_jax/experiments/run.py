@@ -16,6 +16,7 @@ from fdbpl_jax.config import RunConfig
 from fdbpl_jax.data.types import Dataset, first_few
 from fdbpl_jax.errors import UserError, unknown_name
 from fdbpl_jax.experiments.assemble import compile_steps
+from fdbpl_jax.experiments.cautions import before_training, training_text
 from fdbpl_jax.experiments.cell import read_rejection, run_cells, untrained_results
 from fdbpl_jax.experiments.cells import Cell, RunInputs, load_inputs
 from fdbpl_jax.experiments.identity import cell_settings, claim
@@ -28,7 +29,7 @@ from fdbpl_jax.experiments.summary import (
     rows_of,
 )
 from fdbpl_jax.reports.results import CellResult, Row
-from fdbpl_jax.reports.text import terminal_table
+from fdbpl_jax.reports.text import terminal_notes, terminal_table
 from fdbpl_jax.reports.write import write_report
 
 # Errors from outside; anything else is a bug and stops the run.
@@ -88,10 +89,10 @@ def run(
     if not results.shared:
         raise results.failures[0].error
     rows = rows_of(config, results)
-    facts = facts_of(config, results, command, started)
+    facts = facts_of(config, results, rows, command, started)
     directory = workdir / config.folder
     write_report(directory, rows, results.cells, facts)
-    print(terminal_table(rows), flush=True)
+    print(terminal_table(rows), terminal_notes(facts), sep="\n\n", flush=True)
     logging.info("report: %s", directory / "report.html")
     refuse_failures(results.failures)
     return rows
@@ -122,6 +123,10 @@ def _run_dataset(
     except _FAILURES as error:
         failure = _failed(f"all cells of {dataset.name}", error)
         return DatasetResults(None, [], [], [failure])
+    if text := training_text(shared):
+        logging.info("%s", text)
+    for doubt in before_training(config, [shared]):
+        logging.warning("%s", doubt)
     cells = share.of(shared.cells)
     for cell in cells:
         claim(cell.directory, cell_settings(config, shared, cell))
@@ -193,7 +198,9 @@ def _failed(what: str, error: Exception) -> Failure:
 
 
 def _log_result(result: CellResult) -> None:
-    new = "" if result.new is None else f", new {result.new:.1f}"
+    accuracies = f"{result.base:.1f}"
+    if result.new is not None:
+        accuracies = f"base {result.base:.1f}, new {result.new:.1f}"
     name = f"{result.dataset} {result.method} seed {result.seed}"
     spent = f"trained in {result.train_seconds:.1f} s"
-    logging.info("%s: %.1f%s, %s", name, result.base, new, spent)
+    logging.info("%s: %s, %s", name, accuracies, spent)

@@ -61,6 +61,11 @@ class Method:
         return self.loss.negative or not sees_pixels
 
     @property
+    def has_teacher(self) -> bool:
+        """Training reads the teacher's labels, of a table or of each batch."""
+        return self.loss.online or self.loss.negative
+
+    @property
     def measures_rejection(self) -> bool:
         """There is a negative prompt, and image features are the same under both."""
         return self.loss.negative and self.learner.context_only

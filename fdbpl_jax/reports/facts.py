@@ -18,6 +18,23 @@ class TableFacts(NamedTuple):
     read_seconds: float  # of 500 random regions, see `ril.measure.read_seconds`
 
 
+class TestedPart(NamedTuple):
+    """Images of some classes of a data set, tested by themselves."""
+
+    dataset: str
+    part: str  # "base", "new" or "all"
+    images: int
+    class_names: tuple[str, ...]
+
+    @property
+    def points(self) -> float:
+        """What one image is of the accuracy, in percentage points."""
+        return 100.0 / self.images
+
+
+TestedPart.__test__ = False  # type: ignore[attr-defined]  # pytest: not a test class
+
+
 @dataclasses.dataclass(frozen=True)
 class RunFacts:
     """What a reader needs to judge a report and to make it again."""
@@ -36,6 +53,8 @@ class RunFacts:
     # data set: classes, test images
     sizes: Mapping[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
     rejection: tuple[tuple[str, ...], ...] = ()  # see `columns.rejection_texts`
+    tested: tuple[TestedPart, ...] = ()
+    cautions: tuple[str, ...] = ()  # what makes the numbers doubtful
 
 
 _TABLE_TITLES = (
@@ -74,6 +93,18 @@ def _table_line(dataset: str, table: TableFacts) -> tuple[str, ...]:
         f"{table.regions / table.seconds:.0f}" if table.seconds else BLANK,
         "built it" if table.built else "used it unchanged",
     )
+
+
+def tested_texts(facts: RunFacts) -> list[tuple[str, str]]:
+    """Of each tested part: data set, classes and images; and the names of classes."""
+    return [
+        (
+            f"{part.dataset}, {part.part} classes: {part.images} test images of "
+            f"{len(part.class_names)} classes, one image is {part.points:.2f} points",
+            ", ".join(part.class_names),
+        )
+        for part in facts.tested
+    ]
 
 
 def fact_texts(facts: RunFacts) -> list[tuple[str, str]]:

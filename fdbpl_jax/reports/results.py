@@ -42,6 +42,8 @@ class CellResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     steps: int
     trained_values: int  # how many numbers were learned
     peak_memory_bytes: int  # most the process had used of its device; 0: not known
+    # Test images that zero-shot puts into another class; None: of version 0.1.0.
+    changed: int | None = None
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__[3:]:

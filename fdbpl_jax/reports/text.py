@@ -6,6 +6,7 @@ from itertools import groupby
 
 from tabulate import tabulate
 
+from fdbpl_jax.data.types import first_few
 from fdbpl_jax.reports.columns import (
     TextTable,
     columns,
@@ -14,7 +15,7 @@ from fdbpl_jax.reports.columns import (
     row_table,
     text_table,
 )
-from fdbpl_jax.reports.facts import RunFacts, fact_texts, sections
+from fdbpl_jax.reports.facts import RunFacts, fact_texts, sections, tested_texts
 from fdbpl_jax.reports.results import Row
 
 _TERMINAL_WIDTH = 100
@@ -35,6 +36,15 @@ def terminal_table(rows: Sequence[Row]) -> str:
         table = _terminal_lines(rows, short)
     table += [shorten(f"Missing: {what}", _TERMINAL_WIDTH) for what in missing(rows)]
     return "\n".join(table)
+
+
+def terminal_notes(facts: RunFacts) -> str:
+    """Test images and cautions, as lines under the table of a terminal."""
+    lines = [
+        f"{what}: {first_few(part.class_names)}"
+        for (what, _), part in zip(tested_texts(facts), facts.tested, strict=True)
+    ]
+    return "\n".join([*lines, *(f"Caution: {text}" for text in facts.cautions)])
 
 
 def _terminal_lines(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
@@ -70,7 +80,11 @@ def markdown(rows: Sequence[Row], facts: RunFacts) -> str:
     """The whole report as GitHub-flavoured Markdown."""
     parts = [f"# {_escape(facts.protocol)}"]
     parts += missing_cells((*missing(rows), *facts.failures))
+    if facts.cautions:
+        parts.append("**Cautions**\n\n" + bullets(facts.cautions))
     parts += [markdown_table(row_table(rows)), bullets(how_to_read(rows))]
+    if facts.tested:
+        parts += ["## Test images", bullets(map(": ".join, tested_texts(facts)))]
     for title, about, table in sections(facts):
         parts += filter(None, [f"## {title}", about, markdown_table(table)])
     if facts.notes:

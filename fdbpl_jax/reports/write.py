@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.files import csv_text, write_text
 from fdbpl_jax.reports.columns import has_new, how_to_read, missing, row_table
-from fdbpl_jax.reports.facts import RunFacts, fact_texts, sections
+from fdbpl_jax.reports.facts import RunFacts, fact_texts, sections, tested_texts
 from fdbpl_jax.reports.results import AVERAGE, CellResult, Row
 from fdbpl_jax.reports.text import markdown
 
@@ -105,6 +105,7 @@ def page(rows: Sequence[Row], facts: RunFacts) -> str:
         how_to_read=how_to_read(rows),
         accuracy_plots=figures.drawn(accuracies),
         time_plots=figures.drawn([figures.time_panel(rows)]),
+        tested_texts=tested_texts(facts),
         sections=sections(facts),
         fact_texts=fact_texts(facts),
     )

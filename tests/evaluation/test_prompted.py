@@ -12,8 +12,9 @@ from fdbpl_jax.clip.model import load_clip, unit
 from fdbpl_jax.clip.vision import encode_image
 from fdbpl_jax.data.images import read_image
 from fdbpl_jax.data.splits import subset
+from fdbpl_jax.evaluation.accuracy import share_correct
 from fdbpl_jax.evaluation.features import split_features
-from fdbpl_jax.evaluation.prompted import prompted_accuracy
+from fdbpl_jax.evaluation.prompted import predictions
 from fdbpl_jax.evaluation.test_set import HeldOut
 from fdbpl_jax.learners import promptkd
 from fdbpl_jax.learners.cocoop import COCOOP
@@ -79,7 +80,9 @@ def test_prompted_images_are_encoded_under_their_prompts(stand):
     text = classes_of(stand, VPT, prompt).text
     tower, params = clip.config.vision, clip.params["vision"]
     image = unit(encode_image(tower, params, pixels(stand), trained.vision))
-    accuracy = prompted_accuracy(stand.models, VPT, prompt, Trained(trained), held)
+    accuracy = share_correct(
+        predictions(stand.models, VPT, prompt, Trained(trained), held), held.labels
+    )
     assert accuracy == pytest.approx(by_hand(image, text, held.labels))
     plain = by_hand(held.features, text, held.labels)
     assert accuracy != pytest.approx(plain)
@@ -96,7 +99,9 @@ def test_promptkd_is_tested_with_its_running_statistics(stand):
     text = classes_of(stand, PROMPTKD, prompt).text
     assert text.shape == (len(stand.names), width)
     both = Trained(trained, running)
-    accuracy = prompted_accuracy(stand.models, PROMPTKD, prompt, both, held)
+    accuracy = share_correct(
+        predictions(stand.models, PROMPTKD, prompt, both, held), held.labels
+    )
     assert accuracy == pytest.approx(by_hand(image, text, held.labels))
 
 
@@ -113,6 +118,8 @@ def test_each_image_has_the_text_of_its_own_context(stand):
         text = encode_context(tower, params, layout, contexts[-1])
         hits.append(int(jnp.argmax(text @ image)) == label)
     assert np.ptp(np.stack(contexts), axis=0).max() > 0.1
-    accuracy = prompted_accuracy(stand.models, COCOOP, prompt, Trained(trained), held)
+    accuracy = share_correct(
+        predictions(stand.models, COCOOP, prompt, Trained(trained), held), held.labels
+    )
     assert accuracy == pytest.approx(100 * np.mean(hits))
     assert len(hits) % 16  # the last images do not fill what is encoded at once
