@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.cells import summarise
 from support.protocol_runs import small
 
 from fdbpl_jax.data.types import Dataset, Example
@@ -22,7 +23,7 @@ from fdbpl_jax.experiments.shared_inputs import SharedInputs, TrainingAccuracy
 from fdbpl_jax.experiments.sweep import settings_of
 from fdbpl_jax.methods.table import METHODS
 from fdbpl_jax.reports.facts import TestedPart
-from fdbpl_jax.reports.results import CellResult, summarise
+from fdbpl_jax.reports.results import CellResult
 from fdbpl_jax.reports.write import read_report
 from fdbpl_jax.shapes import embedded
 
