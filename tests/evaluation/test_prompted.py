@@ -63,7 +63,7 @@ def classes_of(stand, learner, prompt):
 def pixels(stand):
     student, root = stand.models.student, stand.held.dataset.root
     images = [
-        preprocess(read_image(root, example.path), student.image.size)
+        preprocess(read_image(root, example.path), student.image)
         for example in stand.held.examples
     ]
     return normalise(student.image, jnp.asarray(np.stack(images)))
