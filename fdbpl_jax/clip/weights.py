@@ -2,6 +2,7 @@
 
 import fnmatch
 import importlib.util
+import reprlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -73,14 +74,14 @@ def weight_files(directory: Path) -> list[Path]:
     values = list(shards.values()) if isinstance(shards, dict) else []
     if not values or not all(isinstance(name, str) for name in values):
         raise UserError(f"'{directory / first}' names no weight shards", AGAIN)
-    outside = [name for name in values if Path(name).name != name]
-    if outside:
-        what = f"'{directory / first}' names the shard {outside[0]!r:.200}"
-        raise UserError(f"{what}, which is not a file of the model's directory", AGAIN)
-    missing = sorted(set(values).difference(names))
-    if missing:
-        what = f"'{directory}' lacks the weight shards {', '.join(missing)}"
-        raise UserError(f"{what} that {first} names", AGAIN)
+    suffix = Path(first.removesuffix(_INDEX)).suffix
+    for name in values:
+        if Path(name).name != name or not name.endswith(suffix):
+            what = f"'{directory / first}' names the shard {reprlib.repr(name)}, which"
+            raise UserError(f"{what} is no {suffix} file of the model's folder", AGAIN)
+    if missing := sorted(set(values).difference(names)):
+        what = f"'{directory}' lacks the weight shards {', '.join(missing[:8])}"
+        raise UserError(f"{what:.500} that {first} names", AGAIN)
     return [directory / name for name in sorted(set(values))]
 
 

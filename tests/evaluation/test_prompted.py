@@ -13,7 +13,7 @@ from fdbpl_jax.clip.vision import encode_image
 from fdbpl_jax.data.images import read_image
 from fdbpl_jax.data.splits import subset
 from fdbpl_jax.evaluation.features import split_features
-from fdbpl_jax.evaluation.prompted import prompted_accuracy
+from fdbpl_jax.evaluation.prompted import _predict, prompted_accuracy
 from fdbpl_jax.evaluation.test_set import HeldOut
 from fdbpl_jax.learners import promptkd
 from fdbpl_jax.learners.cocoop import COCOOP
@@ -116,3 +116,15 @@ def test_each_image_has_the_text_of_its_own_context(stand):
     accuracy = prompted_accuracy(stand.models, COCOOP, prompt, Trained(trained), held)
     assert accuracy == pytest.approx(100 * np.mean(hits))
     assert len(hits) % 16  # the last images do not fill what is encoded at once
+
+
+def test_text_by_image_is_multiplied_in_full_float32(stand):
+    """A GPU would multiply in TF32 by default, and accuracy depend on the device."""
+    prompt, params = PROMPT["cocoop"], stand.models.student.params["text"]
+    trained = learned(stand, COCOOP, prompt)
+    classes = classes_of(stand, COCOOP, prompt)
+    inputs = params, classes, trained, jnp.asarray(stand.held.features[:2])
+    lowered = _predict.lower(COCOOP, stand.models.static, *inputs).as_text()
+    products = [line for line in lowered.splitlines() if "dot_general" in line]
+    assert len(products) > 10
+    assert all("precision = [HIGHEST, HIGHEST]" in line for line in products)
