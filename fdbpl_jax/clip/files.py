@@ -22,11 +22,11 @@ _POINTER = b"version https://git-lfs.github.com/spec/"
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read the object in a JSON file; UserError if it is missing or holds none."""
+    if not path.is_file():  # a folder, or a pipe that would never end
+        what = f"'{path.parent}' has no file {path.name}"
+        raise UserError(what, "Give the directory of a complete model.")
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        what = f"'{path.parent}' has no {path.name}"
-        raise UserError(what, "Give the directory of a complete model.") from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"'{path}' is not JSON: {error}", AGAIN) from error
     if not isinstance(value, dict):

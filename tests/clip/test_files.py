@@ -1,4 +1,6 @@
 import json
+import os
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +13,7 @@ from fdbpl_jax.errors import UserError
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "has no config.json"),
+        (None, "has no file config.json"),
         ("{", "is not JSON"),
         ("[1]", "holds no JSON object"),
         ("null", "holds no JSON object"),
@@ -25,6 +27,14 @@ def test_a_bad_json_file_is_refused(clip_dir, content, message):
     path.unlink() if content is None else path.write_text(content)
     with pytest.raises(UserError, match=message):
         files.read_json(path)
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_a_name_that_is_no_file_is_refused_and_does_not_hang(clip_dir, make):
+    (clip_dir / "config.json").unlink()
+    make(clip_dir / "config.json")
+    with pytest.raises(UserError, match=r"has no file config\.json"):
+        load_clip(str(clip_dir))
 
 
 def test_image_settings_are_found_in_either_file(clip_dir):
