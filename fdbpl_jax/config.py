@@ -140,7 +140,7 @@ class RunConfig:
     tensorboard: bool
     platform: str  # "", "cpu", "gpu" or "tpu": refused when JAX runs on another
     sweep: SweepConfig
-    dtype: str  # of the towers; "": bfloat16 on accelerators, float32 on a CPU
+    dtype: str  # of the towers; "": bfloat16 where the device has it, else float32
 
     @property
     def folder(self) -> str:

@@ -1,6 +1,7 @@
 """Texts to token ids, with the tokenizer of `transformers` and local files only."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -18,6 +19,8 @@ TOKENIZER_FILES = (
     "special_tokens_map.json",
     "added_tokens.json",
 )
+_WORD_END = "</w>"  # of the last piece of a word
+_MEND = "Get the model's tokenizer files again."
 
 
 @runtime_checkable
@@ -49,10 +52,30 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
             "Put the model's tokenizer.json, or vocab.json and merges.txt, there.",
         )
     try:
-        return transformers.CLIPTokenizer.from_pretrained(path, local_files_only=True)
+        tokenizer = transformers.CLIPTokenizer.from_pretrained(
+            path, local_files_only=True
+        )
+        bpe = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
     except Exception as error:  # the tokenizers library raises bare Exception
         what = f"the tokenizer in '{path}' cannot be read: {error}"
-        raise UserError(what, "Get the model's tokenizer files again.") from error
+        raise UserError(what, _MEND) from error
+    if unmade := _unmade(bpe["vocab"], bpe["merges"], tokenizer.get_added_vocab()):
+        raise UserError(
+            f"the vocabulary and the merges in '{path}' do not belong together: no "
+            f"merge makes {len(unmade)} of {len(bpe['vocab'])} tokens, such as "
+            f"{unmade[0]!r}",
+            _MEND,
+        )
+    return tokenizer
+
+
+def _unmade(
+    vocab: Collection[str], merges: Collection[Sequence[str]], added: Collection[str]
+) -> list[str]:
+    """Tokens that neither are one symbol nor the result of a merge nor added."""
+    made = {"".join(pair) for pair in merges}.union(added)
+    rest = [token for token in vocab if token not in made]
+    return [token for token in rest if len(token.removesuffix(_WORD_END)) > 1]
 
 
 def check_tokenizer(tokenizer: Tokenizer, config: TextConfig) -> None:

@@ -118,5 +118,7 @@ def _predict(
     prompt: Prompt,
     image: Float[Array, "B D"],
 ) -> Int[Array, " B"]:
-    features = learner.text_features(student, text, classes, prompt, image)
-    return jnp.argmax(products(image, features), axis=-1)
+    # As `accuracy` multiplies, and here the texts too depend on the image's feature.
+    with jax.default_matmul_precision("highest"):
+        features = learner.text_features(student, text, classes, prompt, image)
+        return jnp.argmax(products(image, features), axis=-1)

@@ -30,8 +30,7 @@ def attention(cell: OpenCell, images: int) -> Drawing:
     dataset, names = cell.dataset, cell.facts["class_names"]
     examples = one_of_each(dataset, names, images)
     images_read = (read_image(dataset.root, example.path) for example in examples)
-    size = cell.clip.image.size
-    pixels = np.stack([preprocess(image, size) for image in images_read])
+    pixels = np.stack([preprocess(image, cell.clip.image) for image in images_read])
     shown = [(listed(x.path), dataset.class_names[x.label]) for x in examples]
     texts = prompt_texts(cell)
     labels = np.array([names.index(name) for _, name in shown])

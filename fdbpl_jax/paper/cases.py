@@ -114,7 +114,7 @@ def cases_picture(cell: OpenCell, cases: Sequence[Case], count: int) -> Image.Im
 
 
 def _tile(cell: OpenCell, case: Case) -> Tile:
-    pixels = preprocess(read_image(cell.dataset.root, case.path), cell.clip.image.size)
+    pixels = preprocess(read_image(cell.dataset.root, case.path), cell.clip.image)
     colours = ("#00795a", "#a3231a")
     texts = [
         ("is: " + case.truth, "black"),

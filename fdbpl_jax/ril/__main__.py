@@ -58,7 +58,7 @@ _FLIP = flags.DEFINE_float("flip", _CROP.flip, "Probability of mirroring.")
 _BATCH = flags.DEFINE_integer("batch_size", 128, "Regions computed at once.", 1)
 _DTYPE = flags.DEFINE_enum(
     "dtype", "", ["", "float32", "bfloat16"],
-    "Of the towers; default: bfloat16 on accelerators, float32 on a CPU.",
+    "Of the towers; default: bfloat16 where the device has it, else float32.",
 )  # fmt: skip
 _WORKERS = flags.DEFINE_integer("workers", 0, "Threads; 0: one per processor.", 0)
 _SHARD = flags.DEFINE_string("shard", "0/1", "index/count: every count-th block only.")

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import shutil
 import socket
 
@@ -86,6 +87,53 @@ def test_a_directory_without_tokenizer_is_refused(tokenizer_dir, tmp_path, missi
     (path / missing).unlink()
     with pytest.raises(UserError, match="no tokenizer in"):
         load_tokenizer(path)
+
+
+@pytest.fixture
+def merging_dir(tokenizer_dir, tmp_path):
+    """A vocabulary with the words "ab" and "abc", and the merges that make them."""
+    path = shutil.copytree(tokenizer_dir, tmp_path / "merging")
+    words = [*"abc", *(letter + "</w>" for letter in "abc"), "ab", "ab</w>", "abc</w>"]
+    vocab = {word: i for i, word in enumerate([*words, *SPECIAL])}
+    (path / "vocab.json").write_text(json.dumps(vocab))
+    (path / "merges.txt").write_text("#version: 0.2\na b\na b</w>\nab c</w>\n")
+    return path
+
+
+SPECIAL = ["<|startoftext|>", "<|endoftext|>"]
+
+
+def test_words_are_made_by_merges(merging_dir):
+    tokenizer = load_tokenizer(merging_dir)
+    assert word_ids(tokenizer, "abc ab c") == [8, 7, 5]
+
+
+@pytest.mark.parametrize("form", ["two files", "one file"])
+def test_merges_cut_short_are_refused(merging_dir, tmp_path, form):
+    path = merging_dir
+    if form == "one file":
+        path = tmp_path / "saved"
+        load_tokenizer(merging_dir).save_pretrained(path)
+        content = json.loads((path / "tokenizer.json").read_text())
+        del content["model"]["merges"][-1]
+        (path / "tokenizer.json").write_text(json.dumps(content))
+    else:
+        (path / "merges.txt").write_text("#version: 0.2\na b\na b</w>\n")
+    with pytest.raises(UserError, match=r"no merge makes 1 of 11 tokens.*'abc</w>'"):
+        load_tokenizer(path)
+
+
+def test_merges_of_another_vocabulary_are_refused(merging_dir):
+    (merging_dir / "merges.txt").write_text("#version: 0.2\nb a\n")
+    with pytest.raises(UserError, match="cannot be read"):
+        load_tokenizer(merging_dir)
+
+
+def test_added_tokens_need_no_merge(merging_dir, tmp_path):
+    tokenizer = load_tokenizer(merging_dir)
+    tokenizer.add_tokens(["<cat-toy>"])
+    tokenizer.save_pretrained(tmp_path / "saved")
+    assert load_tokenizer(tmp_path / "saved").get_vocab()["<cat-toy>"] == 11
 
 
 def test_a_damaged_tokenizer_is_refused(tmp_path):

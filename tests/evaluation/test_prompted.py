@@ -14,7 +14,7 @@ from fdbpl_jax.data.images import read_image
 from fdbpl_jax.data.splits import subset
 from fdbpl_jax.evaluation.accuracy import share_correct
 from fdbpl_jax.evaluation.features import split_features
-from fdbpl_jax.evaluation.prompted import predictions
+from fdbpl_jax.evaluation.prompted import _predict, predictions
 from fdbpl_jax.evaluation.test_set import HeldOut
 from fdbpl_jax.learners import promptkd
 from fdbpl_jax.learners.cocoop import COCOOP
@@ -64,7 +64,7 @@ def classes_of(stand, learner, prompt):
 def pixels(stand):
     student, root = stand.models.student, stand.held.dataset.root
     images = [
-        preprocess(read_image(root, example.path), student.image.size)
+        preprocess(read_image(root, example.path), student.image)
         for example in stand.held.examples
     ]
     return normalise(student.image, jnp.asarray(np.stack(images)))
@@ -123,3 +123,15 @@ def test_each_image_has_the_text_of_its_own_context(stand):
     )
     assert accuracy == pytest.approx(100 * np.mean(hits))
     assert len(hits) % 16  # the last images do not fill what is encoded at once
+
+
+def test_text_by_image_is_multiplied_in_full_float32(stand):
+    """A GPU would multiply in TF32 by default, and accuracy depend on the device."""
+    prompt, params = PROMPT["cocoop"], stand.models.student.params["text"]
+    trained = learned(stand, COCOOP, prompt)
+    classes = classes_of(stand, COCOOP, prompt)
+    inputs = params, classes, trained, jnp.asarray(stand.held.features[:2])
+    lowered = _predict.lower(COCOOP, stand.models.static, *inputs).as_text()
+    products = [line for line in lowered.splitlines() if "dot_general" in line]
+    assert len(products) > 10
+    assert all("precision = [HIGHEST, HIGHEST]" in line for line in products)

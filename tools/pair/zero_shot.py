@@ -18,8 +18,9 @@ def draw_split(
 ) -> tuple[UInt8[np.ndarray, "N S S 3"], Int[np.ndarray, " N"]]:
     """The first pictures of each class of a split, as a tower sees them, and labels."""
     looks = world.classes()
+    settings = image.ImageSettings(size)
     pixels = [
-        image.preprocess(render.render(task, look, index, split), size)
+        image.preprocess(render.render(task, look, index, split), settings)
         for look in looks
         for index in range(per_class)
     ]
