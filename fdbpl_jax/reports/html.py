@@ -6,6 +6,7 @@ from itertools import groupby
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from fdbpl_jax.errors import printable
 from fdbpl_jax.reports.columns import (
     HOW_TO_REJECT,
     REJECTION_TITLES,
@@ -20,6 +21,7 @@ from fdbpl_jax.reports.results import AVERAGE, Row
 _TEMPLATES = Environment(
     loader=PackageLoader("fdbpl_jax.reports"),
     autoescape=True,
+    finalize=lambda value: printable(value) if type(value) is str else value,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,

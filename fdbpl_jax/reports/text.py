@@ -6,6 +6,7 @@ from itertools import groupby
 
 from tabulate import tabulate
 
+from fdbpl_jax.errors import printable
 from fdbpl_jax.reports.columns import (
     HOW_TO_REJECT,
     REJECTION_TITLES,
@@ -26,7 +27,7 @@ def terminal_table(rows: Sequence[Row]) -> str:
     Under the name of each data set is a line per method, at the end what is missing. A
     long name loses its middle, unless two names would then look the same.
     """
-    names = [f"  {row.method}" for row in rows]
+    names = [printable(f"  {row.method}") for row in rows]
     table = _terminal_lines(rows, names)
     longest = max(map(len, names), default=0)
     room = longest - max(0, max(map(len, table)) - _TERMINAL_WIDTH)
@@ -45,7 +46,7 @@ def _terminal_lines(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
     lines: list[Sequence[str]] = [["", *line] for line in titles]
     parts = zip(rows, names, grid, strict=True)
     for dataset, group in groupby(parts, lambda part: part[0].dataset):
-        lines.append([shorten(dataset, width)])
+        lines.append([shorten(printable(dataset), width)])
         lines += [[name, *texts] for _, name, texts in group]
     return tabulate(
         lines,
@@ -112,9 +113,9 @@ def bullets(texts: Iterable[str]) -> str:
 
 def _escape(text: str) -> str:
     """Plain text for Markdown: no markup, no HTML, one line."""
-    return re.sub(r"([\\`*\[\]<>|])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*\[\]<>|])", r"\\\1", printable(" ".join(text.split())))
 
 
 def _code(text: str) -> str:
     """An indented block: unlike a fence, nothing inside can end it."""
-    return "\n".join("    " + line for line in text.splitlines())
+    return f"    {printable(text)}"
