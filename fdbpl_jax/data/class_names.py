@@ -93,8 +93,8 @@ def warn_of_numbers(where: object, names: Sequence[str]) -> None:
     """Log a warning if names are numbers or WordNet ids."""
     if numbers := [name for name in names if _NUMBER.fullmatch(name)]:
         logging.warning(
-            "'%s': the names of %d classes are numbers or WordNet ids, which CLIP reads "
-            "as if they were words: %s",
+            "'%s': the names of %d classes are numbers or WordNet ids, and CLIP reads "
+            "them as words: %s",
             *(where, len(numbers), first_few(numbers)),
         )
 

@@ -106,8 +106,8 @@ def _row(file: Path, line: int, header: Sequence[str], cells: Sequence[str]) -> 
     if not path.strip() or not name or words != printable(words):
         raise UserError(
             f"'{file}', line {line}: path {path!r}, label {name!r}",
-            "Every row needs the path of an image and the name of its class, both on one "
-            "line and without control characters.",
+            "Every row needs the path of an image and the name of its class, without "
+            "line breaks and control characters.",
         )
     if split and split[0] not in SPLITS:
         raise unknown_name(f"split in '{file}', line {line},", split[0], SPLITS)

@@ -25,7 +25,6 @@ from fdbpl_jax.evaluation.features import tower_features
 from fdbpl_jax.evaluation.prompted import prompted_accuracy
 from fdbpl_jax.evaluation.test_set import HeldOut
 from fdbpl_jax.learners.learner import Learner, Models, Trained, from_tree
-from fdbpl_jax.learners.promptkd import Statistics
 from fdbpl_jax.methods.table import method_named
 from fdbpl_jax.training.checkpoint import load_prompts
 
@@ -67,9 +66,10 @@ def open_export(directory: Path, student: str = "", teacher: str = "") -> Export
     _check_model("student", clip.fingerprint, facts)
     running, other = None, clip
     if learner.init_running:  # in the teacher's feature space
-        running = from_tree(Statistics, prompts["running"])
         other = cast(load_clip(teacher or facts["teacher"]["name"]), dtype)
         _check_model("teacher", other.fingerprint, facts)
+        kind = type(learner.init_running(other.config.projection))
+        running = from_tree(kind, prompts["running"])
     return Export(
         learner,
         # Imported contexts of earlier versions do not say that they have no words.

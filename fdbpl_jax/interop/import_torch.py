@@ -73,7 +73,7 @@ def check_context(
         )
     if others := sorted(tensors.keys() - {"ctx", *_KEPT}):
         logging.warning(
-            "%d tensors are not used: %s. CoOp and KgCoOp do not need them; with CoCoOp "
+            "%d tensors are not used: %s. CoOp and KgCoOp need none of them; of CoCoOp "
             "or MaPLe the context alone is another prompt.",
             *(len(others), first_few(others)),
         )

@@ -1,7 +1,7 @@
 """`python -m fdbpl_jax.methods`: every method with its settings, as a table.
 
-`--for=maple` or any other beginning of a name shortens it. `--protocol` has the settings
-of another protocol than base2new.
+`--for=maple` or any other beginning of a name shortens it; the settings are those of
+`--protocol=base2new` or of another protocol.
 """
 
 import jax

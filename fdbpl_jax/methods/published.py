@@ -72,18 +72,16 @@ _LATE_AVERAGE = (45.0, 5.0)  # with few_shot, on these:
 _LATE = {"stanford_cars", "oxford_flowers", "fgvc_aircraft", "dtd", "eurosat"}
 _SHALLOW = {"text_depth": 3, "image_depth": 3}
 _TRANSFER = {
-    "promptsrc": Change("PromptSRC's ep20_…_cross_datasets", {}, _SHALLOW),
-    "promptkd": Change("PromptKD's ep20_…_cross_datasets", {}, {"image_depth": 3}),
+    "promptsrc": Change("PromptSRC's ep20_cross_datasets", {}, _SHALLOW),
+    "promptkd": Change("PromptKD's ep20_cross_datasets", {}, {"image_depth": 3}),
     "maple": Change(
-        "MaPLe's c2_ep5_…_cross_datasets",
+        "MaPLe's ep5_cross_datasets",
         {"epochs": 2, "lr": 0.0026},
         {"text_depth": 3},
     ),
 }
 _BY_PROTOCOL = {
-    "few_shot": {
-        "promptsrc": Change("PromptSRC's ep50_…_few_shot", {"epochs": 50}, {})
-    },
+    "few_shot": {"promptsrc": Change("PromptSRC's ep50_few_shot", {"epochs": 50}, {})},
     "cross_dataset": _TRANSFER,
     "domain_generalization": _TRANSFER,
 }

@@ -18,6 +18,7 @@ from absl import flags, logging
 
 from fdbpl_jax.cli import command_of, run_app, share_of
 from fdbpl_jax.clip.model import cast, load_clip
+from fdbpl_jax.clip.tokenizer import refuse_same_tokens
 from fdbpl_jax.config import CropConfig, RilConfig
 from fdbpl_jax.data.open_dataset import open_by_flag
 from fdbpl_jax.data.splits import few_shot, subset
@@ -76,6 +77,7 @@ def _build() -> None:
         seed=_RIL_SEED.value,
         crop=CropConfig(_pair(_SCALE), _pair(_RATIO), _FLIP.value),
     )
+    refuse_same_tokens(teacher.tokenizer, dataset.class_names, dataset.name)
     spec = plan_spec(_chosen(dataset), teacher, student, config, _REGIONS.value)
     settings = BuildSettings(_BATCH.value, _WORKERS.value, share_of(_SHARD.value))
     path = _path()
