@@ -27,7 +27,7 @@ def terminal_table(rows: Sequence[Row]) -> str:
     Under the name of each data set is a line per method, at the end what is missing. A
     long name loses its middle, unless two names would then look the same.
     """
-    names = [printable(f"  {row.method}") for row in rows]
+    names = [f"  {row.method}" for row in rows]
     table = _terminal_lines(rows, names)
     longest = max(map(len, names), default=0)
     room = longest - max(0, max(map(len, table)) - _TERMINAL_WIDTH)
@@ -118,4 +118,4 @@ def _escape(text: str) -> str:
 
 def _code(text: str) -> str:
     """An indented block: unlike a fence, nothing inside can end it."""
-    return f"    {printable(text)}"
+    return "\n".join(f"    {printable(line)}" for line in text.splitlines())

@@ -1,12 +1,19 @@
+import logging
+
 import pytest
 
-from fdbpl_jax.data.class_names import read_names
+from fdbpl_jax.data.class_names import (
+    as_read,
+    check_class_names,
+    read_names,
+    warn_of_numbers,
+)
 from fdbpl_jax.errors import UserError
 
 
 def test_names_come_in_the_order_of_their_lines(tmp_path):
     file = tmp_path / "names.txt"
-    file.write_text("tabby cat\n\n  sea lion \nébène\n", encoding="utf-8")
+    file.write_text("\ufefftabby cat\r\n\n  sea lion \nébène\n", encoding="utf-8")
     assert read_names(file) == ("tabby cat", "sea lion", "ébène")
 
 
@@ -14,6 +21,9 @@ def test_names_come_in_the_order_of_their_lines(tmp_path):
     ("content", "message"),
     [
         (b"cat\ndog\ncat\n", "'cat' twice"),
+        (b"cat\nDog\ndog\n", "'Dog' and 'dog' .*names.txt' read the same"),
+        (b"cat\ndog\x1b[2J\n", r"name 'dog\\x1b\[2J' .* control"),
+        (b"cat\x0bdog\nant\n", r"name 'cat\\x0bdog' .* control"),
         (b"cat\n", "fewer than two"),
         (b"", "fewer than two"),
         (b"\xff\xfe\x00", "no names read"),
@@ -27,3 +37,72 @@ def test_a_list_that_is_none_is_refused_by_its_file(tmp_path, content, message):
     with pytest.raises(UserError, match=message) as error:
         read_names(file)
     assert "names.txt" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("Sea  Lion ", "sea lion"),
+        ("AdÃ©lie penguin", "adélie penguin"),  # UTF-8 that was read as Latin-1
+        ("Dame’s rocket", "dame's rocket"),
+        ("cafe\u0301", "caf\u00e9"),
+        ("ﬁsh", "fish"),
+        ("fish &amp;amp; chips", "fish & chips"),
+        ("kite (bird of prey)", "kite (bird of prey)"),
+    ],
+)
+def test_names_are_read_as_by_the_tokenizer_of_clips_authors(text, read):
+    assert as_read(text) == read
+
+
+SAME = [
+    ("Apple", "apple"),
+    ("ice cream", "ice  cream"),
+    ("ice cream", "ice_cream"),
+    ("caf\u00e9", "cafe\u0301"),
+    ("plum ", "plum"),
+    ("plum_", "plum"),
+    ("Dame's rocket", "Dame’s rocket"),
+    ("black & tan", "black &amp; tan"),
+]
+
+
+@pytest.mark.parametrize(("first", "second"), SAME)
+def test_names_that_are_the_same_to_clip_are_refused(first, second):
+    with pytest.raises(UserError) as error:
+        check_class_names("data", ("pear", first, "fig", second))
+    assert f"'{first}' and '{second}' in 'data' read the same" in str(error.value)
+
+
+def test_names_that_differ_to_clip_are_not_refused():
+    """`str.casefold` would take the first two for one; CLIP does not."""
+    check_class_names("data", ("straße", "strasse", "ice cream", "icecream", "café"))
+
+
+def test_imagenets_two_pairs_are_left_as_they_are():
+    pairs = ("missile", "cat", "missile", "sunglasses", "sunglasses")
+    check_class_names("imagenet", pairs)
+    for third in ("missile", "Missile", "cat"):
+        with pytest.raises(UserError, match=third):
+            check_class_names("imagenet", (*pairs, third))
+
+
+@pytest.mark.parametrize(
+    "name", ["ant\n12:00:00 forged", "ant\x1b[31m", "\u202etna", "ant\x85", "caf\udce9"]
+)
+def test_names_that_could_forge_a_line_are_refused_on_one_line(name):
+    with pytest.raises(UserError) as error:
+        check_class_names("data", ("bee", name))
+    assert str(error.value).isprintable()
+    assert "control character" in str(error.value)
+
+
+def test_names_that_are_numbers_or_wordnet_ids_are_named_once(caplog):
+    with caplog.at_level(logging.WARNING):
+        warn_of_numbers("data", ("n01440764", "12", "737-400", "707", "n0144", "cat 2"))
+    (record,) = caplog.records
+    assert "3 classes" in record.getMessage()
+    assert record.getMessage().endswith("n01440764, 12, 707")
+    caplog.clear()
+    warn_of_numbers("data", ("cat", "dog"))
+    assert not caplog.records

@@ -15,14 +15,15 @@ from fdbpl_jax.errors import UserError
 from fdbpl_jax.experiments.run import run
 from fdbpl_jax.experiments.settings import default_config, run_config
 from fdbpl_jax.interop.evaluate import evaluate, open_export
+from fdbpl_jax.shapes.pair import embedded
 from fdbpl_jax.training.checkpoint import export_prompts, load_prompts
 
-METHODS = "coop", "cocoop", "maple", "promptkd-inductive"
+METHODS = "coop", "maple", "promptkd-inductive"
 
 
 @pytest.fixture(scope="module", name="workdir")
 def _workdir(tmp_path_factory):
-    """Cells of every kind of learner: text, text by image, both towers, the teacher's."""
+    """Cells of learners of a text, of both towers, and in the teacher's space."""
     workdir = tmp_path_factory.mktemp("runs")
     config = default_config()
     config.methods, config.seeds = ",".join(METHODS), (1,)
@@ -92,8 +93,7 @@ def test_an_import_of_an_earlier_version_has_no_words_of_its_own(workdir, tmp_pa
         "class_specific": False,
     }
     prompts["positive"]["context"] = prompts["positive"]["context"][:2]
-    shapes = facts.pop("shapes"), facts.pop("format")
-    assert shapes
+    del facts["shapes"], facts["format"]
     export_prompts(tmp_path, prompts, facts)
     assert open_export(tmp_path).prompt.init == ""
 
@@ -108,8 +108,6 @@ def test_contexts_of_single_classes_are_for_those_alone(workdir, tmp_path):
 
 
 def test_another_student_is_refused(workdir):
-    from fdbpl_jax.shapes.pair import embedded
-
     export = workdir / "base2new/shapes-negative/coop/seed1/export"
     with pytest.raises(UserError, match="another student than the export's"):
         open_export(export, str(embedded("teacher")))
