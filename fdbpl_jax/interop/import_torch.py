@@ -99,12 +99,14 @@ def _check_words(
                 f"'{kept}' is {list(stored.shape)}; {len(class_names)} names are given",
                 _CLASSES,
             )
-        for name, embeddings in zip(class_names, stored, strict=True):
-            row = (clip.tokenizer, clip.config.text, prompt_name(name), prompt)
-            ids = class_row(*row)[0][first : 1 if kept == "token_prefix" else None]
+        for words, embeddings in zip(
+            map(prompt_name, class_names), stored, strict=True
+        ):
+            row = class_row(clip.tokenizer, clip.config.text, words, prompt)[0]
+            ids = row[first : 1 if kept == "token_prefix" else None]
             if not _alike(embeddings[: len(ids)], table[ids]):
                 raise UserError(
-                    f"'{kept}' does not hold '{name}' as '{clip.name}' embeds it",
+                    f"'{kept}' does not hold '{words}' as '{clip.name}' embeds it",
                     "Give the student and the classes, in order, it was trained on.",
                 )
 

@@ -49,6 +49,9 @@ class _Nothing:
 
     def __init__(self, *args: Any, **kwargs: Any) -> None: ...
 
+    def __call__(self, *args: Any, **kwargs: Any) -> "_Nothing":
+        return self
+
     def _ignore(self, *args: Any) -> None: ...
 
     __setstate__ = append = extend = add = __setitem__ = _ignore

@@ -26,6 +26,7 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_TEMPLATES.filters["printable"] = printable
 _TEMPLATES.filters["base64"] = lambda content: base64.b64encode(content).decode()
 
 

@@ -7,6 +7,7 @@ import pickle
 import sys
 import types
 import zipfile
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
@@ -154,6 +155,7 @@ def test_a_hostile_pickle_runs_nothing(tmp_path, place):
         Hostile(os.system, f"touch '{marker}'"),
         Hostile(eval, f"open({str(marker)!r}, 'w')"),
         Hostile(open, str(marker), "w"),
+        Hostile(Path.touch, marker),  # a method: found by calling `getattr`
     ]
     checkpoint = with_state(ctx=Rebuilt(np.ones((4, 8), np.float32)))
     if place == "state_dict":
