@@ -36,6 +36,11 @@ def command_of(argv: list[str]) -> str:
     return ""
 
 
+def show(text: str) -> None:
+    """Print a text, with control characters in its lines escaped."""
+    print("\n".join(map(printable, text.split("\n"))), flush=True)
+
+
 def share_of(text: str) -> tuple[int, int]:
     """(index, count) of --shard=index/count.
 

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 
+from fdbpl_jax.cli import show
 from fdbpl_jax.errors import UserError, printable, unknown_name
 from fdbpl_jax.files import csv_text
 
@@ -8,13 +9,15 @@ FORGED = "ant\n12:00:00 forged\x1b[31m\u2028\udce9\u202e"
 SHOWN = r"ant\n12:00:00 forged\x1b[31m\u2028\udce9\u202e"
 
 
-def test_control_characters_are_escaped_and_letters_are_not():
+def test_control_characters_are_escaped_and_letters_are_not(capsys):
     assert printable(FORGED) == SHOWN
     for text in ("Pâté 犬 \N{ZERO WIDTH JOINER} ± “…” 🐦", SHOWN, "a\\nb"):
         assert printable(text) == text
     assert str(UserError(f"class '{FORGED}'", "Rename it")) == (
         f"class '{SHOWN}'. Rename it"
     )
+    show(f"pets\n  {FORGED}".replace("\n12", ""))
+    assert capsys.readouterr().out == f"pets\n  {SHOWN}\n".replace(r"\n12", "")
     assert csv_text([("a\nb", 1, None, "c\x1bd")]) == "a\\nb,1,,c\\x1bd\n"
 
 

@@ -105,7 +105,7 @@ def _row(file: Path, line: int, header: Sequence[str], cells: Sequence[str]) -> 
     words = f"{path}{rest[0].strip()}"
     if not path.strip() or not name or words != printable(words):
         raise UserError(
-            f"'{file}', line {line}: path {path!r}, label {name!r}",
+            f"'{file}', line {line}: path {path!r}, label {rest[0]!r}",
             "Every row needs the path of an image and the name of its class, without "
             "line breaks and control characters.",
         )

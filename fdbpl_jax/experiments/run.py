@@ -12,6 +12,7 @@ from pathlib import Path
 import jax
 from absl import logging
 
+from fdbpl_jax.cli import show
 from fdbpl_jax.clip.tokenizer import refuse_same_tokens
 from fdbpl_jax.config import RunConfig
 from fdbpl_jax.data.types import Dataset, first_few
@@ -92,7 +93,7 @@ def run(
     facts = facts_of(config, results, command, started)
     directory = workdir / config.folder
     write_report(directory, rows, results.cells, facts)
-    print(terminal_table(rows), flush=True)
+    show(terminal_table(rows))
     logging.info("report: %s", directory / "report.html")
     refuse_failures(results.failures)
     return rows

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from absl import flags
 
-from fdbpl_jax.cli import run_app
+from fdbpl_jax.cli import run_app, show
 from fdbpl_jax.clip.model import cast, load_clip
 from fdbpl_jax.clip.tokenizer import refuse_same_tokens
 from fdbpl_jax.config import PromptConfig
@@ -123,7 +123,7 @@ def _main() -> None:
     dataset = open_by_flag(_DATASET.value, _DATA_ROOT.value)
     dataset = subset(dataset, _CLASSES.value)
     percent = evaluate(export, dataset, Path(_WORKDIR.value))
-    print(
+    show(
         f"{dataset.name}, {len(dataset.class_names)} classes ({_CLASSES.value}): "
         f"{percent:.2f} % of {len(dataset.test)} test images"
     )

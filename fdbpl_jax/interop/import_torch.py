@@ -16,7 +16,7 @@ import numpy as np
 from absl import flags, logging
 from jaxtyping import Float, Float32
 
-from fdbpl_jax.cli import run_app
+from fdbpl_jax.cli import run_app, show
 from fdbpl_jax.clip.model import Clip, load_clip
 from fdbpl_jax.clip.tokenizer import refuse_same_tokens
 from fdbpl_jax.config import PromptConfig
@@ -139,7 +139,7 @@ def _main() -> None:
     prompts = {"positive": {"context": context}}
     export_prompts(Path(_EXPORT.value), prompts, facts)
     tokens = f"a context of {context.shape[-2]} tokens"
-    print(f"{_EXPORT.value}: {tokens}, {len(names)} classes")
+    show(f"{_EXPORT.value}: {tokens}, {len(names)} classes")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import sys
 
 from absl import flags, logging
 
-from fdbpl_jax.cli import command_of, run_app, share_of
+from fdbpl_jax.cli import command_of, run_app, share_of, show
 from fdbpl_jax.clip.model import cast, load_clip
 from fdbpl_jax.clip.tokenizer import refuse_same_tokens
 from fdbpl_jax.config import CropConfig, RilConfig
@@ -135,7 +135,7 @@ def _show() -> None:
     if not _PICTURE.value:
         if _IMAGE.value:
             raise UserError("--image is without --picture", "Add --picture=FILE.png.")
-        print(describe(_path()))
+        show(describe(_path()))
         return
     file = png_file(_PICTURE.value)
     table = open_table(_path(), "")

@@ -1,6 +1,8 @@
+import json
 import logging
 
 import pytest
+from PIL import Image
 
 from fdbpl_jax.data.class_names import (
     as_read,
@@ -8,6 +10,7 @@ from fdbpl_jax.data.class_names import (
     read_names,
     warn_of_numbers,
 )
+from fdbpl_jax.data.datasets import load_dataset
 from fdbpl_jax.errors import UserError
 
 
@@ -106,3 +109,71 @@ def test_names_that_are_numbers_or_wordnet_ids_are_named_once(caplog):
     caplog.clear()
     warn_of_numbers("data", ("cat", "dog"))
     assert not caplog.records
+
+
+def images(root, names):
+    for number, name in enumerate(names):
+        (root / name).mkdir(parents=True)
+        for place in range(3):
+            colour = (40 * number, 60 * place, 0)
+            Image.new("RGB", (8, 8), colour).save(root / name / f"{place}.png")
+
+
+def listed(root, names):
+    """A list of the images of folders 0, 1, …, with these names."""
+    images(root, [str(number) for number in range(len(names))])
+    lines = [
+        f'{number}/{place}.png,"{name}"'
+        for number, name in enumerate(names)
+        for place in range(3)
+    ]
+    (root / "list.csv").write_text("\n".join(["path,label", *lines]), encoding="utf-8")
+    return root / "list.csv"
+
+
+def split_file(root, names):
+    """A data set in CoOp's layout with these names."""
+    folder = root / "eurosat"
+    images(folder / "2750", [str(number) for number in range(len(names))])
+    rows = [
+        [[f"{number}/{place}.png", number, name] for number, name in enumerate(names)]
+        for place in range(3)
+    ]
+    parts = dict(zip(("train", "val", "test"), rows, strict=True))
+    (folder / "split_zhou_EuroSAT.json").write_text(json.dumps(parts))
+    return root
+
+
+@pytest.mark.parametrize(("first", "second"), SAME)
+def test_every_form_of_data_refuses_them(tmp_path, first, second):
+    names = (first, "pear", second)
+    images(tmp_path / "folder", names)
+    with pytest.raises(UserError, match="read the same"):
+        load_dataset("folder", tmp_path / "folder")
+    if first.split() != second.split():  # blanks in a list mean nothing
+        with pytest.raises(UserError, match="read the same"):
+            load_dataset("csv", listed(tmp_path / "csv", names))
+    with pytest.raises(UserError, match="has the labels 0 and 2"):
+        load_dataset("eurosat", split_file(tmp_path / "coop", names))
+
+
+def test_every_form_of_data_refuses_names_that_forge_lines(tmp_path):
+    names = ("bee", "ant\n12:00:00 forged", "cat")
+    images(tmp_path / "folder", names)
+    sources = {
+        "folder": tmp_path / "folder",
+        "csv": listed(tmp_path / "csv", names),
+        "eurosat": split_file(tmp_path / "coop", names),
+    }
+    for form, place in sources.items():
+        with pytest.raises(UserError, match=r"ant\\+n12:00:00 forged") as error:
+            load_dataset(form, place)
+        assert str(error.value).isprintable()
+
+
+def test_numbers_as_names_are_told_once_for_any_form(tmp_path, caplog):
+    images(tmp_path, ("n01440764", "n01443537", "pear"))
+    with caplog.at_level(logging.WARNING):
+        load_dataset("folder", tmp_path)
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert "n01440764, n01443537" in message
