@@ -97,6 +97,8 @@ def evaluate(export: Export, dataset: Dataset, workdir: Path) -> float:
       UserError: there is no test image, images cannot be read, or contexts of single
         classes are of others.
     """
+    if not dataset.test:
+        raise UserError(f"data set '{dataset.name}' has no test image", "Add some.")
     names = dataset.class_names
     student = export.models.student
     refuse_same_tokens(student.tokenizer, names, dataset.name)

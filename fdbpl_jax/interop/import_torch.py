@@ -54,7 +54,7 @@ def check_context(
     """
     if "ctx" not in tensors:
         raise UserError(
-            f"the checkpoint has no 'ctx' but {', '.join(sorted(tensors)) or 'none'}",
+            f"the checkpoint has no 'ctx' but {first_few(sorted(tensors))}",
             "Give a checkpoint of CoOp or of KDPL on it.",
         )
     context, width = tensors["ctx"], clip.config.text.tower.width

@@ -107,6 +107,14 @@ def test_contexts_of_single_classes_are_for_those_alone(workdir, tmp_path):
         evaluate(export, new, workdir)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_a_data_set_without_test_images_is_refused(workdir, method):
+    export = open_export(workdir / f"base2new/shapes-negative/{method}/seed1/export")
+    empty = dataclasses.replace(halves(workdir)[0], test=())
+    with pytest.raises(UserError, match="'shapes-negative' has no test image"):
+        evaluate(export, empty, workdir)
+
+
 def test_another_student_is_refused(workdir):
     export = workdir / "base2new/shapes-negative/coop/seed1/export"
     with pytest.raises(UserError, match="another student than the export's"):
