@@ -3,6 +3,7 @@ import logging
 
 import pytest
 from PIL import Image
+from support.data_sets import WNIDS, lay_out
 
 from fdbpl_jax.data.class_names import (
     as_read,
@@ -51,6 +52,7 @@ def test_a_list_that_is_none_is_refused_by_its_file(tmp_path, content, message):
         ("cafe\u0301", "caf\u00e9"),
         ("ﬁsh", "fish"),
         ("fish &amp;amp; chips", "fish & chips"),
+        ("a < fish &amp;amp; chips", "a < fish & chips"),  # left alone by `ftfy`
         ("kite (bird of prey)", "kite (bird of prey)"),
     ],
 )
@@ -177,3 +179,31 @@ def test_numbers_as_names_are_told_once_for_any_form(tmp_path, caplog):
         load_dataset("folder", tmp_path)
     (message,) = [record.getMessage() for record in caplog.records]
     assert "n01440764, n01443537" in message
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("missile", "tench", "missile"), None),
+        (("Tench", "goldfish", "tench"), "'Tench' and 'tench' .*read the same"),
+        (("tench", "goldfish", "tench"), "'tench' twice"),
+        (("tench", "gold\x1b[31mfish", "shark"), r"gold\\x1b\[31mfish"),
+    ],
+)
+def test_imagenets_own_list_is_looked_at_too(tmp_path, names, message):
+    root = lay_out("imagenet", tmp_path)
+    lines = [f"{wnid} {name}" for wnid, name in zip(WNIDS, names, strict=True)]
+    (root / "imagenet" / "classnames.txt").write_text("\n".join(lines))
+    if message is None:
+        assert load_dataset("imagenet", root).class_names == names
+        return
+    with pytest.raises(UserError, match=message):
+        load_dataset("imagenet", root)
+
+
+def test_paths_that_forge_lines_are_refused_in_a_split_file(tmp_path):
+    root = split_file(tmp_path, ("bee", "ant"))
+    file = root / "eurosat" / "split_zhou_EuroSAT.json"
+    file.write_text(file.read_text().replace("0/0.png", "0/0\\n12:00:00 forged.png"))
+    with pytest.raises(UserError, match=r"row 0 of 'train' is .*control characters"):
+        load_dataset("eurosat", root)
