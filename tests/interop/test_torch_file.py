@@ -195,7 +195,7 @@ FAULTS = {
         "damaged or no file",
     ),
     "bomb": lambda: (
-        with_state(ctx=Rebuilt(np.ones((2, 3)), 0, (10**9, 10**9), (0, 0))),
+        with_state(ctx=Rebuilt(np.ones((2, 3)), 0, (1000, 1000), (0, 0))),
         {},
         "damaged or no file",
     ),
