@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from fdbpl_jax.errors import UserError
+from fdbpl_jax.errors import UserError, printable
 
 
 def png_file(path: str | Path) -> Path:
@@ -23,9 +23,11 @@ def png_file(path: str | Path) -> Path:
 
 
 def csv_text(lines: Iterable[Iterable[object]]) -> str:
-    """The lines as CSV; None is an empty field."""
+    """The lines as CSV; None is an empty field, and no text breaks a line."""
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows(lines)
+    csv.writer(out, lineterminator="\n").writerows(
+        [printable(x) if isinstance(x, str) else x for x in line] for line in lines
+    )
     return out.getvalue()
 
 

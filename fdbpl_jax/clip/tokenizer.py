@@ -9,6 +9,8 @@ import numpy as np
 from jaxtyping import Int
 
 from fdbpl_jax.clip.config import TextConfig
+from fdbpl_jax.data.class_names import as_read, refuse_same
+from fdbpl_jax.data.types import prompt_name
 from fdbpl_jax.errors import UserError
 
 TOKENIZER_FILES = (
@@ -99,13 +101,13 @@ def check_tokenizer(tokenizer: Tokenizer, config: TextConfig) -> None:
 
 
 def word_ids(tokenizer: Tokenizer, text: str) -> list[int]:
-    """Encode the words of a text, without SOS and EOS.
+    """Encode the words of a text as CLIP's authors do, without SOS and EOS.
 
     Raises:
       UserError: the text holds a special token, or a character that the vocabulary can
         only express as one: it would be read at the wrong place.
     """
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    ids = tokenizer(as_read(text), add_special_tokens=False)["input_ids"]
     if {tokenizer.bos_token_id, tokenizer.eos_token_id} & set(ids):
         raise UserError(
             f"'{text}' holds a special token, or a character that this tokenizer does "
@@ -113,6 +115,23 @@ def word_ids(tokenizer: Tokenizer, text: str) -> list[int]:
             "Write it in other words.",
         )
     return ids
+
+
+def refuse_same_tokens(
+    tokenizer: Tokenizer, class_names: Sequence[str], where: object
+) -> None:
+    """Refuse two class names that are the same tokens, such as "T-shirt", "T - shirt".
+
+    `where` they are from, for the message.
+
+    Raises:
+      UserError: there are two; or as `word_ids`.
+    """
+    refuse_same(
+        where,
+        class_names,
+        lambda name: tuple(word_ids(tokenizer, f"{prompt_name(name)}.")),
+    )
 
 
 def tokenize(

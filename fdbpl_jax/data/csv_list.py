@@ -9,10 +9,11 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from fdbpl_jax.data.class_names import check_class_names
 from fdbpl_jax.data.split_file import SPLITS, check_files, normal_path
-from fdbpl_jax.data.splits import TEMPLATE, refuse_same_words, split_classes
+from fdbpl_jax.data.splits import TEMPLATE, split_classes
 from fdbpl_jax.data.types import Dataset, Example, first_few
-from fdbpl_jax.errors import UserError, unknown_name
+from fdbpl_jax.errors import UserError, printable, unknown_name
 
 _COLUMNS = ("path", "label", "split")  # the last one may be missing
 
@@ -45,7 +46,7 @@ def read_csv(file: Path, template: str = TEMPLATE) -> Dataset:
     rows = _rows(file)
     _refuse_repeats(file, rows)
     names = sorted({row.name for row in rows})
-    refuse_same_words(file, names)
+    check_class_names(file, names)
     if rows[0].split:
         parts = _stated_parts(file, rows, names)
     else:
@@ -101,10 +102,12 @@ def _row(file: Path, line: int, header: Sequence[str], cells: Sequence[str]) -> 
     of = dict(zip(header, cells, strict=True))
     path, *rest = (of[name] for name in _COLUMNS if name in of)
     name, *split = (" ".join(cell.split()) for cell in rest)
-    if not path.strip() or not name or "\0" in path + name:
+    words = f"{path}{rest[0].strip()}"
+    if not path.strip() or not name or words != printable(words):
         raise UserError(
-            f"'{file}', line {line}: path {path!r}, label {name!r}",
-            "Every row needs the path of an image and the name of its class.",
+            f"'{file}', line {line}: path {path!r}, label {rest[0]!r}",
+            "Every row needs the path of an image and the name of its class, without "
+            "line breaks and control characters.",
         )
     if split and split[0] not in SPLITS:
         raise unknown_name(f"split in '{file}', line {line},", split[0], SPLITS)

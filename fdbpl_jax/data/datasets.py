@@ -6,6 +6,7 @@ from pathlib import Path
 from fdbpl_jax.data import splits
 from fdbpl_jax.data.aircraft import IMAGE_LISTS, read_aircraft
 from fdbpl_jax.data.catalogue import CATALOGUE, Layout
+from fdbpl_jax.data.class_names import check_class_names, warn_of_numbers
 from fdbpl_jax.data.csv_list import read_csv
 from fdbpl_jax.data.hf_folder import read_hf
 from fdbpl_jax.data.imagenet import read_imagenet, read_numbered, read_test_only
@@ -36,6 +37,13 @@ def load_dataset(name: str, root: Path) -> Dataset:
       UserError: for an unknown name, and for whatever is missing or contradictory on
         disk, naming what was looked for and where.
     """
+    dataset = _open(name, root)
+    check_class_names(dataset.root, dataset.class_names)
+    warn_of_numbers(dataset.root, dataset.class_names)
+    return dataset
+
+
+def _open(name: str, root: Path) -> Dataset:
     if name not in (*CATALOGUE, "folder", "csv", "hf"):
         raise unknown_name("data set", name, [*CATALOGUE, "folder", "csv", "hf"])
     if name == "csv":

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from absl import logging
 
+from fdbpl_jax.data.class_names import check_class_names
 from fdbpl_jax.data.listing import folder_names, image_names
-from fdbpl_jax.data.types import Dataset, Example, first_few, prompt_name
+from fdbpl_jax.data.types import Dataset, Example, first_few
 from fdbpl_jax.errors import UserError, unknown_name
 
 TEMPLATE = "a photo of a {}."  # of data that comes without one
@@ -103,7 +104,7 @@ def split_folder(root: Path, seed: int = 0) -> Dataset:
 
     Raises:
       UserError: if `root` has no class folder, classes have fewer than three images,
-        or two class names differ only in underscores.
+        or a class name is refused by `check_class_names`.
     """
     classes = folder_names(root)
     if not classes:
@@ -139,7 +140,7 @@ def split_classes(
     Raises:
       UserError: as `split_folder`.
     """
-    refuse_same_words(where, tuple(images))
+    check_class_names(where, tuple(images))
     small = [f"'{name}' ({len(of)})" for name, of in images.items() if len(of) < 3]
     if small:
         raise UserError(
@@ -153,19 +154,6 @@ def split_classes(
         for part, drawn in zip(parts, _three_parts(examples, seed), strict=True):
             part += drawn
     return tuple(map(tuple, parts))
-
-
-def refuse_same_words(where: Path, classes: Sequence[str]) -> None:
-    """Refuse class names that differ only in underscores, naming the first two."""
-    name_of: dict[str, str] = {}
-    for name in classes:
-        other = name_of.setdefault(prompt_name(name), name)
-        if other != name:
-            raise UserError(
-                f"classes '{other}' and '{name}' in '{where}' read the same in a "
-                "prompt",
-                "Rename or merge them.",
-            )
 
 
 def _three_parts(examples: Sequence[Example], seed: int) -> Sequence[Sequence[Example]]:

@@ -14,6 +14,7 @@ from fdbpl_jax.experiments.cells import Cell, batches_of
 from fdbpl_jax.experiments.shared_inputs import SharedInputs
 from fdbpl_jax.learners.coop import COOP, negative_prompt
 from fdbpl_jax.learners.learner import Models, Prompts, Start, init_prompt
+from fdbpl_jax.methods.published import published_terms
 from fdbpl_jax.methods.table import Names
 from fdbpl_jax.training.loop import Source
 from fdbpl_jax.training.schedule import schedule_of
@@ -41,7 +42,8 @@ def step_setup(config: RunConfig, models: Models, cell: Cell) -> StepSetup:
     """What the cell's step is compiled for."""
     optim, method = cell.setting.optim, cell.method
     batch, steps = batches_of(config, cell)
-    regularizer, terms = method.regularizer, config.terms
+    regularizer = method.regularizer
+    terms = published_terms(config.terms, config.protocol, cell.dataset.name)
     averages = regularizer is not None and regularizer.averages
     return StepSetup(
         student=models.static,

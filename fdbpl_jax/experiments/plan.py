@@ -60,7 +60,7 @@ def plan(config: RunConfig, workdir: Path) -> list[DatasetPlan]:
       UserError: what the run itself would raise.
     """
     inputs = load_inputs(config)
-    sources, targets = open_datasets(config, workdir)
+    sources, targets = open_datasets(config, inputs, workdir)
     return [_plan_one(config, data, targets, inputs, workdir) for data in sources]
 
 

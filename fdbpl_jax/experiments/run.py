@@ -12,6 +12,8 @@ from pathlib import Path
 import jax
 from absl import logging
 
+from fdbpl_jax.cli import show
+from fdbpl_jax.clip.tokenizer import refuse_same_tokens
 from fdbpl_jax.config import RunConfig
 from fdbpl_jax.data.types import Dataset, first_few
 from fdbpl_jax.errors import UserError, unknown_name
@@ -80,7 +82,7 @@ def run(
             raise unknown_name("method in --only:", method, config.methods)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     inputs = load_inputs(config)
-    sources, targets = open_datasets(config, workdir)
+    sources, targets = open_datasets(config, inputs, workdir)
     parts = [
         _run_dataset(config, source, targets, inputs, workdir, share)
         for source in sources
@@ -92,20 +94,28 @@ def run(
     facts = facts_of(config, results, rows, command, started)
     directory = workdir / config.folder
     write_report(directory, rows, results.cells, facts)
-    print(terminal_table(rows), terminal_notes(facts), sep="\n\n", flush=True)
+    show(terminal_table(rows))
+    show(terminal_notes(facts))
     logging.info("report: %s", directory / "report.html")
     refuse_failures(results.failures)
     return rows
 
 
 def open_datasets(
-    config: RunConfig, workdir: Path
+    config: RunConfig, inputs: RunInputs, workdir: Path
 ) -> tuple[list[Dataset], list[Dataset]]:
-    """Data sets trained on and targets, all looked at before any costs compute."""
+    """Data sets trained on and targets, all looked at before any costs compute.
+
+    Raises:
+      UserError: one cannot be read, or a model reads two class names as one.
+    """
     names = config.data.datasets, config.data.targets
     sources, targets = (
         [dataset_of(config, name, workdir) for name in group] for group in names
     )
+    for dataset in (*sources, *targets):
+        for clip in inputs.models:
+            refuse_same_tokens(clip.tokenizer, dataset.class_names, dataset.name)
     return sources, targets
 
 
@@ -170,7 +180,7 @@ def prepare_all(config: RunConfig, workdir: Path) -> Sequence[Failure]:
     """
     inputs = load_inputs(config)
     failures: list[Failure] = []
-    sources, targets = open_datasets(config, workdir)
+    sources, targets = open_datasets(config, inputs, workdir)
     for dataset in sources:
         try:
             shared = prepare(config, dataset, targets, inputs, workdir)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from markupsafe import Markup
 
+from fdbpl_jax.errors import printable
 from fdbpl_jax.plots import COLOURS, INK, LINE, Panel, panel_svg
 from fdbpl_jax.reports.columns import ACCURACIES, BLANK, seconds_text
 from fdbpl_jax.reports.results import AVERAGE, Row
@@ -76,7 +77,7 @@ def accuracy_panel(rows: Sequence[Row], new: bool) -> Panel:
         for values in zip(*means.values(), strict=True)
     ]
     return Panel(
-        title=shorten(rows[0].dataset, 2 * _NAME_CHARS),
+        title=shorten(printable(rows[0].dataset), 2 * _NAME_CHARS),
         unit="accuracy (%)",
         names=_names(row.method for row in rows),
         series=means,
@@ -92,8 +93,8 @@ def time_panel(rows: Sequence[Row]) -> Panel:
     With several data sets, a small ring is a data set and the dot their mean. A method
     that trains nothing has no mark.
     """
-    seconds = {(row.dataset, row.method): row.train_seconds for row in rows}
-    datasets = list(dict.fromkeys(row.dataset for row in rows))
+    seconds = {(printable(row.dataset), row.method): row.train_seconds for row in rows}
+    datasets = list(dict.fromkeys(name for name, _ in seconds))
     methods = list(dict.fromkeys(row.method for row in rows))
     if AVERAGE not in datasets:
         datasets = datasets[:1]

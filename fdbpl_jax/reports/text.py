@@ -7,6 +7,7 @@ from itertools import groupby
 from tabulate import tabulate
 
 from fdbpl_jax.data.types import first_few
+from fdbpl_jax.errors import printable
 from fdbpl_jax.reports.columns import (
     TextTable,
     columns,
@@ -55,7 +56,7 @@ def _terminal_lines(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
     lines: list[Sequence[str]] = [["", *line] for line in titles]
     parts = zip(rows, names, grid, strict=True)
     for dataset, group in groupby(parts, lambda part: part[0].dataset):
-        lines.append([shorten(dataset, width)])
+        lines.append([shorten(printable(dataset), width)])
         lines += [[name, *texts] for _, name, texts in group]
     return tabulate(
         lines,
@@ -124,9 +125,9 @@ def bullets(texts: Iterable[str]) -> str:
 
 def _escape(text: str) -> str:
     """Plain text for Markdown: no markup, no HTML, one line."""
-    return re.sub(r"([\\`*\[\]<>|])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*\[\]<>|])", r"\\\1", printable(" ".join(text.split())))
 
 
 def _code(text: str) -> str:
     """An indented block: unlike a fence, nothing inside can end it."""
-    return "\n".join("    " + line for line in text.splitlines())
+    return "\n".join(f"    {printable(line)}" for line in text.splitlines())

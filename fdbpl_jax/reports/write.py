@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from fdbpl_jax.errors import UserError
+from fdbpl_jax.errors import UserError, printable
 from fdbpl_jax.files import csv_text, write_text
 from fdbpl_jax.reports.columns import has_new, how_to_read, missing, row_table
 from fdbpl_jax.reports.facts import RunFacts, fact_texts, sections, tested_texts
@@ -21,10 +21,12 @@ from fdbpl_jax.reports.text import markdown
 _TEMPLATES = Environment(
     loader=PackageLoader("fdbpl_jax.reports"),
     autoescape=True,
+    finalize=lambda value: printable(value) if type(value) is str else value,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_TEMPLATES.filters["printable"] = printable
 _TEMPLATES.filters["base64"] = lambda content: base64.b64encode(content).decode()
 
 

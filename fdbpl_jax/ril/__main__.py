@@ -16,8 +16,9 @@ import sys
 
 from absl import flags, logging
 
-from fdbpl_jax.cli import command_of, run_app, share_of
+from fdbpl_jax.cli import command_of, run_app, share_of, show
 from fdbpl_jax.clip.model import cast, load_clip
+from fdbpl_jax.clip.tokenizer import refuse_same_tokens
 from fdbpl_jax.config import CropConfig, RilConfig
 from fdbpl_jax.data.open_dataset import open_by_flag
 from fdbpl_jax.data.splits import few_shot, subset
@@ -76,6 +77,7 @@ def _build() -> None:
         seed=_RIL_SEED.value,
         crop=CropConfig(_pair(_SCALE), _pair(_RATIO), _FLIP.value),
     )
+    refuse_same_tokens(teacher.tokenizer, dataset.class_names, dataset.name)
     spec = plan_spec(_chosen(dataset), teacher, student, config, _REGIONS.value)
     settings = BuildSettings(_BATCH.value, _WORKERS.value, share_of(_SHARD.value))
     path = _path()
@@ -133,7 +135,7 @@ def _show() -> None:
     if not _PICTURE.value:
         if _IMAGE.value:
             raise UserError("--image is without --picture", "Add --picture=FILE.png.")
-        print(describe(_path()))
+        show(describe(_path()))
         return
     file = png_file(_PICTURE.value)
     table = open_table(_path(), "")

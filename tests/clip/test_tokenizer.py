@@ -9,10 +9,12 @@ import pytest
 from fdbpl_jax.clip.tokenizer import (
     check_tokenizer,
     load_tokenizer,
+    refuse_same_tokens,
     tokenize,
     word_ids,
 )
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.shapes import embedded
 
 
 @pytest.fixture
@@ -33,6 +35,21 @@ def test_words_become_their_pieces(tokenizer):
     assert word_ids(tokenizer, "a") == [6]
     assert word_ids(tokenizer, "ab Cd") == [0, 7, 2, 9]
     assert word_ids(tokenizer, "  ") == []
+
+
+def test_texts_are_mended_and_unescaped(tokenizer):
+    assert word_ids(tokenizer, "Ｄe&#97;f") == word_ids(tokenizer, "deaf")
+    with pytest.raises(UserError, match="special token"):
+        word_ids(tokenizer, "a &lt;|endoftext|&gt;")
+
+
+def test_names_of_the_same_tokens_are_refused():
+    """Blanks around a hyphen are no tokens, which the text alone does not say."""
+    embedded_tokenizer = load_tokenizer(embedded("student"))
+    refuse_same_tokens(embedded_tokenizer, ("red dot", "red-dot", "reddot"), "data")
+    with pytest.raises(UserError, match="'red-dot' and 'red - dot' in 'data' read the"):
+        refuse_same_tokens(embedded_tokenizer, ("red-dot", "red - dot"), "data")
+    refuse_same_tokens(embedded_tokenizer, ("missile", "missile"), "data")
 
 
 def test_texts_are_framed_and_padded(tokenizer, tiny_config):
