@@ -1,32 +1,87 @@
 """The frame of every command: flags in, one clear message out on bad input."""
 
 import logging as std_logging
+import os
 import sys
+import traceback
+import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import msgspec
 from absl import app, flags, logging
 
-from fdbpl_jax.errors import UserError
+from fdbpl_jax.errors import OUTSIDE, UserError, one_line
 
 _PACKAGE = str(Path(__file__).parent)
+_SIGPIPE = 13
+
+flags.disclaim_key_flags()  # `--help` lists what is defined here with its command
 
 
 def run_app(main: Callable[[], None], required: Sequence[str] = ()) -> None:
     """Parse the flags, of which some are `required`, and run `main`.
 
-    A `UserError`, or a flag that does not exist or does not parse, ends in its message
-    on stderr and exit status 2; any other exception keeps its traceback.
+    An error from outside, or a flag that does not exist or does not parse, ends in its
+    message on stderr and exit status 2; any other exception keeps its traceback.
     """
 
     def guarded(argv: list[str]) -> None:
         _log_plainly()
         try:
             main()
-        except UserError as error:
+            _flush()
+        except BrokenPipeError:  # the reader of our output has read enough
+            _drop_output()
+            sys.exit(128 + _SIGPIPE)
+        except OUTSIDE as error:
             _refuse(error)
 
     app.run(guarded, flags_parser=lambda argv: _parse(argv, required))
+
+
+class _Path(flags.ArgumentParser):
+    """A path, in which "~" is the home folder: few shells see it after "="."""
+
+    def parse(self, argument: str) -> str:
+        """The path without "~"."""
+        return os.path.expanduser(argument)
+
+
+class _Value(flags.ArgumentParser):
+    """A value, or several with commas, of one of the types of `config.py`."""
+
+    def __init__(self, kind: Any) -> None:
+        self._kind = kind
+        self.syntactic_help = "values with commas" if self._is_list else "a number"
+
+    @property
+    def _is_list(self) -> bool:
+        return typing.get_origin(self._kind) is tuple
+
+    def parse(self, argument: Any) -> Any:
+        """The checked value; ValueError says what was expected."""
+        if self._is_list and isinstance(argument, str):
+            argument = [part for part in argument.split(",") if part]
+        try:
+            return msgspec.convert(argument, self._kind, strict=False)
+        except msgspec.ValidationError as error:
+            raise ValueError(str(error).partition(" - at")[0]) from error
+
+
+def value_flag(name: str, default: Any, kind: Any, description: str) -> Any:
+    """Define a flag of a type of `config.py`, so that its bounds hold here, too."""
+    # A list as text: absl parses no other default.
+    text = ",".join(map(str, default)) if isinstance(default, tuple) else default
+    serializer = flags.ArgumentSerializer()
+    return flags.DEFINE(_Value(kind), name, text, description, serializer=serializer)
+
+
+def path_flag(name: str, default: str | None, description: str) -> flags.FlagHolder:
+    """Define a flag that is a file, a folder, or a name that stands for one."""
+    serializer = flags.ArgumentSerializer()
+    return flags.DEFINE(_Path(), name, default, description, serializer=serializer)
 
 
 def command_of(argv: list[str]) -> str:
@@ -43,21 +98,28 @@ def share_of(text: str) -> tuple[int, int]:
       UserError: it is not of this form, or the index is not below the count.
     """
     index, _, count = text.partition("/")
-    if index.isdecimal() and count.isdecimal() and int(index) < int(count):
+    is_short = len(text) < 20
+    if is_short and index.isdecimal() and count.isdecimal() and int(index) < int(count):
         return int(index), int(count)
     raise UserError(f"--shard is '{text}'", "Give index/count, such as 0/4 to 3/4.")
 
 
 def _log_plainly() -> None:
-    """Log time and message; of other libraries only warnings."""
+    """Log time and message, a warning once; of other libraries only warnings."""
     logging.set_verbosity(logging.INFO)
+    warned = set()
+
+    def is_shown(record: std_logging.LogRecord) -> bool:
+        record.msg, record.args = one_line(record.getMessage()), None
+        if record.levelno != std_logging.WARNING:
+            return record.levelno > std_logging.WARNING or _PACKAGE in record.pathname
+        is_new = record.msg not in warned
+        warned.add(record.msg)
+        return is_new
+
     handler = logging.get_absl_handler()
     handler.setFormatter(std_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    handler.addFilter(
-        lambda record: (
-            record.levelno >= std_logging.WARNING or _PACKAGE in record.pathname
-        )
-    )
+    handler.addFilter(is_shown)
 
 
 def _parse(argv: list[str], required: Sequence[str]) -> list[str]:
@@ -71,9 +133,14 @@ def _parse(argv: list[str], required: Sequence[str]) -> list[str]:
             getattr(flags.FLAGS[name].value, "to_dict", None)
         if len(rest) > 1:
             raise UserError(f"argument '{rest[1]}' is not a flag", "Try --help.")
-    # A config file that is missing or lacks a key raises these from within the parser.
-    except (UserError, flags.Error, OSError, AttributeError, KeyError, TypeError) as e:
-        _refuse(e)
+    except (UserError, flags.Error, OSError) as error:
+        _refuse(error)
+    # Whatever else a config file raises is raised within the parser.
+    except Exception as error:
+        text = error.args[0] if isinstance(error, KeyError) else error
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{place.filename}, line {place.lineno}"
+        _refuse(UserError(f"{type(error).__name__}: {text}", f"Raised in {where}."))
     return rest
 
 
@@ -86,6 +153,19 @@ def _refuse_repeated(argv: list[str]) -> None:
 
 
 def _refuse(error: Exception) -> None:
-    text = error.args[0] if isinstance(error, KeyError) else str(error)
-    print(f"error: {text}", file=sys.stderr)
+    print(f"error: {one_line(error)}", file=sys.stderr)
+    try:
+        _flush()
+    except OSError:
+        _drop_output()
     sys.exit(2)
+
+
+def _flush() -> None:
+    if sys.stdout is not None:  # None: it was closed before the program began
+        sys.stdout.flush()
+
+
+def _drop_output() -> None:
+    """Let what was printed and cannot be written go, or Python says so at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

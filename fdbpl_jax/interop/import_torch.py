@@ -18,7 +18,7 @@ import numpy as np
 from absl import flags
 from jaxtyping import Float, Float32
 
-from fdbpl_jax.cli import run_app
+from fdbpl_jax.cli import path_flag, run_app
 from fdbpl_jax.clip.model import Clip, load_clip
 from fdbpl_jax.clip.text import embed_tokens
 from fdbpl_jax.config import PromptConfig
@@ -28,13 +28,13 @@ from fdbpl_jax.errors import UserError
 from fdbpl_jax.learners.coop import class_row
 from fdbpl_jax.training.checkpoint import export_prompts
 
-_CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Of a prompt learner.")
-_STUDENT = flags.DEFINE_string("student", None, "The CLIP it was trained on.")
-_NAMES = flags.DEFINE_string("class_names", None, "Text file, one a line, in order.")
+_CHECKPOINT = path_flag("checkpoint", None, "Of a prompt learner.")
+_STUDENT = path_flag("student", None, "The CLIP it was trained on.")
+_NAMES = path_flag("class_names", None, "Text file, one a line, in order.")
 _POSITION = flags.DEFINE_enum(
     "position", "end", ["end", "middle", "front"], "Of the class name."
 )
-_EXPORT = flags.DEFINE_string("export", None, "Folder of the export, made new.")
+_EXPORT = path_flag("export", None, "Folder of the export, made new.")
 
 _GIVE = "Give the model.pth.tar-N of a prompt_learner folder."
 _CLASSES = "Give the classes that it was trained on, in that order."

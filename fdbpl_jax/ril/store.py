@@ -34,10 +34,13 @@ def open_folder(path: str | Path) -> ts.KvStore:
     text = str(path).removeprefix("file://")
     where: str | dict = f"{text.rstrip('/')}/"
     if "://" not in text:
-        local = Path(text).expanduser().absolute()
+        local = Path(os.path.expanduser(text)).absolute()
         where = {"driver": "file", "path": f"{local}/"}
     try:
-        return ts.KvStore.open(where).result()
+        folder = ts.KvStore.open(where).result()
+        if folder.spec().to_json()["driver"] == "memory":
+            raise ValueError("it would be gone with this process")
+        return folder
     except ValueError as error:
         raise UserError(
             f"'{path}' is no place for a RIL table ({_reason(error)})",
