@@ -1,10 +1,12 @@
 """The frame of every command: flags in, one clear message out on bad input."""
 
+import functools
 import logging as std_logging
 import os
 import sys
 import traceback
 import typing
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -111,8 +113,11 @@ def _log_plainly() -> None:
 
     def is_shown(record: std_logging.LogRecord) -> bool:
         record.msg, record.args = one_line(record.getMessage()), None
+        is_ours = _PACKAGE in record.pathname
         if record.levelno != std_logging.WARNING:
-            return record.levelno > std_logging.WARNING or _PACKAGE in record.pathname
+            # Threads of Orbax print the trace of an error that it raises all the same.
+            is_error = record.levelno > std_logging.WARNING and not record.exc_info
+            return is_ours or is_error
         is_new = record.msg not in warned
         warned.add(record.msg)
         return is_new
@@ -120,6 +125,22 @@ def _log_plainly() -> None:
     handler = logging.get_absl_handler()
     handler.setFormatter(std_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     handler.addFilter(is_shown)
+    warnings.showwarning = functools.partial(_log_warning, set())
+
+
+def _log_warning(
+    places: set[tuple[str, int]],
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: Any = None,
+    line: str | None = None,
+) -> None:
+    """Log a library's warning as one line, once of each place in its source."""
+    if (filename, lineno) not in places:
+        places.add((filename, lineno))
+        logging.warning("%s", message)
 
 
 def _parse(argv: list[str], required: Sequence[str]) -> list[str]:
