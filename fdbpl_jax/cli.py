@@ -1,5 +1,6 @@
 """The frame of every command: flags in, one clear message out on bad input."""
 
+import contextlib
 import functools
 import logging as std_logging
 import os
@@ -7,7 +8,7 @@ import sys
 import traceback
 import typing
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +30,33 @@ def run_app(main: Callable[[], None], required: Sequence[str] = ()) -> None:
     message on stderr and exit status 2; any other exception keeps its traceback.
     """
 
-    def guarded(argv: list[str]) -> None:
+    def command(argv: list[str]) -> None:
         _log_plainly()
-        try:
+        with _one_message():
             main()
             _flush()
-        except BrokenPipeError:  # the reader of our output has read enough
-            _drop_output()
-            sys.exit(128 + _SIGPIPE)
-        except OUTSIDE as error:
-            _refuse(error)
 
-    app.run(guarded, flags_parser=lambda argv: _parse(argv, required))
+    def parse(argv: list[str]) -> list[str]:
+        with _one_message():
+            return _parse(argv, required)
+
+    app.run(command, flags_parser=parse)
+
+
+@contextlib.contextmanager
+def _one_message() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:  # the reader of our output has read enough
+        _drop_output()
+        sys.exit(128 + _SIGPIPE)
+    except (flags.Error, *OUTSIDE) as error:
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        try:
+            _flush()
+        except OSError:
+            _drop_output()
+        sys.exit(2)
 
 
 class _Path(flags.ArgumentParser):
@@ -154,14 +170,18 @@ def _parse(argv: list[str], required: Sequence[str]) -> list[str]:
             getattr(flags.FLAGS[name].value, "to_dict", None)
         if len(rest) > 1:
             raise UserError(f"argument '{rest[1]}' is not a flag", "Try --help.")
-    except (UserError, flags.Error, OSError) as error:
-        _refuse(error)
+    except (flags.Error, *OUTSIDE):
+        raise
+    except SystemExit:  # `--help` has been printed; absl ends with 1
+        _flush()
+        sys.exit(0)
     # Whatever else a config file raises is raised within the parser.
     except Exception as error:
         text = error.args[0] if isinstance(error, KeyError) else error
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{place.filename}, line {place.lineno}"
-        _refuse(UserError(f"{type(error).__name__}: {text}", f"Raised in {where}."))
+        kind = type(error).__name__
+        raise UserError(f"{kind}: {text}", f"Raised in {where}.") from error
     return rest
 
 
@@ -171,15 +191,6 @@ def _refuse_repeated(argv: list[str]) -> None:
     for name in names:
         if name.startswith("config.") and names.count(name) > 1:
             raise UserError(f"--{name} is given twice", "Give it once.")
-
-
-def _refuse(error: Exception) -> None:
-    print(f"error: {one_line(error)}", file=sys.stderr)
-    try:
-        _flush()
-    except OSError:
-        _drop_output()
-    sys.exit(2)
 
 
 def _flush() -> None:

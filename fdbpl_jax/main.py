@@ -36,7 +36,7 @@ _SHARD = flags.DEFINE_string(
 )
 
 
-def _main() -> None:
+def _command() -> None:
     config = run_config(_CONFIG.value)
     share = Share(_ONLY.value, *share_of(_SHARD.value))
     device.require(config.platform)
@@ -59,5 +59,10 @@ def _main() -> None:
     run(config, workdir, command, share)
 
 
+def main() -> None:
+    """Run the command of `sys.argv`."""
+    run_app(_command, required=("config",))
+
+
 if __name__ == "__main__":
-    run_app(_main, required=("config",))
+    main()

@@ -115,6 +115,8 @@ def run_config(config: config_dict.ConfigDict) -> RunConfig:
         checked = msgspec.convert(values, RunConfig)
     except msgspec.ValidationError as error:
         raise _refused(str(error), values) from error
+    except UnicodeEncodeError as error:
+        raise UserError(f"config has {error.object!r}, which is not UTF-8") from error
     check_config(checked)
     return checked
 

@@ -133,7 +133,7 @@ def _alike(actual: np.ndarray, expected: np.ndarray) -> bool:
     return fits and bool((np.abs(actual - expected) < _HALF).all())
 
 
-def _main() -> None:
+def _command() -> None:
     clip = load_clip(_STUDENT.value)
     names = read_names(Path(_NAMES.value))
     tensors = read_context(Path(_CHECKPOINT.value))
@@ -157,5 +157,10 @@ def _main() -> None:
     print(f"{_EXPORT.value}: {tokens}, {len(names)} classes")
 
 
+def main() -> None:
+    """Run the command of `sys.argv`."""
+    run_app(_command, required=("checkpoint", "student", "class_names", "export"))
+
+
 if __name__ == "__main__":
-    run_app(_main, required=("checkpoint", "student", "class_names", "export"))
+    main()

@@ -78,20 +78,17 @@ _SHARD = flags.DEFINE_string("shard", "0/1", "index/count: every count-th block 
 
 
 def _build() -> None:
+    path, share = _path(), share_of(_SHARD.value)
+    crop = CropConfig(_pair(_SCALE), _pair(_RATIO), _FLIP.value)
+    config = RilConfig(keep=_KEEP.value, seed=_RIL_SEED.value, crop=crop)
     dataset = open_by_flag(_DATASET.value, _DATA_ROOT.value)
     dtype = tower_dtype(_DTYPE.value)
     teacher = cast(load_clip(_TEACHER.value or str(embedded("teacher"))), dtype)
     student = None
     if _FEATURES.value:
         student = cast(load_clip(_STUDENT.value or str(embedded("student"))), dtype)
-    config = RilConfig(
-        keep=_KEEP.value,
-        seed=_RIL_SEED.value,
-        crop=CropConfig(_pair(_SCALE), _pair(_RATIO), _FLIP.value),
-    )
     spec = plan_spec(_chosen(dataset), teacher, student, config, _REGIONS.value)
-    settings = BuildSettings(_BATCH.value, _WORKERS.value, share_of(_SHARD.value))
-    path = _path()
+    settings = BuildSettings(_BATCH.value, _WORKERS.value, share)
     report = build_table(path, spec, dataset.root, teacher, student, settings=settings)
     rate = report.regions_built / report.seconds
     logging.info(

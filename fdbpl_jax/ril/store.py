@@ -41,7 +41,8 @@ def open_folder(path: str | Path) -> ts.KvStore:
         if folder.spec().to_json()["driver"] == "memory":
             raise ValueError("it would be gone with this process")
         return folder
-    except ValueError as error:
+    # A path that is not UTF-8 raises a RuntimeError.
+    except (ValueError, RuntimeError) as error:
         raise UserError(
             f"'{path}' is no place for a RIL table ({_reason(error)})",
             "Give a folder, or a URL that TensorStore knows.",
