@@ -38,10 +38,6 @@ COMMANDS = {
         f"{RUNS}start,{RUNS}draw,{PAPER}write_paper",
         *("run", "figure9"),
     ),
-    "paper attention": (
-        *("fdbpl_jax.paper.__main__", f"{PAPER}attention"),
-        *("attention", "--cell=cell"),
-    ),
     "paper cases": (
         *("fdbpl_jax.paper.__main__", f"{PAPER}cases"),
         *("cases", "--cell=cell", "--other=other"),

@@ -98,6 +98,7 @@ def test_an_ignored_signal_stays_ignored():
     assert process.returncode == 0
 
 
+@pytest.mark.slow
 def test_training_is_stopped_in_one_line_and_goes_on(tmp_path):
     folder = tmp_path / "base2new" / "shapes-plain" / "coop"
     command = ("-m", "fdbpl_jax.main", *FLAGS, f"--workdir={tmp_path}")
