@@ -11,6 +11,7 @@ from fdbpl_jax.cli import share_of
 from fdbpl_jax.errors import UserError, one_line
 
 ROOT = Path(__file__).resolve().parents[1]
+BUFFERED = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
 METHODS = "-m fdbpl_jax.methods --for=coop"
 
 
@@ -19,7 +20,7 @@ def shell(arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         ["bash", "-o", "pipefail", "-c", f"{sys.executable} {arguments}"],
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
+        env=BUFFERED | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
         capture_output=True,
         text=True,
         check=False,
@@ -73,6 +74,14 @@ def test_a_warning_is_said_once_and_everything_in_one_line(tmp_path):
     last = done.stderr.splitlines()[-1]
     assert last == "error: No space left on device: 'a file'"
     assert done.returncode == 2
+
+
+def test_an_error_is_said_also_where_the_output_cannot_be_written(tmp_path):
+    code = "from fdbpl_jax import cli, errors; error = errors.UserError('bad'); "
+    main = "lambda: (print('x'), (_ for _ in ()).throw(error))"
+    (tmp_path / "program.py").write_text(f"{code}cli.run_app({main})")
+    done = shell(f"{tmp_path / 'program.py'} > /dev/full")
+    assert (done.returncode, done.stderr) == (2, "error: bad.\n")
 
 
 CONFIG = "def get_config():\n    return 1 / 0\n"

@@ -78,11 +78,12 @@ def test_children_end_with_their_parent(number):
     child = int(process.stdout.readline())
     assert process.stdout.readline() == "up\n"
     process.send_signal(number)
-    _, errors = process.communicate()
+    process.wait()  # not for the end of its output, which the child has, too
     deadline = time.monotonic() + 10
     while is_running(child) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not is_running(child)
+    _, errors = process.communicate()
     killed = number is signal.SIGKILL
     assert process.returncode == (-9 if killed else 128 + number)
     assert errors.count("\n") == (0 if killed else 1)
