@@ -11,8 +11,8 @@ from fdbpl_jax import device
 from fdbpl_jax.cli import path_flag, run_app, share_of, value_flag
 from fdbpl_jax.config import Processes
 from fdbpl_jax.experiments.plan import plan, plan_text
-from fdbpl_jax.experiments.processes import run_shares
-from fdbpl_jax.experiments.run import Share, prepare_all, refuse_failures, run
+from fdbpl_jax.experiments.processes import Share, run_shares
+from fdbpl_jax.experiments.run import prepare_all, refuse_failures, run
 from fdbpl_jax.experiments.settings import run_config
 
 _CONFIG = config_flags.DEFINE_config_file(

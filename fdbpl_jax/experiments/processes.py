@@ -1,12 +1,36 @@
 """Cells of one run in several processes, each with its share of them."""
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from absl import logging
 
+from fdbpl_jax.experiments.cells import Cell
 from fdbpl_jax.signals import start, wait
+
+
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """Which unfinished cells this process trains."""
+
+    only: Sequence[str] = ()  # methods; empty: all of them
+    index: int = 0  # every `count`-th cell from this one on
+    count: int = 1
+
+    def of(self, cells: Sequence[Cell]) -> list[Cell]:
+        """The cells to train, and all finished ones, which are only read."""
+        mine = {cell.directory for cell in cells[self.index :: self.count]}
+        return [
+            cell
+            for cell in cells
+            if cell.is_finished
+            or (
+                cell.directory in mine
+                and (not self.only or cell.method.name in self.only)
+            )
+        ]
 
 
 def run_shares(count: int, flags: Sequence[str], logs: Path) -> list[int]:

@@ -5,7 +5,6 @@ fails does not stop the others.
 """
 
 import contextlib
-import dataclasses
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from fdbpl_jax.experiments.cautions import before_training, training_text
 from fdbpl_jax.experiments.cell import read_rejection, run_cells, untrained_results
 from fdbpl_jax.experiments.cells import Cell, RunInputs, load_inputs
 from fdbpl_jax.experiments.identity import cell_settings, claim
+from fdbpl_jax.experiments.processes import Share
 from fdbpl_jax.experiments.shared_inputs import SharedInputs, dataset_of, prepare
 from fdbpl_jax.experiments.summary import (
     DatasetResults,
@@ -36,28 +36,6 @@ from fdbpl_jax.reports.text import terminal_notes, terminal_table
 from fdbpl_jax.reports.write import write_report
 
 _LOCK = ".lock"  # file in a cell's folder; who trains the cell holds it
-
-
-@dataclasses.dataclass(frozen=True)
-class Share:
-    """Which unfinished cells this process trains."""
-
-    only: Sequence[str] = ()  # methods; empty: all of them
-    index: int = 0  # every `count`-th cell from this one on
-    count: int = 1
-
-    def of(self, cells: Sequence[Cell]) -> list[Cell]:
-        """The cells to train, and all finished ones, which are only read."""
-        mine = {cell.directory for cell in cells[self.index :: self.count]}
-        return [
-            cell
-            for cell in cells
-            if cell.is_finished
-            or (
-                cell.directory in mine
-                and (not self.only or cell.method.name in self.only)
-            )
-        ]
 
 
 def run(
@@ -182,11 +160,10 @@ def _run_cells(
         logging.info("%s: waiting for another process that trains it", cell.directory)
         with _lock(cell, wait=True):
             outcomes.append(_attempt(config, shared, [cell]))
-    order: dict[tuple[str, int | None], int] = {
-        (cell.name, cell.seed): place for place, cell in enumerate(cells)
-    }
+    order: list[tuple[str, int | None]]
+    order = [(cell.name, cell.seed) for cell in cells]
     results = [result for part, _ in outcomes for result in part]
-    results.sort(key=lambda result: order[result.method, result.seed])
+    results.sort(key=lambda result: order.index((result.method, result.seed)))
     return results, [failure for _, part in outcomes for failure in part]
 
 

@@ -47,9 +47,7 @@ path_flag(
 )
 path_flag("teacher", "", "Directory or hub id; or the embedded.")
 flags.DEFINE_list("teachers", [], "Of table 5; default: the student and the teacher.")
-value_flag(
-    "keep", None, Count, "K of table 4; default: 20, of the embedded world 5."
-)
+value_flag("keep", None, Count, "K of table 4; default: 20, of the embedded world 5.")
 value_flag(
     "keeps",
     (),
@@ -62,9 +60,7 @@ path_flag("picture", "", "File to draw; default: in the cell.")
 value_flag(
     "images", 6, Count, "How many to draw, of different classes; cases: of each kind."
 )
-path_flag(
-    "features", "", "cases: folder of kept image features; default: in the cell."
-)
+path_flag("features", "", "cases: folder of kept image features; default: in the cell.")
 
 
 def _run(names: list[str], more: list[str]) -> None:
