@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from fdbpl_jax.signals import end_by_signals
+from fdbpl_jax.terminal.signals import end_by_signals
 
 os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
 

@@ -33,7 +33,7 @@ from benchmarks.suites import (
 )
 from benchmarks.timing import cores, load, machine
 from fdbpl_jax.cli import path_flag, run_app
-from fdbpl_jax.signals import end_by_signals
+from fdbpl_jax.terminal.signals import end_by_signals
 
 SUITES = {
     "train": train.measure,

@@ -3,7 +3,7 @@
 import sys
 import time
 
-from fdbpl_jax.signals import end_by_signals
+from fdbpl_jax.terminal.signals import end_by_signals
 
 __version__ = "0.1.0"
 STARTED = time.monotonic()  # when the program began, as nearly as it can tell

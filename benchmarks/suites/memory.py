@@ -8,7 +8,7 @@ from collections.abc import Callable
 from ml_collections import ConfigDict
 
 from benchmarks.section import Section, Target, markdown_table
-from fdbpl_jax.signals import start, wait
+from fdbpl_jax.terminal.signals import start, wait
 
 _GIB = 2**30
 _MANY = 21_000  # classes, about ImageNet-21k's

@@ -8,7 +8,7 @@ from pathlib import Path
 from absl import logging
 
 from fdbpl_jax.experiments.cells import Cell
-from fdbpl_jax.signals import start, wait
+from fdbpl_jax.terminal.signals import start, wait
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,7 @@ from fdbpl_jax.errors import UserError, unknown_name
 from fdbpl_jax.paper.figures import COMPONENTS
 from fdbpl_jax.paper.pictures import DIFFERENCES, DRAWN, draw
 from fdbpl_jax.paper.tables import TITLES
-from fdbpl_jax.signals import start, wait
+from fdbpl_jax.terminal.signals import start, wait
 
 CONFIGS = Path("configs/paper")  # of the checkout that the command is run in
 NAMES = (*TITLES, "figure1", "figure8", "figure9", "figure10", *DRAWN)

@@ -14,12 +14,12 @@ from jaxtyping import Bool, UInt16
 
 from fdbpl_jax.clip.model import Clip
 from fdbpl_jax.data.source_images import SourceImages
-from fdbpl_jax.progress import progress
 from fdbpl_jax.ril import ledger, store
 from fdbpl_jax.ril.compute import BuildModels, compute, load_models
 from fdbpl_jax.ril.crops import BlockWork, check_images, cut_batches
 from fdbpl_jax.ril.regions import draw_regions
 from fdbpl_jax.ril.spec import ImageRecord, TableSpec
+from fdbpl_jax.terminal.progress import progress
 
 _THREADS = 16  # at most, unless asked for: each holds a batch of pixels
 

@@ -15,7 +15,7 @@ from fdbpl_jax import STARTED
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.learners.learner import Prompts
 from fdbpl_jax.losses.loss import Batch
-from fdbpl_jax.progress import progress
+from fdbpl_jax.terminal.progress import progress
 from fdbpl_jax.training.checkpoint import Checkpoints
 from fdbpl_jax.training.metrics import MetricsWriter
 from fdbpl_jax.training.state import Frozen, Hyper, RegionBatch, StepSetup, TrainState

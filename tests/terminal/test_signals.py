@@ -18,9 +18,9 @@ FLAGS = (
 # A parent that starts a child of its own, and tells its process id.
 PARENT = """
 import sys, time
-from fdbpl_jax.signals import end_by_signals, start
+from fdbpl_jax.terminal.signals import end_by_signals, start
 end_by_signals()
-code = "from fdbpl_jax import signals; signals.end_by_signals(); "
+code = "from fdbpl_jax.terminal import signals; signals.end_by_signals(); "
 child = start([sys.executable, "-c", code + "print('up'); import time; time.sleep(60)"])
 print(child.pid, flush=True)
 time.sleep(60)
@@ -90,7 +90,9 @@ def test_children_end_with_their_parent(number):
 
 
 def test_an_ignored_signal_stays_ignored():
-    code = "import time; from fdbpl_jax.signals import end_by_signals as e; e(); "
+    code = (
+        "import time; from fdbpl_jax.terminal.signals import end_by_signals as e; e(); "
+    )
     ignored = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); "
     process = begin("-c", f"{ignored}{code}print('up'); time.sleep(1); print('done')")
     assert process.stdout.readline() == "up\n"

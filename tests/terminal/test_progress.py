@@ -4,7 +4,7 @@ import sys
 import pytest
 from absl import logging
 
-from fdbpl_jax import progress
+from fdbpl_jax.terminal import progress
 
 
 @pytest.fixture
