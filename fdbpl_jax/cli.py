@@ -133,9 +133,8 @@ def _log_plainly() -> None:
     warned = set()
 
     def is_shown(record: std_logging.LogRecord) -> bool:
+        record.msg, record.args = printable(record.getMessage().strip()), None
         is_ours = _PACKAGE in record.pathname
-        in_one_line = printable if is_ours else one_line  # others break their lines
-        record.msg, record.args = in_one_line(record.getMessage()), None
         if record.levelno != std_logging.WARNING:
             # Threads of Orbax print the trace of an error that it raises all the same.
             is_error = record.levelno > std_logging.WARNING and not record.exc_info
