@@ -8,6 +8,7 @@ from fdbpl_jax.config import PromptConfig, RilConfig, RunConfig
 from fdbpl_jax.errors import UserError, unknown_name
 from fdbpl_jax.experiments.protocols import PROTOCOLS
 from fdbpl_jax.methods.table import METHODS, Names
+from fdbpl_jax.ril.regions import check_crop
 
 
 def check_config(config: RunConfig) -> None:
@@ -76,11 +77,7 @@ def _check_ril(ril: RilConfig) -> None:
     _one_of("ril.access", ril.access, ("slab", "random"))
     _at_least(0, "ril.", ril, "regions", "keep")
     _at_least(1, "ril.", ril, "regions_per_epoch")
-    scale, ratio, flip = ril.crop.scale, ril.crop.ratio, ril.crop.flip
-    in_order = 0 < scale[0] <= scale[1] <= 1
-    _require(in_order, "ril.crop.scale", scale, "0 < low <= high <= 1")
-    _require(0 < ratio[0] <= ratio[1], "ril.crop.ratio", ratio, "0 < low <= high")
-    _require(0 <= flip <= 1, "ril.crop.flip", flip, "0 to 1")
+    check_crop(ril.crop)
 
 
 def _at_least(least: int, where: str, config: Any, *names: str) -> None:
