@@ -69,7 +69,7 @@ def test_a_warning_is_said_once_and_everything_in_one_line(tmp_path):
     assert said == [
         "small data: 12 images",
         "slow in 0",
-        r"a\x1b[1m failed and another",
+        r"a\x1b[1m failed\nand another",
     ]
     last = done.stderr.splitlines()[-1]
     assert last == "error: No space left on device: 'a file'"
