@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fdbpl_jax.config import CropConfig
-from fdbpl_jax.ril import ledger, store
+from fdbpl_jax.ril import ledger, records, store
 from fdbpl_jax.ril.labels import entropy
 from fdbpl_jax.ril.manifest import feature_name
 from fdbpl_jax.ril.spec import ImageRecord, TableSpec
@@ -51,8 +51,8 @@ def write_table(path: Path, spec: TableSpec) -> None:
     for first in range(0, len(spec.images), block):
         count = min(block, len(spec.images) - first)
         values = _block(rng, spec, count)
-        store.write_block(folder, arrays, first // block, values)
-    ledger.finish(folder, spec)
+        records.write_block(folder, arrays, first // block, values, 0.0)
+    records.finish(folder, spec, arrays)
 
 
 def _block(

@@ -86,7 +86,7 @@ def our_side(
 
     def run() -> None:
         path = folder / f"{name} {next(runs)}"
-        settings = BuildSettings(sizes.batch_size, sizes.workers or cores())
+        settings = BuildSettings(sizes.workers or cores())
         build_table(path, spec, dataset.root, *pair, settings=settings)
 
     return Side(name, run)

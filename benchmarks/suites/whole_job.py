@@ -134,11 +134,11 @@ def _region(
 ) -> tuple[float, float]:
     """Seconds that the towers take to compile, and of a region, all of it."""
     spec = plan_spec(dataset, teacher, student, RilConfig(keep=classes_kept(dataset)),
-        sizes.regions,
+        sizes.regions, batch_size=sizes.batch_size,
     )  # fmt: skip
 
     def build(name: str) -> float:
-        settings = BuildSettings(sizes.batch_size, sizes.workers or cores())
+        settings = BuildSettings(sizes.workers or cores())
         return _seconds(
             lambda: build_table(
                 folder / name, spec, dataset.root, teacher, student, settings=settings

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import msgspec
 import numpy as np
 
 from fdbpl_jax.clip.model import Clip
@@ -21,6 +20,7 @@ from fdbpl_jax.evaluation.accuracy import share_correct
 from fdbpl_jax.evaluation.prompted import predictions, written_predictions
 from fdbpl_jax.evaluation.rejection import separations
 from fdbpl_jax.evaluation.test_set import HeldOut, Predicted, TestSet, predicted
+from fdbpl_jax.experiments import cell_files
 from fdbpl_jax.experiments.assemble import (
     frozen_parts,
     hyper_of,
@@ -31,14 +31,11 @@ from fdbpl_jax.experiments.assemble import (
 from fdbpl_jax.experiments.cells import Cell
 from fdbpl_jax.experiments.identity import cell_settings
 from fdbpl_jax.experiments.shared_inputs import SharedInputs
-from fdbpl_jax.files import write_text
 from fdbpl_jax.learners.learner import Prompts, Trained, tree_of
 from fdbpl_jax.reports.results import CellResult, Rejection
 from fdbpl_jax.training.checkpoint import export_prompts
 from fdbpl_jax.training.loop import Run, Saving, TrainingResult, train
 from fdbpl_jax.training.state import StepSetup
-
-_REJECTION = "rejection.json"
 
 
 def run_cells(
@@ -71,26 +68,16 @@ def read_results(shared: SharedInputs, cell: Cell) -> list[CellResult]:
     """The results of a finished cell, one per data set that it was tested on.
 
     Raises:
-      UserError: the file holds something else.
+      UserError: what it keeps is damaged, or something else.
     """
-    file = cell.result_file
-    lines = file.read_text().splitlines()
-    results = [CellResult.from_json(line, f"'{file}'") for line in lines]
+    results = cell_files.read_results(cell.directory)
     expected = [(test.name, cell.name, cell.seed) for test in shared.test_sets]
     if [result.key for result in results] != expected:
         raise UserError(
-            f"'{file}' holds other cells than {expected}",
+            f"'{cell.result_file}' holds other cells than {expected}",
             f"Remove '{cell.directory}' and run again.",
         )
     return results
-
-
-def read_rejection(cell: Cell) -> list[Rejection]:
-    """How well a finished cell rejects; empty if it has no negative prompt."""
-    file = cell.directory / _REJECTION
-    if not file.exists():
-        return []
-    return msgspec.json.decode(file.read_bytes(), type=list[Rejection])
 
 
 def _train_and_test(
@@ -102,6 +89,7 @@ def _train_and_test(
             hyper_of(config, cell),
             source_of(config, shared, cell),
             cell.directory,
+            cell_files.settings_digest(cell.directory),
         )
         for cell in cells
     ]
@@ -132,8 +120,8 @@ def _finish(
         "teacher": {"name": teacher.name, "sha256": teacher.fingerprint},
         "config": cell_settings(config, shared, cell),
     }
-    export_prompts(cell.directory / "export", stored, facts)
-    write_text(cell.result_file, "".join(line.to_json() for line in results))
+    export_prompts(cell.directory / cell_files.EXPORT, stored, facts)
+    cell_files.write_results(cell.directory, results)
 
 
 def _test(
@@ -190,8 +178,7 @@ def _write_rejection(shared: SharedInputs, cell: Cell, prompts: Prompts) -> None
         Rejection(test_set.name, cell.name, cell.seed, **separation._asdict())
         for separation in measured
     ]
-    text = msgspec.json.format(msgspec.json.encode(lines), indent=1)
-    write_text(cell.directory / _REJECTION, text.decode() + "\n")
+    cell_files.write_rejection(cell.directory, lines)
 
 
 def untrained_results(shared: SharedInputs) -> list[CellResult]:

@@ -11,14 +11,13 @@ from fdbpl_jax.data.class_names import read_names
 from fdbpl_jax.data.images import content_hash
 from fdbpl_jax.data.pipeline import epoch_steps
 from fdbpl_jax.data.types import Dataset
+from fdbpl_jax.experiments.cell_files import RESULTS
 from fdbpl_jax.experiments.protocols import PROTOCOLS
 from fdbpl_jax.experiments.sweep import Setting, settings_of
 from fdbpl_jax.experiments.training_sets import Selection, training_set
 from fdbpl_jax.learners.learner import Models
 from fdbpl_jax.methods.table import METHODS, Images, Method, Names
 from fdbpl_jax.shapes import embedded
-
-_RESULT = "results.jsonl"  # a line per data set that the prompts were tested on
 
 
 class NamesFile(NamedTuple):
@@ -54,7 +53,7 @@ class Cell(NamedTuple):
     @property
     def result_file(self) -> Path:
         """Where the results are; written last."""
-        return self.directory / _RESULT
+        return self.directory / RESULTS
 
     @property
     def is_finished(self) -> bool:

@@ -7,6 +7,7 @@ from fdbpl_jax.config import PromptConfig, RilConfig, RunConfig
 from fdbpl_jax.errors import UserError, unknown_name
 from fdbpl_jax.experiments.protocols import PROTOCOLS
 from fdbpl_jax.methods.table import METHODS, Names
+from fdbpl_jax.ril.regions import check_crop
 
 
 def check_config(config: RunConfig) -> None:
@@ -61,9 +62,7 @@ def _check_protocol(config: RunConfig) -> None:
 def _check_ril(ril: RilConfig) -> None:
     _one_of("ril.label", ril.label, ("mr", "ms", "full"))
     _one_of("ril.access", ril.access, ("slab", "random"))
-    for name in ("scale", "ratio"):
-        low, high = getattr(ril.crop, name)
-        _require(0 < low <= high, f"ril.crop.{name}", (low, high), "0 < low <= high")
+    check_crop(ril.crop)
 
 
 def _require(holds: bool, name: str, value: Any, allowed: str) -> None:

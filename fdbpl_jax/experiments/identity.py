@@ -7,15 +7,21 @@ from typing import Any
 
 from fdbpl_jax.config import RunConfig
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.experiments.cell_files import (
+    discard_damaged,
+    read_settings,
+    settings_of_results,
+    write_settings,
+)
 from fdbpl_jax.experiments.cells import Cell
 from fdbpl_jax.experiments.protocols import PROTOCOLS
 from fdbpl_jax.experiments.shared_inputs import SharedInputs
-from fdbpl_jax.files import write_text
 from fdbpl_jax.methods.published import published_terms
 from fdbpl_jax.methods.table import Names
+from fdbpl_jax.sealed import digest
 
 # Not recorded by version 0.1.0, in which they were fixed for a data set.
-_ADDED = frozenset({"template"})
+_ADDED = frozenset({"template", "table_made.batch"})
 
 
 def cell_settings(
@@ -60,7 +66,7 @@ def _data_settings(
     spec, reading = shared.table.spec, ("label", "access", "regions_per_epoch")
     return {
         "table": spec.fingerprint(),
-        "table_made": {"dtype": spec.dtype, "cut": spec.cut},
+        "table_made": {"dtype": spec.dtype, "cut": spec.cut, "batch": spec.batch},
         "ril": {key: getattr(config.ril, key) for key in reading},
     }
 
@@ -68,26 +74,30 @@ def _data_settings(
 def claim(directory: Path, settings: dict[str, Any]) -> None:
     """Write the cell's settings, or refuse a cell that was made with others.
 
+    Damaged or lost settings are written again where the results are of this cell, or
+    there are none. Damaged results are removed: the cell is run again.
+
     Raises:
-      UserError: naming the first setting that differs, and both values.
+      UserError: naming the first setting that differs, and both values; or results
+        that may be those of other settings, as theirs are lost.
     """
     settings = json.loads(json.dumps(settings))  # tuples become lists, as on disk
-    file = directory / "config.json"
-    if not file.exists():
-        write_text(file, json.dumps(settings, indent=2) + "\n")
-        return
-    try:
-        earlier = json.loads(file.read_text())
-    except ValueError as error:
-        raise UserError(
-            f"'{file}' is not JSON: {error}", f"Remove '{directory}' and run again."
-        ) from error
-    comparable = {k: v for k, v in settings.items() if k in earlier or k not in _ADDED}
-    for name, (before, now) in _differences(earlier, comparable).items():
+    earlier = read_settings(directory)
+    if earlier is None:
+        if settings_of_results(directory) not in (None, digest(settings)):
+            raise UserError(
+                f"'{directory}' has results, but not their settings: no config.json, "
+                "or a damaged one",
+                f"Restore it, use another --workdir, or remove '{directory}'.",
+            )
+        write_settings(directory, settings)
+        earlier = settings
+    for name, (before, now) in _differences(earlier, settings).items():
         raise UserError(
             f"'{directory}' was made with {name} = {before!r}, this run has {now!r}",
             f"Use another --workdir, or remove '{directory}'.",
         )
+    discard_damaged(directory)
 
 
 def _differences(
@@ -95,6 +105,8 @@ def _differences(
 ) -> dict[str, tuple[Any, Any]]:
     differences: dict[str, tuple[Any, Any]] = {}
     for key in sorted(before.keys() | now.keys()):
+        if key not in before and where + key in _ADDED:
+            continue
         old, new = before.get(key), now.get(key)
         if isinstance(old, dict) and isinstance(new, dict):
             differences |= _differences(old, new, f"{where}{key}.")

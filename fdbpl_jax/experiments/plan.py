@@ -21,8 +21,9 @@ from fdbpl_jax.experiments.run import open_datasets
 from fdbpl_jax.experiments.shared_inputs import evaluated_parts, training_part
 from fdbpl_jax.experiments.training_sets import source_images
 from fdbpl_jax.learners.learner import Models
+from fdbpl_jax.ril.inspect.measure import folder_bytes, packed_bytes
 from fdbpl_jax.ril.ledger import is_there
-from fdbpl_jax.ril.table import region_bytes
+from fdbpl_jax.ril.table import open_unchecked, region_bytes
 
 _THERE = "there already"
 
@@ -32,7 +33,7 @@ class TablePlan(NamedTuple):
 
     images: int
     regions: int  # of each image
-    size: int  # bytes before compression
+    size: float  # of its files, in bytes: as measured on a small one if not `there`
     there: bool  # whole: it need only be opened
 
 
@@ -90,6 +91,9 @@ def _plan_one(
         # The rate of images is of both towers.
         features = sum(absent) * rates.image / len(models)
         training = _training(config, rates, missing)
+        if table and not table.there and rates.packing:
+            size = packed_bytes(rates.packing, table.images, table.regions)
+            table = table._replace(size=size)
         seconds = features, regions * rates.region, training
     return DatasetPlan(
         name=dataset.name,
@@ -133,8 +137,11 @@ def _table(
     if not config.ril.path and not any((workdir / "ril").glob(f"{data.name}-*")):
         return TablePlan(images, regions, size, there=False)
     spec = table_spec(config, data, models, source)
-    there = is_there(table_path(config, spec, workdir), spec)
-    return TablePlan(images, regions, size, there)
+    path = table_path(config, spec, workdir)
+    if is_there(path, spec):
+        size = folder_bytes(open_unchecked(path, "")) or size
+        return TablePlan(images, regions, size, there=True)
+    return TablePlan(images, regions, size, there=False)
 
 
 def plan_text(config: RunConfig, plans: Sequence[DatasetPlan]) -> str:
@@ -145,9 +152,10 @@ def plan_text(config: RunConfig, plans: Sequence[DatasetPlan]) -> str:
         lines.append(f"  cells     {part.cells}, to be run: {part.missing}")
         lines.append(f"  features  {part.files} files, to be made: {part.absent}")
         if part.table:
+            about = "" if part.table.there else "about "
             lines.append(
                 f"  table     {part.table.images} images x {part.table.regions} "
-                f"regions, at most {part.table.size / 1e6:,.1f} MB"
+                f"regions, {about}{part.table.size / 1e6:,.1f} MB"
             )
         lines.append(f"  time      {_times(part)}")
     total = sum(sum(part.seconds) for part in plans)

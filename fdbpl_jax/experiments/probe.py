@@ -17,17 +17,19 @@ from fdbpl_jax.data.types import Dataset
 from fdbpl_jax.experiments.cell import run_cells
 from fdbpl_jax.experiments.cells import Cell, RunInputs, batches_of
 from fdbpl_jax.experiments.shared_inputs import SharedInputs, prepare
+from fdbpl_jax.ril.inspect.measure import Packing, measure_packing
 
 _TEST_IMAGES = 64
 
 
 class Rates(NamedTuple):
-    """Seconds of a run's parts."""
+    """Seconds of a run's parts, and how its table is packed."""
 
     image: float  # a test image through both towers
     region: float  # a stored region
     step: Mapping[str, float]  # an update, by method
     compile: Mapping[str, float]  # before the first update, by method
+    packing: Packing | None = None  # of a table; None: no method reads one
 
 
 def probe(config: RunConfig, dataset: Dataset, inputs: RunInputs) -> Rates:
@@ -46,6 +48,7 @@ def probe(config: RunConfig, dataset: Dataset, inputs: RunInputs) -> Rates:
         workdir = Path(folder) / "timed"
         shared = prepare(quick, cut, (), inputs, workdir)
         spent = _train_seconds(quick, shared)
+        packing = measure_packing(shared.table) if shared.table else None
     facts = shared.table_facts
     steps = {cell.method.name: steps_of(quick, cell) for cell in shared.cells}
     return Rates(
@@ -53,6 +56,7 @@ def probe(config: RunConfig, dataset: Dataset, inputs: RunInputs) -> Rates:
         facts.seconds / facts.regions if facts else 0.0,
         {name: second / steps[name] for name, (_, second) in spent.items()},
         {name: max(0.0, first - second) for name, (first, second) in spent.items()},
+        packing,
     )
 
 

@@ -14,7 +14,7 @@ from fdbpl_jax.learners.learner import Models
 from fdbpl_jax.methods.table import METHODS
 from fdbpl_jax.reports.facts import TableFacts
 from fdbpl_jax.ril.build import ensure_table, plan_spec
-from fdbpl_jax.ril.inspect.measure import disk_bytes, read_seconds
+from fdbpl_jax.ril.inspect.measure import folder_bytes, read_seconds
 from fdbpl_jax.ril.reader import EpochPlan, regions_read
 from fdbpl_jax.ril.spec import TableSpec
 from fdbpl_jax.ril.table import Table
@@ -54,8 +54,8 @@ def training_table(
         regions=table.spec.regions * len(table.spec.images),
         keep=table.spec.keep,
         built=built is not None,
-        seconds=built.seconds if built else 0.0,
-        disk_bytes=sum(disk_bytes(table).values()),
+        seconds=table.seconds,
+        disk_bytes=folder_bytes(table),
         read_seconds=read_seconds(table),
     )
 

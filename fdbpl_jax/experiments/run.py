@@ -19,7 +19,8 @@ from fdbpl_jax.data.types import Dataset, first_few
 from fdbpl_jax.errors import OUTSIDE, UserError, unknown_name
 from fdbpl_jax.experiments.assemble import compile_steps
 from fdbpl_jax.experiments.cautions import before_training, training_text
-from fdbpl_jax.experiments.cell import read_rejection, run_cells, untrained_results
+from fdbpl_jax.experiments.cell import run_cells, untrained_results
+from fdbpl_jax.experiments.cell_files import read_rejection
 from fdbpl_jax.experiments.cells import Cell, RunInputs, load_inputs
 from fdbpl_jax.experiments.identity import cell_settings, claim
 from fdbpl_jax.experiments.processes import Share
@@ -141,7 +142,7 @@ def _run_dataset(
     untrained = untrained_results(shared)
     results, failures = _run_cells(config, shared, cells)
     finished = [cell for cell in cells if cell.is_finished]
-    rejection = [line for cell in finished for line in read_rejection(cell)]
+    rejection = [line for cell in finished for line in read_rejection(cell.directory)]
     return DatasetResults(shared, [*untrained, *results], rejection, failures)
 
 

@@ -13,6 +13,7 @@ from fdbpl_jax.data.open_dataset import open_by_flag
 from fdbpl_jax.data.splits import subset
 from fdbpl_jax.data.types import Dataset, prompt_name
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.experiments.cell_files import EXPORT, read_results
 from fdbpl_jax.learners import coop
 from fdbpl_jax.ril.spec import class_difference
 from fdbpl_jax.training.checkpoint import load_prompts
@@ -36,10 +37,11 @@ def open_cell(path: Path, student: str, data_root: str) -> OpenCell:
       data_root: the folder that holds the data; of embedded data, the rendered ones.
 
     Raises:
-      UserError: the cell is not finished, its prompts are of another kind, or the
-        student or the data set's classes are others.
+      UserError: the cell is not finished, or damaged; its prompts are of another
+        kind, or the student or the data set's classes are others.
     """
-    prompts, facts = load_prompts(path / "export")
+    read_results(path)
+    prompts, facts = load_prompts(path / EXPORT)
     clip = load_clip(student or facts["student"]["name"])
     check_prompts(clip, prompts, facts)
     name = facts["config"]["dataset"]

@@ -4,18 +4,20 @@ Drawing needs the student and the images. A drawing is kept in the workdir, so t
 sheet needs neither.
 """
 
+import json
 from pathlib import Path
 
 import msgspec
 
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.files import write_bytes
+from fdbpl_jax.files import write_text
 from fdbpl_jax.paper.attention import attention
 from fdbpl_jax.paper.cases import RIGHT, cases
 from fdbpl_jax.paper.cell import open_cell
 from fdbpl_jax.paper.drawing import Drawing
 from fdbpl_jax.paper.sheet import FinishedRun, Sheet, finished_cells, finished_runs
 from fdbpl_jax.reports.columns import Column
+from fdbpl_jax.sealed import seal, unseal_if_sealed
 
 DIFFERENCES = "diff2", "neg"  # parts of figure 10: with the difference losses, without
 DRAWN = {
@@ -52,7 +54,8 @@ def draw(name: str, workdir: Path, data_root: str) -> None:
         drawing = cases(cell, others[0], workdir / "features", _IMAGES)
     else:
         drawing = attention(cell, _IMAGES)
-    write_bytes(_file(workdir, name, runs[0]), msgspec.json.encode(drawing))
+    content = json.dumps(seal(msgspec.to_builtins(drawing)))
+    write_text(_file(workdir, name, runs[0]), content)
 
 
 def _file(workdir: Path, name: str, run: FinishedRun) -> Path:
@@ -95,8 +98,8 @@ def picture_sheet(workdir: Path, name: str) -> Sheet | None:
 
 def _read(name: str, file: Path) -> Drawing:
     try:
-        return msgspec.json.decode(file.read_bytes(), type=Drawing)
-    except (OSError, msgspec.DecodeError) as error:
+        return msgspec.convert(unseal_if_sealed(file.read_bytes()), Drawing)
+    except (OSError, ValueError) as error:
         raise UserError(
             f"'{file}' holds no whole drawing: {error}",
             f"Run `python -m fdbpl_jax.paper run {name}` again.",

@@ -13,8 +13,8 @@ class TableFacts(NamedTuple):
     regions: int
     keep: int  # K
     built: bool  # by this run; else an earlier one left it
-    seconds: float  # that this run spent on building it
-    disk_bytes: int  # of its arrays; 0: not on a local disk
+    seconds: float  # that building it took, of all runs and processes; 0: not known
+    disk_bytes: int  # of all its files; 0: not on a local disk
     read_seconds: float  # of 500 random regions, see `ril.measure.read_seconds`
 
 

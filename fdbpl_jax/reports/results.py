@@ -10,7 +10,7 @@ import itertools
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
@@ -18,6 +18,7 @@ import msgspec
 
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.evaluation.accuracy import harmonic_mean
+from fdbpl_jax.sealed import SEAL, seal, unseal
 
 AVERAGE = "average"  # the dataset of the rows that average over data sets
 
@@ -62,21 +63,37 @@ class CellResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """What tells this cell from the others of its protocol."""
         return self.dataset, self.method, self.seed
 
-    def to_json(self) -> str:
-        """The cell as a line of JSON; `from_json` gives it back exactly."""
-        return json.dumps(msgspec.structs.asdict(self), allow_nan=False) + "\n"
+    def to_json(self, facts: Mapping[str, Any] | None = None) -> str:
+        """The cell as a line of JSON; `from_json` gives it back exactly.
+
+        With `facts`, JSON values, the line has them too, and a digest.
+        """
+        values = msgspec.structs.asdict(self)
+        if facts is not None:
+            values = seal(values | {"facts": facts})
+        return json.dumps(values, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str, source: str = "results.jsonl") -> "CellResult":
         """The cell that `to_json` wrote into `source`.
 
         Raises:
-          UserError: not JSON, a field missing, unknown or of the wrong type, or a
-            value that no cell can have.
+          UserError: not JSON, a digest that is another one's, a field missing, unknown
+            or of the wrong type, or a value that no cell can have.
         """
+        return cls.parse(text, source)[0]
+
+    @classmethod
+    def parse(cls, text: str, source: str) -> tuple["CellResult", dict[str, Any]]:
+        """The cell of a line as `from_json`, and its facts; {} without a digest."""
+        facts: dict[str, Any] = {}
         try:
-            return msgspec.json.decode(text, type=cls)
-        except (msgspec.DecodeError, UserError) as error:
+            if f'"{SEAL}"' in text:
+                values = unseal(text)
+                facts = values.pop("facts")
+                text = json.dumps(values)
+            return msgspec.json.decode(text, type=cls), facts
+        except (msgspec.MsgspecError, ValueError, KeyError, UserError) as error:
             raise UserError(
                 f"{source} is not a whole cell result: {error}",
                 "Delete it and run the same command again: the cell is run anew.",

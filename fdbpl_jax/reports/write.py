@@ -4,6 +4,7 @@ Pages have their styles and figures inside: nothing is fetched.
 """
 
 import base64
+import json
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -17,6 +18,7 @@ from fdbpl_jax.reports.columns import has_new, how_to_read, missing, row_table
 from fdbpl_jax.reports.facts import RunFacts, fact_texts, sections, tested_texts
 from fdbpl_jax.reports.results import AVERAGE, CellResult, Row
 from fdbpl_jax.reports.text import markdown
+from fdbpl_jax.sealed import seal, unseal_if_sealed
 
 _TEMPLATES = Environment(
     loader=PackageLoader("fdbpl_jax.reports"),
@@ -48,13 +50,13 @@ def write_report(
     Raises:
       UserError: a file cannot be written.
     """
-    content = msgspec.json.encode(_Report(tuple(rows), facts))
+    content = json.loads(msgspec.json.encode(_Report(tuple(rows), facts)))
     files = {
         "report.md": markdown(rows, facts),
         "report.csv": _csv(Row, rows),
         "cells.csv": _csv(CellResult, cells),
         "report.html": page(rows, facts),
-        "report.json": msgspec.json.format(content, indent=1).decode() + "\n",
+        "report.json": json.dumps(seal(content), indent=1) + "\n",
     }
     for name, text in files.items():
         write_text(directory / name, text)
@@ -64,12 +66,15 @@ def read_report(directory: Path) -> tuple[tuple[Row, ...], RunFacts]:
     """The rows and facts that `write_report` wrote.
 
     Raises:
-      UserError: there is no report, or it is incomplete or of another form.
+      UserError: there is no report, or it is incomplete, damaged or of another form.
+        Reports of earlier versions have no digest.
     """
     file = directory / "report.json"
     try:
-        report = msgspec.json.decode(file.read_bytes(), type=_Report)
-    except (OSError, msgspec.DecodeError) as error:
+        content = file.read_bytes()
+        report = msgspec.json.decode(content, type=_Report)
+        unseal_if_sealed(content)
+    except (OSError, ValueError) as error:
         raise UserError(
             f"no report read from '{file}': {error}", "Run the command of it again."
         ) from error

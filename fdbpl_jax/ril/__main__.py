@@ -41,6 +41,7 @@ from fdbpl_jax.ril.build import build_table, plan_spec
 from fdbpl_jax.ril.inspect.picture import draw_table
 from fdbpl_jax.ril.inspect.show import describe
 from fdbpl_jax.ril.inspect.verify import verify_table
+from fdbpl_jax.ril.regions import check_crop
 from fdbpl_jax.ril.table import open_table
 from fdbpl_jax.shapes import embedded
 
@@ -80,7 +81,8 @@ _SHARD = flags.DEFINE_string("shard", "0/1", "index/count: every count-th block 
 
 def _build() -> None:
     path, share = _path(), share_of(_SHARD.value)
-    crop = CropConfig(_pair(_SCALE), _pair(_RATIO), _FLIP.value)
+    crop = CropConfig(_SCALE.value, _RATIO.value, _FLIP.value)
+    check_crop(crop)  # before models are loaded
     config = RilConfig(keep=_KEEP.value, seed=_RIL_SEED.value, crop=crop)
     dataset = open_by_flag(_DATASET.value, _DATA_ROOT.value)
     dtype = tower_dtype(_DTYPE.value)
@@ -89,8 +91,11 @@ def _build() -> None:
     if _FEATURES.value:
         student = cast(load_clip(_STUDENT.value or str(embedded("student"))), dtype)
     refuse_same_tokens(teacher.tokenizer, dataset.class_names, dataset.name)
-    spec = plan_spec(_chosen(dataset), teacher, student, config, _REGIONS.value)
-    settings = BuildSettings(_BATCH.value, _WORKERS.value, share)
+    spec = plan_spec(
+        *(_chosen(dataset), teacher, student, config, _REGIONS.value),
+        batch_size=_BATCH.value,
+    )
+    settings = BuildSettings(_WORKERS.value, share)
     report = build_table(path, spec, dataset.root, teacher, student, settings=settings)
     rate = report.regions_built / report.seconds
     logging.info(
@@ -109,13 +114,6 @@ def _chosen(dataset: Dataset) -> Dataset:
         shots = few_shot(dataset, _SHOTS.value, seed)
         drawn.update(subset(shots, _SUBSET.value).train)
     return dataclasses.replace(chosen, train=tuple(drawn))
-
-
-def _pair(flag: flags.FlagHolder) -> tuple[float, float]:
-    if not 0 < flag.value[0] <= flag.value[1]:
-        advice = "Give two positive numbers, the lower one first."
-        raise UserError(f"--{flag.name} is {flag.value}", advice)
-    return flag.value
 
 
 def _path() -> str:

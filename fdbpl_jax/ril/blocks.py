@@ -15,12 +15,13 @@ from jaxtyping import Bool, UInt16
 from fdbpl_jax.clip.model import Clip
 from fdbpl_jax.data.source_images import SourceImages
 from fdbpl_jax.progress import progress
-from fdbpl_jax.ril import ledger, store
+from fdbpl_jax.ril import ledger, records, store
 from fdbpl_jax.ril.compute import BuildModels, compute, load_models
 from fdbpl_jax.ril.crops import BlockWork, check_images, cut_batches
 from fdbpl_jax.ril.regions import draw_regions
 from fdbpl_jax.ril.spec import ImageRecord, TableSpec
 
+BATCH_SIZE = 128  # regions computed at once, at most
 _THREADS = 16  # at most, unless asked for: each holds a batch of pixels
 
 
@@ -28,7 +29,6 @@ _THREADS = 16  # at most, unless asked for: each holds a batch of pixels
 class BuildSettings:
     """How one process builds: nothing that the table depends on."""
 
-    batch_size: int = 128  # regions computed at once, at most
     workers: int = 0  # threads that decode and cut; 0: one per processor, up to 16
     shard: tuple[int, int] = (0, 1)  # index and count: every count-th block
 
@@ -62,9 +62,18 @@ class Site:
         size = store.block_of(self.arrays["box"])
         return self.spec.images[block * size : (block + 1) * size]
 
+    @functools.cached_property
+    def finished(self) -> set[str]:
+        """The arrays that have a manifest as the build begins."""
+        return ledger.finished_arrays(self.folder, self.spec)
+
     def missing(self, block: int) -> list[str]:
-        """The arrays that lack their shard of this block."""
-        return [n for n in self.arrays if not store.has_block(self.folder, n, block)]
+        """The arrays that lack their shard of this block, or the record of it."""
+        there = [n for n in self.arrays if store.has_block(self.folder, n, block)]
+        known = {*self.finished, *records.read_record(self.folder, block).digests}
+        if not known.issuperset(there):  # or another builder has just finished
+            known = ledger.finished_arrays(self.folder, self.spec)
+        return [n for n in self.arrays if n not in there or n not in known]
 
 
 def make_blocks(site: Site, blocks: Sequence[int]) -> int:
@@ -105,13 +114,14 @@ def _make_free(
     """Build the blocks that no other builder has claimed; return regions built."""
     claims: dict[int, contextlib.ExitStack] = {}
     block_regions = len(site.images(0)) * site.spec.regions
-    batch = fixed_batch(site.settings.batch_size, block_regions)
-    built = 0
+    batch = fixed_batch(site.spec.batch or BATCH_SIZE, block_regions)
+    built, since = 0, time.monotonic()
     try:
         work = _claimed(site, blocks, claims)
         cut = cut_batches(pool, site.settings.threads + 2, site.source, work, batch)
         for done, values in compute(site.spec, models, cut):
-            _write(site, done, values)
+            _write(site, done, values, time.monotonic() - since)
+            since = time.monotonic()
             claims.pop(done.block).close()
             built += done.flip.size
             update(done.flip.size)
@@ -175,11 +185,14 @@ def _regions(
     return values[0], values[1]
 
 
-def _write(site: Site, work: BlockWork, values: dict[str, np.ndarray]) -> None:
+def _write(
+    site: Site, work: BlockWork, values: dict[str, np.ndarray], seconds: float
+) -> None:
+    """Write a block that took so long to compute, and then the record of it."""
     values |= {"box": work.box, "flip": work.flip}
     # Only what is missing: a block with all its shards has no write under way.
     writes = {
         name: values[name.partition("/")[0]].astype(site.arrays[name].dtype.numpy_dtype)
         for name in work.missing
     }
-    store.write_block(site.folder, site.arrays, work.block, writes)
+    records.write_block(site.folder, site.arrays, work.block, writes, seconds)

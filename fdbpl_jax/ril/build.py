@@ -16,12 +16,20 @@ from fdbpl_jax.data.source_images import SourceImages
 from fdbpl_jax.data.types import Dataset
 from fdbpl_jax.device import is_accelerator
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.ril import ledger, store
-from fdbpl_jax.ril.blocks import DEFAULT_SETTINGS, BuildSettings, Site, make_blocks
+from fdbpl_jax.ril import ledger, records, store
+from fdbpl_jax.ril.blocks import (
+    BATCH_SIZE,
+    DEFAULT_SETTINGS,
+    BuildSettings,
+    Site,
+    make_blocks,
+)
+from fdbpl_jax.ril.regions import check_crop
 from fdbpl_jax.ril.spec import ImageRecord, TableSpec
 from fdbpl_jax.ril.table import Table, open_table, region_bytes
 
 _PAPER_KEEP = 20  # K
+_SLOT_BYTES = 40  # of a block beside its values: index, check sum, what zstd adds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +49,7 @@ def plan_spec(
     regions: int,
     *,
     images: SourceImages | None = None,
+    batch_size: int = BATCH_SIZE,
 ) -> TableSpec:
     """Describe the table of a data set's training images, whose order does not matter.
 
@@ -50,10 +59,12 @@ def plan_spec(
         "full"), the crop and the seed.
       regions: M.
       images: of the data set, which are checked; None: nothing of them is on record.
+      batch_size: regions computed at once, at most; another one rounds otherwise.
 
     Raises:
       UserError: unreadable images, listed, or values that make no table.
     """
+    check_crop(ril.crop)
     classes = len(dataset.class_names)
     if ril.label == "full" and ril.keep not in (0, classes):
         what = f"labels are to be 'full', and keep is {ril.keep} of {classes} classes"
@@ -80,6 +91,7 @@ def plan_spec(
         keep=ril.keep or most,
         dtype=teacher.dtype,
         cut="device" if is_accelerator() else "host",
+        batch=batch_size,
     )
 
 
@@ -136,7 +148,7 @@ def build_table(
       spec: see `plan_spec`.
       root: the folder of the images.
       teacher, student: the models of `spec`.
-      settings: batch size, threads, and this process's share.
+      settings: threads, and this process's share.
       images: of `root`. Those that they hold decoded are not decoded again, nor are
         those checked that are on record; None: all are checked, and decoded again
         where they do not fit into memory.
@@ -156,15 +168,17 @@ def build_table(
     blocks = [block for block in missing if block % count == index]
     rows = sum(len(site.images(block)) for block in blocks)
     size = rows * spec.regions * region_bytes(spec)
+    size += len(blocks) * spec.regions * len(site.arrays) * _SLOT_BYTES
     ledger.check_space(folder, size)
     if blocks:
         logging.info(
-            "RIL table '%s': %d images × %d regions to build, %d labels kept, %.1f MB",
+            "RIL table '%s': %d images × %d regions to build, %d labels kept, at most "
+            "%.1f MB",
             *(folder.path, rows, spec.regions, spec.keep, size / 1e6),
         )
     built = make_blocks(site, blocks) if blocks else 0
     if not ledger.missing_blocks(folder, spec, site.arrays):
-        ledger.finish(folder, spec)
+        records.finish(folder, spec, site.arrays)
     regions = len(spec.images) * spec.regions
     return BuildReport(time.perf_counter() - start, regions, built)
 

@@ -12,6 +12,7 @@ import tensorstore as ts
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.files import lock
 from fdbpl_jax.ril import manifest, store
+from fdbpl_jax.ril.records import NO_RECORD, read_records
 from fdbpl_jax.ril.spec import TableSpec, first_difference
 from fdbpl_jax.ril.table import array_shapes, check_fits, images_per_block
 
@@ -26,17 +27,17 @@ def begin(folder: ts.KvStore, spec: TableSpec) -> None:
     """
     finished = manifest.read_manifest(folder)
     if finished is not None:
-        same = _with_student_of(finished, spec)
+        same = _with_student_of(finished.spec, spec)
         _refuse_other(folder, same, spec, "holds a RIL table")
         return
     recorded = store.read_file(folder, manifest.RECORD)
     if recorded is None and store.read_file(folder, "box/zarr.json") is not None:
         what = f"'{folder.path}' holds arrays of a RIL table, but no manifest"
         raise UserError(what, "Delete the folder, or choose another.")
-    content = manifest.encode(spec)
+    content = manifest.encode(manifest.Manifest(spec))
     recorded = store.write_new_file(folder, manifest.RECORD, content)
     if recorded != content:
-        begun = manifest.decode(recorded, f"{folder.path}{manifest.RECORD}")
+        begun = manifest.decode(recorded, f"{folder.path}{manifest.RECORD}").spec
         _refuse_other(folder, begun, spec, "holds an unfinished RIL table")
 
 
@@ -53,15 +54,32 @@ def open_arrays(folder: ts.KvStore, spec: TableSpec) -> dict[str, ts.TensorStore
 def missing_blocks(
     folder: ts.KvStore, spec: TableSpec, arrays: Mapping[str, ts.TensorStore]
 ) -> list[int]:
-    """List the blocks that lack a shard of some array."""
+    """List the blocks that lack a shard of some array, or the record of it."""
     blocks = -(-len(spec.images) // store.block_of(arrays["box"]))
-    stored = [store.stored_blocks(folder, name) for name in arrays]
-    return [b for b in range(blocks) if not all(b in shards for shards in stored)]
+    stored = {name: store.stored_blocks(folder, name) for name in arrays}
+    open_arrays = arrays.keys() - finished_arrays(folder, spec)
+    records = read_records(folder) if open_arrays else {}
+    return [
+        block
+        for block in range(blocks)
+        if not all(block in shards for shards in stored.values())
+        or not open_arrays <= records.get(block, NO_RECORD).digests.keys()
+    ]
+
+
+def finished_arrays(folder: ts.KvStore, spec: TableSpec) -> set[str]:
+    """The arrays of a table that have a manifest: all their blocks were there."""
+    names: set[str] = set()
+    if manifest.read_manifest(folder) is not None:
+        names.update(array_shapes(spec, "", 0))
+    if spec.student and manifest.read_features(folder, spec.student) is not None:
+        names.add(manifest.feature_name(spec.student))
+    return names
 
 
 def is_complete(folder: ts.KvStore, spec: TableSpec) -> bool:
     """Check a finished table for the features of `spec.student` and every shard."""
-    if spec.student and manifest.read_feature_width(folder, spec.student) is None:
+    if spec.student and manifest.read_features(folder, spec.student) is None:
         return False
     shapes = array_shapes(spec, spec.student, spec.feature_width)
     return not missing_blocks(folder, spec, store.open_arrays(folder, shapes))
@@ -76,8 +94,8 @@ def find(folder: ts.KvStore, needed: TableSpec) -> TableSpec | None:
     finished = manifest.read_manifest(folder)
     if finished is None:
         return None
-    check_fits(finished, needed, folder.path)
-    return _with_student_of(finished, needed)
+    check_fits(finished.spec, needed, folder.path)
+    return _with_student_of(finished.spec, needed)
 
 
 def is_there(path: str | Path, needed: TableSpec) -> bool:
@@ -85,19 +103,6 @@ def is_there(path: str | Path, needed: TableSpec) -> bool:
     folder = store.open_folder(path)
     finished = find(folder, needed)
     return finished is not None and is_complete(folder, finished)
-
-
-def finish(folder: ts.KvStore, spec: TableSpec) -> None:
-    """Turn a folder with every shard into a table; several builders may do so."""
-    if spec.student and manifest.read_feature_width(folder, spec.student) is None:
-        manifest.write_feature_manifest(folder, spec.student, spec.feature_width)
-    if manifest.read_manifest(folder) is None:
-        manifest.write_manifest(folder, spec)
-    local = lock_folder(folder)
-    if local is None:
-        store.write_file(folder, manifest.RECORD, None)
-    else:
-        shutil.rmtree(local, ignore_errors=True)
 
 
 def wait(folder: ts.KvStore, spec: TableSpec) -> None:
@@ -153,8 +158,12 @@ def check_space(folder: ts.KvStore, need: int) -> None:
 
 def _with_student_of(table: TableSpec, spec: TableSpec) -> TableSpec:
     # Features of any student can be added to a table.
-    width = spec.feature_width
-    return dataclasses.replace(table, student=spec.student, feature_width=width)
+    return dataclasses.replace(
+        table,
+        student=spec.student,
+        feature_width=spec.feature_width,
+        batch=table.batch or spec.batch,
+    )
 
 
 def _refuse_other(

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, UInt8, UInt16
 from PIL import Image
 
 from fdbpl_jax.config import CropConfig
+from fdbpl_jax.errors import UserError
 
 _TRIES = 10  # torchvision's; then the centre
 _WORDS = 2 * _TRIES + 4  # uniforms per slot: two per try, position, flip, a spare
@@ -38,6 +39,21 @@ def draw_regions(
     stream.advance(slots.start * _WORDS // _PHILOX_BLOCK)
     uniforms = np.random.Generator(stream).random((len(slots), _WORDS))
     return _regions(crop, uniforms, size)
+
+
+def check_crop(crop: CropConfig) -> None:
+    """Refuse a crop that no region can be drawn by, naming the value."""
+    low, high = crop.scale
+    narrow, wide = crop.ratio
+    allowed = {
+        "scale": (0 < low <= high <= 1, "0 < low <= high <= 1"),
+        "ratio": (0 < narrow <= wide < math.inf, "0 < low <= high, finite"),
+        "flip": (0 <= crop.flip <= 1, "0 to 1"),
+    }
+    for name, (holds, what) in allowed.items():
+        if not holds:
+            value = getattr(crop, name)
+            raise UserError(f"ril.crop.{name} is {value}", f"Allowed: {what}.")
 
 
 def draw_region(

@@ -1,7 +1,6 @@
 """The specification of a RIL table: everything that its rows depend on."""
 
 import dataclasses
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping
@@ -13,6 +12,8 @@ from fdbpl_jax.config import CropConfig
 from fdbpl_jax.data.types import first_few
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.ril.labels import check_keep
+from fdbpl_jax.ril.regions import check_crop
+from fdbpl_jax.sealed import digest
 
 MAX_SIDE = 65535  # pixels: boxes are uint16
 
@@ -44,6 +45,7 @@ class TableSpec:
     keep: int  # K, labels per region
     dtype: str  # of the towers of teacher and student
     cut: str  # where regions were cut: "host", by Pillow, or "device"
+    batch: int = 0  # regions computed at once, at most; 0: of an earlier version
 
     def __post_init__(self) -> None:
         if not self.images:
@@ -52,6 +54,7 @@ class TableSpec:
         if self.regions < 1:
             what = f"{self.regions} regions per image make no table"
             raise UserError(what, "Ask for 1 or more.")
+        check_crop(self.crop)
         check_keep(self.keep, len(self.class_names))
         times = Counter(image.path for image in self.images)
         twice = [path for path, n in times.items() if n > 1]
@@ -70,7 +73,8 @@ class TableSpec:
         """
         values = self.to_json()
         # The temperature follows from the teacher.
-        for name in ("student", "feature_width", "temperature", "dtype", "cut"):
+        left_out = "student", "feature_width", "temperature", "dtype", "cut", "batch"
+        for name in left_out:
             del values[name]
         return digest(values)
 
@@ -92,12 +96,6 @@ class TableSpec:
             for path, *size, content in values["images"]
         ]
         return msgspec.convert({**values, "images": images}, cls)
-
-
-def digest(values: Any) -> str:
-    """Hash JSON values, whatever the order of their keys: SHA-256 in hex."""
-    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def first_difference(table: TableSpec, wanted: TableSpec) -> str | None:

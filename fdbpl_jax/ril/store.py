@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,22 @@ def write_file(folder: ts.KvStore, name: str, content: bytes | None) -> None:
     """Write a small file atomically; None removes it, if it is there."""
     with store_errors(folder, name):
         folder.write(name, content).result()
+
+
+def list_files(folder: ts.KvStore, prefix: str) -> list[str]:
+    """List the files below a prefix that ends in "/", by their names below it."""
+    with store_errors(folder, prefix):
+        return [key.decode() for key in (folder / prefix).list().result()]
+
+
+def remove_folder(folder: ts.KvStore, prefix: str) -> None:
+    """Remove all files below a prefix that ends in "/"; on a disk also the folder."""
+    local = folder_path(folder)
+    if local is not None:
+        shutil.rmtree(local / prefix, ignore_errors=True)
+        return
+    with store_errors(folder, prefix):
+        (folder / prefix).delete_range(ts.KvStore.KeyRange()).result()
 
 
 def write_new_file(folder: ts.KvStore, name: str, content: bytes) -> bytes:

@@ -8,6 +8,7 @@ touching the table's.
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,17 @@ from jaxtyping import Int
 
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.ril import store
-from fdbpl_jax.ril.manifest import feature_name, read_feature_width, read_manifest
+from fdbpl_jax.ril.digests import sample_slots, value_digest
+from fdbpl_jax.ril.manifest import (
+    Digests,
+    feature_name,
+    read_features,
+    read_manifest,
+)
 from fdbpl_jax.ril.spec import TableSpec, class_difference, image_difference
 
 _BLOCK_REGIONS = 16_384  # at most, of a block: what a kill may cost
+_THREADS = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +40,8 @@ class Table:
     feature_width: int  # D of that student
     arrays: Mapping[str, ts.TensorStore]
     folder: ts.KvStore
+    digests: Mapping[str, Digests]  # by array; of old tables none
+    seconds: float  # that building it took, of all processes; 0: not known
 
     @property
     def training_names(self) -> list[str]:
@@ -92,8 +102,12 @@ def array_shapes(
 
 def images_per_block(spec: TableSpec) -> int:
     """Count the images that are built at once and, after a kill, built again."""
-    images = len(spec.images)
-    return max(1, min(_BLOCK_REGIONS // spec.regions, 256, max(16, -(-images // 16))))
+    return block_images(len(spec.images), spec.regions)
+
+
+def block_images(images: int, regions: int) -> int:
+    """Count the images of a block, of a table of so many images and regions of each."""
+    return max(1, min(_BLOCK_REGIONS // regions, 256, max(16, -(-images // 16))))
 
 
 def region_bytes(spec: TableSpec) -> int:
@@ -102,30 +116,89 @@ def region_bytes(spec: TableSpec) -> int:
     return sum(math.prod(shape[2:]) * np.dtype(kind).itemsize for shape, kind in arrays)
 
 
-def open_table(path: str | Path, student: str | None = None) -> Table:
-    """Open a finished table, in a folder or at a URL.
-
-    The features are those of `student`, a fingerprint; by default of the student that
-    the table was built with; empty: none. Without them, without a manifest or with a
-    damaged one it is a UserError.
-    """
+def open_unchecked(path: str | Path, student: str | None = None) -> Table:
+    """Open a finished table as `open_table`, but without looking into its blocks."""
     folder = store.open_folder(path)
-    spec = read_manifest(folder)
-    if spec is None:
+    found = read_manifest(folder)
+    if found is None:
         raise UserError(
             f"there is no finished RIL table in '{folder.path}'",
             "Check the path, or build it: run again, an interrupted build resumes.",
         )
+    spec, digests, seconds = found.spec, dict(found.digests), found.seconds
     student = spec.student if student is None else student
-    width = read_feature_width(folder, student) if student else 0
-    if width is None:
+    features = read_features(folder, student) if student else None
+    if student and features is None:
         raise UserError(
             f"RIL table '{folder.path}' has no features of student {student[:12]}…",
             "Run `python -m fdbpl_jax.ril build` with this student and the table's "
             "settings: it adds them.",
         )
-    arrays = store.open_arrays(folder, array_shapes(spec, student, width))
-    return Table(str(path), spec, student, width, arrays, folder)
+    width = 0
+    if features:
+        width, seconds = features.feature_width, seconds + features.seconds
+        digests[feature_name(student)] = features.digests
+    shapes = array_shapes(spec, student, width)
+    arrays = store.open_arrays(folder, shapes)
+    blocks = -(-len(spec.images) // store.block_of(arrays["box"]))
+    # Where the arrays were cut another way, the digests are of other blocks.
+    if any(len(digests[name]) not in (0, blocks) for name in digests):
+        raise UserError(
+            f"the arrays of RIL table '{folder.path}' are not those that were built",
+            "Restore them, or delete the table's folder and build again.",
+        )
+    digests = {name: digests[name] for name in shapes if digests.get(name)}
+    return Table(str(path), spec, student, width, arrays, folder, digests, seconds)
+
+
+def open_table(path: str | Path, student: str | None = None) -> Table:
+    """Open a finished table, in a folder or at a URL.
+
+    The features are those of `student`, a fingerprint; by default of the student that
+    the table was built with; empty: none. Of each block the first slots are compared
+    with their digest, which reads about what an epoch reads.
+
+    Raises:
+      UserError: there is no manifest, a damaged one, or there are no such features; or
+        a block is lost, damaged, or another's.
+    """
+    table = open_unchecked(path, student)
+    images, size = len(table.spec.images), store.block_of(table.arrays["box"])
+    names = list(table.digests)
+
+    def check(block: int) -> None:
+        rows = np.arange(block * size, min((block + 1) * size, images))
+        slots = np.arange(sample_slots(len(rows), table.spec.regions))
+        for name, value in table.read(names, rows, slots).items():
+            known = table.digests[name][block][1]
+            _refuse_other(table, name, block, known, value)
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        list(pool.map(check, range(-(-images // size)) if names else ()))
+    return table
+
+
+def check_block(table: Table, block: int, values: Mapping[str, np.ndarray]) -> None:
+    """Compare all values [n M …] of a block, by array, with their digests, if any.
+
+    Raises:
+      UserError: the first that differs.
+    """
+    for name in values.keys() & table.digests.keys():
+        known = table.digests[name][block][0]
+        _refuse_other(table, name, block, known, values[name])
+
+
+def _refuse_other(
+    table: Table, name: str, block: int, known: str, values: np.ndarray
+) -> None:
+    if value_digest(name, block, values) != known:
+        raise UserError(
+            f"'{table.folder.path}{name}/c/{block}' is not what was written there: it "
+            "was changed, or exchanged with another file",
+            "Delete what is named here and build again with the same settings: only "
+            "what is missing is built again.",
+        )
 
 
 def check_fits(table: TableSpec, needed: TableSpec, path: str) -> None:

@@ -38,6 +38,7 @@ class Run(NamedTuple):
     hyper: Hyper
     source: Source  # at its start
     directory: Path  # of the cell; gets `checkpoints/` and `metrics.jsonl`
+    identity: str = ""  # a digest of the cell's settings; its checkpoints have it
 
 
 class Saving(NamedTuple):
@@ -109,7 +110,7 @@ def final_prompts(state: TrainState) -> Prompts:
 def _start(
     stack: contextlib.ExitStack, setup: StepSetup, run: Run, tensorboard: bool
 ) -> _Progress:
-    checkpoints = stack.enter_context(Checkpoints(run.directory / "checkpoints"))
+    checkpoints = Checkpoints(run.directory / "checkpoints", run.identity)
     state, epoch, spent = checkpoints.restore(run.state, run.source.loader)
     step = epoch * setup.schedule.steps_per_epoch
     writer = MetricsWriter(run.directory, tensorboard, resume_step=step)

@@ -44,10 +44,11 @@ def test_other_settings_are_refused_by_name_and_value(tmp_path, change, message)
         claim(tmp_path, SETTINGS | change)
 
 
-def test_a_broken_record_is_refused(tmp_path):
+def test_a_broken_record_of_an_unfinished_cell_is_written_again(tmp_path):
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(UserError, match="is not JSON"):
-        claim(tmp_path, SETTINGS)
+    claim(tmp_path, SETTINGS)
+    with pytest.raises(UserError, match=r"optim.lr = 0.1, this run has 0.2"):
+        claim(tmp_path, SETTINGS | {"optim": {"lr": 0.2, "epochs": 5}})
 
 
 def test_what_earlier_versions_did_not_record_is_compared_where_it_is(tmp_path):
@@ -56,6 +57,15 @@ def test_what_earlier_versions_did_not_record_is_compared_where_it_is(tmp_path):
     claim(tmp_path / "new", SETTINGS | {"template": "a {}."})
     with pytest.raises(UserError, match=r"template = 'a \{\}.', this run has 'the"):
         claim(tmp_path / "new", SETTINGS | {"template": "the {}."})
+
+
+def test_the_batch_of_a_table_is_compared_where_it_was_recorded(tmp_path):
+    made = {"dtype": "float32"}
+    claim(tmp_path / "old", SETTINGS | {"table_made": made})
+    claim(tmp_path / "old", SETTINGS | {"table_made": made | {"batch": 64}})
+    claim(tmp_path / "new", SETTINGS | {"table_made": made | {"batch": 128}})
+    with pytest.raises(UserError, match=r"table_made.batch = 128, this run has 64"):
+        claim(tmp_path / "new", SETTINGS | {"table_made": made | {"batch": 64}})
 
 
 @pytest.fixture(scope="module", name="workdir")

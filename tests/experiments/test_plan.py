@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from pathlib import Path
 
 import pytest
 from support.protocol_runs import TASKS, rows_of, small
@@ -9,8 +10,10 @@ from support.protocol_runs import TASKS, rows_of, small
 from fdbpl_jax.data import images
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.experiments import plan, probe
+from fdbpl_jax.experiments.cells import load_inputs
 from fdbpl_jax.experiments.plan import plan_text, time_text
 from fdbpl_jax.experiments.settings import run_config
+from fdbpl_jax.experiments.shared_inputs import dataset_of, prepare
 
 RATES = probe.Rates(0.5, 0.001, {"coop": 0.1}, {"coop": 7.0})
 TESTS = 32 * 60  # images of the few-shot test, each seen by both towers
@@ -118,6 +121,24 @@ def test_the_probe_measures_every_part(tmp_path):
     (found,) = plan.plan(config, tmp_path)
     assert found.cells == found.missing == 4
     assert all(part > 0 for part in found.seconds)
+
+
+def test_the_size_of_a_table_is_known_before_it_is_built(tmp_path):
+    changes = {"methods": "coop+fdbpl", "data.shots": 4, "ril.regions": 12}
+    config = run_config(small("few_shot", **changes))
+    logging.getLogger("absl").setLevel(logging.WARNING)
+    (found,) = plan.plan(config, tmp_path)
+    dataset = dataset_of(config, TASKS[0], tmp_path)
+    shared = prepare(config, dataset, (), load_inputs(config), tmp_path)
+    files = [f for f in Path(shared.table.path).rglob("*") if f.is_file()]
+    size = sum(file.stat().st_size for file in files)
+    assert found.table.size == pytest.approx(size, rel=0.05)
+    assert f"regions, about {found.table.size / 1e6:.1f} MB" in plan_text(
+        config, [found]
+    )
+    (after,) = plan.plan(config, tmp_path)
+    assert (after.table.there, after.table.size) == (True, size)
+    assert f"regions, {size / 1e6:.1f} MB" in plan_text(config, [after])
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from fdbpl_jax.experiments.cell import run_cells
 from fdbpl_jax.experiments.cells import load_inputs
 from fdbpl_jax.experiments.settings import default_config, run_config
 from fdbpl_jax.experiments.shared_inputs import dataset_of, prepare
+from fdbpl_jax.reports.write import read_report
 from fdbpl_jax.training.checkpoint import load_prompts
 
 METHODS = ("coop", "coop+kdpl", "coop+fdbpl", "coop+fdbpl_release")
@@ -97,6 +98,8 @@ def test_a_second_run_reads_what_is_finished(finished, monkeypatch):
 
     monkeypatch.setattr("fdbpl_jax.experiments.cell.train", never)
     again = run(workdir)
+    table = read_report(workdir / "base2new")[1].tables["shapes-negative"]
+    assert (table.built, table.seconds > 0) == (False, True)
     for old, new in zip(rows, again, strict=True):
         assert (old.method, old.base_mean, old.new_mean) == (
             new.method,
@@ -114,7 +117,11 @@ def test_a_lost_result_is_made_again_from_the_checkpoint(finished, tmp_path):
         before = load_prompts(folder / "export")[0]
         (folder / "results.jsonl").unlink()
         shutil.rmtree(folder / "export")
-        shutil.rmtree(folder / "checkpoints" / "2")  # one epoch is trained again
+        # One epoch is trained again, after the newest checkpoint is lost or damaged.
+        if method == "coop":
+            shutil.rmtree(folder / "checkpoints" / "2")
+        else:
+            (folder / "checkpoints" / "2" / "checkpoint.json").write_text("{")
         run(copy)
         after = load_prompts(folder / "export")[0]
         jax.tree.map(

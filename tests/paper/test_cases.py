@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,19 @@ def _cells(workdir):
 @pytest.fixture(scope="module", name="cases")
 def _cases(workdir, cells):
     return changed_cases(cells[0], cells[1], workdir / "features")
+
+
+@pytest.mark.parametrize("name", ["export", "export/prompts", "results.jsonl"])
+def test_a_cell_with_a_part_of_another_is_refused(workdir, tmp_path, name):
+    cell = shutil.copytree(folder(workdir, 1), tmp_path / "cell")
+    other = folder(workdir, 2) / name
+    if other.is_dir():
+        shutil.rmtree(cell / name)
+        shutil.copytree(other, cell / name)
+    else:
+        shutil.copy(other, cell / name)
+    with pytest.raises(UserError, match=r"cannot be trusted|are damaged"):
+        open_cell(cell, "", str(workdir / "shapes"))
 
 
 def test_cases_account_for_the_difference_of_the_accuracies(workdir, cells, cases):

@@ -276,6 +276,7 @@ def test_a_report_reads_back_and_so_does_one_written_by_json(tmp_path):
         ("600", '"600"', r"\$\.facts\.tables\[\.\.\.\]\[0\]"),
         ('"command"', '"order"', "missing required field `command`"),
         ("\n}\n", "", "truncated"),
+        ('"base_mean": 50.0', '"base_mean": 51.0', "its check sum is wrong"),
     ],
 )
 def test_a_damaged_report_is_refused_with_its_file_and_field(tmp_path, old, new, field):

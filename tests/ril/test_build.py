@@ -14,7 +14,7 @@ from fdbpl_jax.data import images
 from fdbpl_jax.data.source_images import SourceImages
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.ril import compute, store
-from fdbpl_jax.ril.blocks import BuildSettings, fixed_batch
+from fdbpl_jax.ril.blocks import fixed_batch
 from fdbpl_jax.ril.build import build_table, plan_spec
 from fdbpl_jax.ril.regions import crop_region, draw_regions
 from fdbpl_jax.ril.table import open_table
@@ -137,14 +137,8 @@ def test_batches_have_one_shape_and_images_are_decoded_once(
         return image_features(clip, pixels)
 
     monkeypatch.setattr(compute, "image_features", features)
-    build_table(
-        tmp_path / "t",
-        spec,
-        dataset.root,
-        teacher,
-        student,
-        settings=BuildSettings(batch_size=40),
-    )
+    spec = dataclasses.replace(spec, batch=40)
+    build_table(tmp_path / "t", spec, dataset.root, teacher, student)
     assert {shape[0] for _, shape in shapes} == {32}  # 96 regions a block in 3
     assert len(shapes) == 2
     assert len(decoded) == 40

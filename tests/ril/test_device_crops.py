@@ -80,16 +80,9 @@ def test_an_image_too_large_for_the_device_is_cut_by_pillow(monkeypatch):
 @pytest.fixture(scope="module")
 def on_device(tmp_path_factory, dataset, spec, teacher, student):
     path = tmp_path_factory.mktemp("device") / "table"
-    spec = dataclasses.replace(spec, cut="device")
+    spec = dataclasses.replace(spec, cut="device", batch=16)
     # 6 regions an image: a batch of 16 spans up to four images.
-    build_table(
-        path,
-        spec,
-        dataset.root,
-        teacher,
-        student,
-        settings=BuildSettings(batch_size=16),
-    )
+    build_table(path, spec, dataset.root, teacher, student)
     return path, spec
 
 

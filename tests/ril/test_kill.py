@@ -141,6 +141,25 @@ def test_a_table_serves_the_shots_of_all_seeds(tmp_path, pictures, pair_dirs):
     assert spec.class_names == subset(dataset, "base").class_names
 
 
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--flip=nan", "flip"),
+        ("--scale=0.5,1.5", "scale"),
+        ("--ratio=1,inf", "ratio"),
+        ("--scale=0.5", "scale"),
+        ("--ratio=2,1", "ril.crop.ratio is (2.0, 1.0)"),
+    ],
+)
+def test_a_crop_that_the_main_program_refuses_is_refused(tmp_path, flag, message):
+    process = call("build", f"--path={tmp_path / 't'}", flag, "--student=nowhere")
+    _, log = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert message in log
+    assert "Traceback" not in log
+    assert not (tmp_path / "t").exists()
+
+
 def test_verify_and_show_from_the_command_line(unbroken, tmp_path):
     lost = tmp_path / "none"
     arguments = [("verify", unbroken), ("show", unbroken), ("verify", lost)]

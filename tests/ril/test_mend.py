@@ -42,6 +42,7 @@ FIELDS = {
     "seed": 1,
     "regions": 7,
     "keep": 5,
+    "batch": 64,
 }
 
 

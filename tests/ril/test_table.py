@@ -11,6 +11,7 @@ from fdbpl_jax.ril.inspect.verify import verify_table
 from fdbpl_jax.ril.reader import EpochPlan, epoch_iterator
 from fdbpl_jax.ril.spec import TableSpec
 from fdbpl_jax.ril.table import array_shapes, check_fits, images_per_block, open_table
+from fdbpl_jax.sealed import seal
 
 DIFFERENT = {
     "dataset": ("others", r"dataset 'pictures', not 'others'"),
@@ -76,7 +77,8 @@ def test_spec_survives_json(spec):
 def test_spec_keeps_file_names_that_are_no_unicode(spec):
     odd = dataclasses.replace(spec.images[0], path="caf\udce9.jpg")
     spec = dataclasses.replace(spec, images=(odd,))
-    assert manifest.decode(manifest.encode(spec), "") == spec
+    whole = manifest.Manifest(spec, {"box": [("a", "b")]}, 1.5)
+    assert manifest.decode(manifest.encode(whole), "") == whole
 
 
 def test_fingerprint_is_of_rows_not_of_the_student(spec):
@@ -216,8 +218,12 @@ def test_a_manifest_changed_by_hand_is_refused(copy):
 
 def test_a_table_of_another_schema_is_refused(copy):
     file = copy / "manifest.json"
-    file.write_text(file.read_text().replace('"schema": 2', '"schema": 3'))
-    with pytest.raises(UserError, match="schema 3, not 2"):
+    file.write_text(file.read_text().replace('"schema": 3', '"schema": 2'))
+    with pytest.raises(UserError, match="check sum is wrong"):
+        open_table(copy)
+    values = {"format": "fdbpl_jax RIL table", "schema": 4}
+    file.write_text(json.dumps(seal(values)))
+    with pytest.raises(UserError, match="schema 4, not 3"):
         open_table(copy)
 
 

@@ -37,12 +37,21 @@ def _spec(table: Table) -> str:
         f"labels      {spec.keep} kept of {classes}",
         f"teacher     {spec.teacher[:16]}…, '{spec.template}', logit scale "
         f"{spec.temperature:.4g}",
-        f"made        in {spec.dtype}, regions cut on the {spec.cut}",
+        f"made        in {spec.dtype}, regions cut on the {spec.cut}{_spent(table)}",
     ]
     for student in manifest.students(table.folder):
-        width = manifest.read_feature_width(table.folder, student)
+        features = manifest.read_features(table.folder, student)
+        width = features.feature_width if features else 0
         lines.append(f"features    of student {student[:16]}…, {width} wide")
     return "\n".join(lines)
+
+
+def _spent(table: Table) -> str:
+    regions = len(table.spec.images) * table.spec.regions
+    if not table.seconds:
+        return ""
+    rate = regions / table.seconds
+    return f", in {table.seconds:.1f} s, {rate:.0f} regions per second"
 
 
 def _sizes(table: Table) -> str:

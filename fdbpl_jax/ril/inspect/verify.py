@@ -10,7 +10,7 @@ import numpy as np
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.ril import manifest, store
 from fdbpl_jax.ril.manifest import feature_name
-from fdbpl_jax.ril.table import Table, open_table
+from fdbpl_jax.ril.table import Table, check_block, open_unchecked
 
 _SUM = 5e-3  # rounding error of float16 in a sum of labels or the norm of a feature
 
@@ -28,14 +28,16 @@ class VerifyReport:
 def verify_table(path: str | Path) -> VerifyReport:
     """Read every chunk of every array, and check that its values are possible.
 
-    TensorStore compares the check sum of each chunk as it decodes it. Beyond that,
-    boxes must lie inside their images, labels be classes, different and most probable
-    first, probabilities be some, entropies lie in [0, log C], features have norm 1.
-    The first damage is a UserError, naming the file or the row.
+    TensorStore compares the check sum of each chunk as it decodes it. Beyond that, a
+    block must have the digest that the manifest has of it at its place, boxes must lie
+    inside their images, labels be classes, different and most probable first,
+    probabilities be some, entropies lie in [0, log C], features have norm 1. Tables of
+    earlier versions have no digests. The first damage is a UserError, naming the file
+    or the row.
     """
-    table = open_table(path, "")
+    table = open_unchecked(path, "")
     students = manifest.students(table.folder)
-    others = [open_table(path, student) for student in students]
+    others = [open_unchecked(path, student) for student in students]
     block = store.block_of(table.arrays["box"])
     images = len(table.spec.images)
     for first in range(0, images, block):
@@ -66,6 +68,8 @@ def _check_block(
                 "The file was changed, or written by another program: delete the "
                 "table's folder and build it again.",
             )
+    block = int(rows[0]) // store.block_of(table.arrays["box"])
+    check_block(table, block, values)
 
 
 def _label_problems(table: Table, rows: np.ndarray, values: Values) -> Values:

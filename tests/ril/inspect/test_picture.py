@@ -159,7 +159,7 @@ def test_a_picture_from_the_command_line(copy, dataset, tmp_path):
     table = open_table(copy, "")
     # So that the command finds the data set: these are folders of classes.
     spec = dataclasses.replace(table.spec, dataset="folder")
-    manifest.write_manifest(table.folder, spec)
+    manifest.write_manifest(table.folder, manifest.Manifest(spec))
     file = tmp_path / "new" / "table.png"
     command = [sys.executable, "-m", "fdbpl_jax.ril", "show", str(copy)]
     command += [f"--picture={file}", f"--data_root={dataset.root}"]
