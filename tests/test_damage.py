@@ -285,7 +285,7 @@ def damages(workdir, finished):
     kinds = {
         kind: [lambda w, n=n, damage=damage: damage(w / n, rng) for n in chosen]
         for kind, damage in (("a bit flipped", flip), ("a file cut", cut))
-        for chosen in [rng.sample(names, 20 if finished else 8)]
+        for chosen in [rng.sample(names, 30 if finished else 8)]
     }
     pairs = PAIRS if finished else [(f"{TWO}/{n}", f"{ONE}/{n}") for n in RESUMED]
     lost = LOST if finished else [f"{TWO}/{n}" for n in RESUMED]
