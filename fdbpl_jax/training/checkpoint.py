@@ -52,8 +52,7 @@ class Checkpoints:
         items = {"state": state, "loader": loader, "spent": spent}
 
         def write(folder: Path) -> None:
-            with _writing(self._directory, state):
-                ocp.save_checkpointables(folder / _ITEMS, items)
+            ocp.save_checkpointables(folder / _ITEMS, items)
             record = self._expected(epoch) | {"shapes": _shapes(state)}
             record["files"] = folder_digest(folder / _ITEMS)
             (folder / _RECORD).write_text(json.dumps(seal(record)))
@@ -61,7 +60,8 @@ class Checkpoints:
         def is_whole() -> bool:
             return self._read(epoch) is not None
 
-        write_folder(self._directory / str(epoch), write, is_whole)
+        with _writing(self._directory, state):
+            write_folder(self._directory / str(epoch), write, is_whole)
         earlier = [e for e in self._epochs() if e <= epoch]
         # A later one was not whole, or training had gone on from there.
         for other in set(self._epochs()) - set(earlier[-_KEPT:]):
@@ -136,6 +136,7 @@ def _writing(folder: Path, arrays: Any) -> Iterator[None]:
     need = 2 * sum(array.nbytes for array in jax.tree.leaves(arrays)) + _OVERHEAD
     try:
         # Of a full disk Orbax's threads report by themselves, at length.
+        folder.mkdir(parents=True, exist_ok=True)
         if shutil.disk_usage(folder).free < need:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         yield

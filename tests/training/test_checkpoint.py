@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.training import checkpoint
 from fdbpl_jax.training.checkpoint import Checkpoints, export_prompts, load_prompts
 
 NOTHING = {"seconds": 0.0, "waited": 0.0}
@@ -104,7 +105,7 @@ def test_a_full_disk_is_one_line_and_nothing_of_orbax(tmp_path, monkeypatch):
     full = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
     with pytest.raises(UserError, match=r"write .*checkpoints': No space left on"):
-        Checkpoints(tmp_path / "checkpoints").save(1, state(1), loader(), NOTHING)
+        saved(tmp_path / "checkpoints", 1)
     assert not list((tmp_path / "checkpoints").iterdir())
     with pytest.raises(UserError, match=r"write .*export': No space left on device"):
         export_prompts(tmp_path / "export", {"positive": state(1)}, {})
@@ -114,9 +115,9 @@ def test_what_orbax_cannot_write_is_a_message(tmp_path, monkeypatch):
     def fails(*arguments, **settings):
         raise ValueError("RESOURCE_EXHAUSTED: Failed to write 9 bytes\n[source]")
 
-    monkeypatch.setattr(f"{Checkpoints.__module__}.ocp.save_checkpointables", fails)
+    monkeypatch.setattr(checkpoint.ocp, "save_checkpointables", fails, raising=True)
     with pytest.raises(UserError, match="RESOURCE_EXHAUSTED: Failed to write 9"):
-        Checkpoints(tmp_path).save(1, state(1), loader(), NOTHING)
+        saved(tmp_path, 1)
 
 
 def test_a_flipped_bit_of_any_file_falls_back_to_the_checkpoint_before(
