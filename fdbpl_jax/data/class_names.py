@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.files import read_lines
 
 _CALTECH101 = {
     "airplanes": "airplane",
@@ -35,13 +36,7 @@ def read_names(file: Path) -> tuple[str, ...]:
     Raises:
       UserError: it cannot be read, has a name twice, or fewer than two.
     """
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"no names read from '{file}': {error}", "Give a text file in UTF-8."
-        ) from error
-    names = [line.strip() for line in lines if line.strip()]
+    names = [name for _, name in read_lines(file, "Give a text file in UTF-8.")]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice or len(names) < 2:
         what = f"has '{twice[0]}' twice" if twice else "has fewer than two names"

@@ -13,6 +13,7 @@ from fdbpl_jax.data.catalogue import Layout
 from fdbpl_jax.data.listing import class_folders, folder_names
 from fdbpl_jax.data.types import Dataset, Example, first_few
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.files import read_lines
 
 
 def read_imagenet(name: str, layout: Layout, folder: Path) -> Dataset:
@@ -92,18 +93,10 @@ def read_class_names(file: Path) -> dict[str, str]:
     Raises:
       UserError: it cannot be read, has another line, or a wnid twice.
     """
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"no class names read from '{file}': {error}",
-            "Put CoOp's classnames.txt there: a line '<wnid> <name>' a class.",
-        ) from error
+    do = "Put CoOp's classnames.txt there: a line '<wnid> <name>' a class."
     names: dict[str, str] = {}
-    for number, line in enumerate(lines, 1):
-        wnid, _, name = line.strip().partition(" ")
-        if not line.strip():
-            continue
+    for number, line in read_lines(file, do):
+        wnid, _, name = line.partition(" ")
         if not name.strip() or wnid in names:
             raise UserError(
                 f"'{file}', line {number} is '{line[:80]}'",
@@ -111,7 +104,7 @@ def read_class_names(file: Path) -> dict[str, str]:
             )
         names[wnid] = name.strip()
     if not names:
-        raise UserError(f"'{file}' names no class", "Fetch CoOp's classnames.txt.")
+        raise UserError(f"'{file}' names no class", do)
     return names
 
 

@@ -37,6 +37,7 @@ from fdbpl_jax.training.loop import Run, Saving, TrainingResult, train
 from fdbpl_jax.training.state import StepSetup
 
 STUDENT_TEMPLATE = "a photo of a {}."  # what the prompts start from
+OWN_TEMPLATE = "zero-shot (data-set template)"  # the row of the data set's own
 _REJECTION = "rejection.json"
 
 
@@ -185,7 +186,7 @@ def untrained_results(shared: SharedInputs) -> list[CellResult]:
         template = by_student.base.dataset.template
         results += [
             _zero_shot("zero-shot", student, STUDENT_TEMPLATE, by_student),
-            _zero_shot("zero-shot, own template", student, template, by_student),
+            _zero_shot(OWN_TEMPLATE, student, template, by_student),
             _zero_shot("teacher", teacher, template, by_teacher),
         ]
     return results

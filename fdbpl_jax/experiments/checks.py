@@ -24,6 +24,12 @@ def check_config(config: RunConfig) -> None:
     for name, shots in (("data", (config.data.shots,)), ("sweep", config.sweep.shots)):
         _require(all(n >= 1 for n in shots), f"{name}.shots", shots, "at least 1")
     _check_protocol(config)
+    template = config.data.template
+    holds = not template or (
+        [template.count(part) for part in ("{}", "{", "}")] == [1, 1, 1]
+        and template.isprintable()
+    )
+    _require(holds, "data.template", template, "a line of text with one {}")
     _one_of("fdbpl.weight_from", config.fdbpl.weight_from, ("teacher", "sparse"))
     _one_of("eval_split", config.eval_split, ("test", "val"))
     _one_of("platform", config.platform, ("", "cpu", "gpu", "tpu"))

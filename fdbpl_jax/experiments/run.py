@@ -13,6 +13,7 @@ import jax
 from absl import logging
 
 from fdbpl_jax.config import RunConfig
+from fdbpl_jax.data.open_dataset import has_template
 from fdbpl_jax.data.types import Dataset, first_few
 from fdbpl_jax.errors import UserError, unknown_name
 from fdbpl_jax.experiments.assemble import compile_steps
@@ -101,11 +102,21 @@ def open_datasets(
     config: RunConfig, workdir: Path
 ) -> tuple[list[Dataset], list[Dataset]]:
     """Data sets trained on and targets, all looked at before any costs compute."""
-    names = config.data.datasets, config.data.targets
-    sources, targets = (
-        [dataset_of(config, name, workdir) for name in group] for group in names
-    )
-    return sources, targets
+    names = [*config.data.datasets, *config.data.targets]
+    if config.data.template and all(map(has_template, names)):
+        raise UserError(
+            f"config data.template is set, and {first_few(names)} come with their own",
+            "Leave it out: it is for your own data.",
+        )
+    datasets = [dataset_of(config, name, workdir) for name in names]
+    called = [dataset.name for dataset in datasets]
+    if twice := sorted({name for name in called if called.count(name) > 1}):
+        raise UserError(
+            f"several data sets are called '{twice[0]}': {first_few(names)}",
+            "Name each once, and rename folders or lists that are called the same.",
+        )
+    count = len(config.data.datasets)
+    return datasets[:count], datasets[count:]
 
 
 def _run_dataset(

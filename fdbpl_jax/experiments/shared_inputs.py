@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from absl import logging
 
 from fdbpl_jax.config import RunConfig
+from fdbpl_jax.data.contents import copies, without_broken
 from fdbpl_jax.data.open_dataset import open_dataset
 from fdbpl_jax.data.source_images import SourceImages
 from fdbpl_jax.data.splits import subset
@@ -16,7 +18,7 @@ from fdbpl_jax.errors import UserError
 from fdbpl_jax.evaluation.features import tower_features
 from fdbpl_jax.evaluation.test_set import HeldOut, TestSet
 from fdbpl_jax.experiments.cells import Cell, NamesFile, RunInputs, plan_cells
-from fdbpl_jax.experiments.protocols import PROTOCOLS
+from fdbpl_jax.experiments.protocols import PROTOCOLS, refuse_few_classes
 from fdbpl_jax.experiments.ril_table import training_table
 from fdbpl_jax.experiments.training_sets import source_images
 from fdbpl_jax.learners.learner import Models
@@ -39,9 +41,19 @@ class SharedInputs(NamedTuple):
 
 
 def dataset_of(config: RunConfig, name: str, workdir: Path) -> Dataset:
-    """One of the run's data sets; embedded ones are rendered in the workdir."""
-    rendered = workdir / "shapes"
-    return open_dataset(name, config.data.root, rendered, "--config.data.root")
+    """One of the run's data sets; embedded ones are rendered in the workdir.
+
+    Raises:
+      UserError: something is wrong with it, or it has too few classes.
+    """
+    rendered, data = workdir / "shapes", config.data
+    dataset = open_dataset(
+        name, data.root, rendered, "--config.data.root", data.template
+    )
+    refuse_few_classes(config.protocol, dataset)
+    if data.skip_broken_images:
+        dataset = without_broken(dataset, workdir / "images")
+    return dataset
 
 
 def prepare(
@@ -67,6 +79,10 @@ def prepare(
     used = {example.path for cell in cells for example in cell.dataset.train}
     source = images[dataset.root]
     source.facts(sorted(used))  # checked, whether a method reads a table or not
+    for part in parts:
+        tested = [example.path for example in getattr(part, config.eval_split)]
+        for warning in copies(source, sorted(used), images[part.root], tested):
+            logging.warning("%s: %s", part.name, warning)
     table, facts = training_table(config, cells, models, workdir, source)
     return SharedInputs(
         dataset=dataset,

@@ -44,7 +44,7 @@ def test_what_is_not_there_says_where_it_goes(root):
 def test_files_that_are_no_images_are_named(root, content):
     file = root / "caltech-101" / "101_ObjectCategories" / "ant" / "1_val.jpg"
     file.write_bytes(content)
-    kind = "unknown format" if content else "empty"
+    kind = "not an image of a known format" if content else "empty"
     assert f"1 files are no images: ant/1_val.jpg ({kind})" in problems(
         "caltech101", root
     )
@@ -52,7 +52,7 @@ def test_files_that_are_no_images_are_named(root, content):
 
 def test_a_cut_image_is_found_by_decoding(root):
     file = root / "caltech-101" / "101_ObjectCategories" / "ant" / "1_val.jpg"
-    file.write_bytes(file.read_bytes()[:200])
+    file.write_bytes(file.read_bytes()[:-4])  # of its pixels
     assert problems("caltech101", root) == ""
     assert "1_val.jpg" in problems("caltech101", root, decode=True)
 
