@@ -106,7 +106,8 @@ def _cut_first(
     """Cut the square at a corner of the resized image, without resizing all of it.
 
     `scale` is pixels of the image per pixel of the resized one, across and down. The
-    result is that of the long way, but for rounding.
+    result is that of the long way, but for rounding and for where Pillow cuts off an
+    overshoot.
     """
     left, top = (at * by for at, by in zip(corner, scale, strict=True))
     box = left, top, left + size * scale[0], top + size * scale[1]

@@ -149,9 +149,7 @@ def test_links_that_the_user_made_are_followed(tmp_path):
     assert set(after.train) == {*before.train, added}
     (outside / "y.JPEG").unlink()
     (outside / "y.JPEG").symlink_to("nothing")
-    refused(
-        "imagenet", root, r"y\.JPEG' is named like an image, and .* link to nothing"
-    )
+    refused("imagenet", root, r"y\.JPEG' is named like an image, .* link to nothing")
     (train / "n00000009").symlink_to("nothing")
     refused("imagenet", root, "1 links to nothing: n00000009")
 

@@ -134,9 +134,8 @@ def test_links_are_followed_wherever_they_lead(tmp_path):
 
 def test_folders_of_archives_and_servers_are_left_out_with_one_line(tmp_path, caplog):
     junk = ("__MACOSX", "@eaDir", "lost+found", ".net", "a/@eaDir", "b/@eaDir")
-    data = split_folder(
-        make_folder(tmp_path, {"a": 3, "b": 3} | dict.fromkeys(junk, 1))
-    )
+    counts = {"a": 3, "b": 3} | dict.fromkeys(junk, 1)
+    data = split_folder(make_folder(tmp_path, counts))
     assert data.class_names == ("a", "b")
     assert "left out 4 folders" in caplog.text
     assert ": .net, @eaDir, __MACOSX, lost+found" in caplog.text
