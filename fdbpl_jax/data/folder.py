@@ -1,9 +1,9 @@
 """Data sets in a plain folder of class folders, with or without folders of splits."""
 
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from fdbpl_jax.data.listing import folder_names, image_names
+from fdbpl_jax.data.listing import folder_names, image_names, labelled
 from fdbpl_jax.data.split_file import PART_OF, parts_named
 from fdbpl_jax.data.splits import (
     TEMPLATE,
@@ -12,7 +12,7 @@ from fdbpl_jax.data.splits import (
     split_classes,
     with_test,
 )
-from fdbpl_jax.data.types import Dataset, Example
+from fdbpl_jax.data.types import Dataset
 from fdbpl_jax.errors import UserError
 
 _DO = (
@@ -38,44 +38,34 @@ def split_folder(root: Path, template: str = TEMPLATE, seed: int = 0) -> Dataset
             f"'{root}' has no folder in it",
             "A plain folder of images is <root>/<class>/<image>, a folder a class.",
         )
-    stated = _stated(root, folders)
-    paths = [path for of in stated.values() for path in of] or folders
-    names = sorted({PurePosixPath(path).name for path in paths})
+    splits = _splits(root, folders) or {"": folders}
+    names = sorted({name for classes in splits.values() for name in classes})
     refuse_same_words(root, names)
-    if stated:
-        images = {part: _examples(root, of, names) for part, of in stated.items()}
-        parts = with_test(root, images, names, _DO)
-        refuse_untested(root, parts["test"], names)
+    images = {
+        split: labelled(image_names(root / split, classes), names, split)
+        for split, classes in splits.items()
+    }
+    if "" in images:
+        parts = split_classes(root, images[""], names, _DO, seed)
     else:
-        parts = split_classes(root, _examples(root, paths, names), names, _DO, seed)
+        stated = {PART_OF[split.lower()]: part for split, part in images.items()}
+        parts = with_test(root, stated, names, _DO)
+        refuse_untested(root, parts["test"], names)
     return Dataset(root.name, root, tuple(names), template, **parts)
 
 
-def _stated(root: Path, folders: Sequence[str]) -> dict[str, list[str]]:
-    """The class folders of each part; none where the folders are themselves classes."""
+def _splits(root: Path, folders: Sequence[str]) -> dict[str, list[str]]:
+    """The class folders of each split; none where the folders are classes."""
     if not all(name.lower() in PART_OF for name in folders):
         return {}
-    named = parts_named(root, folders)
-    inner = {part: folder_names(root / name) for part, name in named.items()}
-    if not any(inner.values()):
+    parts_named(root, folders)  # each once
+    splits = {name: folder_names(root / name) for name in folders}
+    empty = [name for name, classes in splits.items() if not classes]
+    if len(empty) == len(folders):
         return {}
-    if empty := [named[part] for part, classes in inner.items() if not classes]:
+    if empty:
         raise UserError(
             f"'{root / empty[0]}' has no class folder in it, unlike the other splits",
             "Sort its images into class folders, or move it away.",
         )
-    return {
-        part: [f"{named[part]}/{name}" for name in classes]
-        for part, classes in inner.items()
-    }
-
-
-def _examples(
-    root: Path, folders: Sequence[str], names: Sequence[str]
-) -> list[Example]:
-    label_of = {name: label for label, name in enumerate(names)}
-    return [
-        Example(f"{folder}/{image}", label_of[PurePosixPath(folder).name])
-        for folder, images in image_names(root, folders).items()
-        for image in images
-    ]
+    return splits

@@ -6,7 +6,7 @@ a class folder that was changed since (by its modification time) is listed again
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +14,7 @@ import msgspec
 from absl import logging
 
 from fdbpl_jax.data.images import fault_of
-from fdbpl_jax.data.types import first_few
+from fdbpl_jax.data.types import Example, first_few
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.files import write_bytes
 
@@ -136,6 +136,21 @@ def class_folders(
             "Unpack the whole archive there again.",
         )
     return {name: folder.images for name, folder in folders.items()}
+
+
+def labelled(
+    images: Mapping[str, Sequence[str]], names: Sequence[str], split: str = ""
+) -> tuple[Example, ...]:
+    """Label the images in class folders, in the order of the class names.
+
+    `images` are by the name of their folder, which is in the split's folder, if any.
+    """
+    place = f"{split}/" if split else ""
+    return tuple(
+        Example(f"{place}{name}/{image}", label)
+        for label, name in enumerate(names)
+        for image in images.get(name, ())
+    )
 
 
 def _read(record: Path) -> dict[str, _Folder]:
