@@ -27,7 +27,7 @@ def text_flops(config: TextConfig, projection: int, tokens: int) -> int:
 
 
 def prompts_flops(
-    config: TextConfig, projection: int, prefix: int, suffixes: Int[np.ndarray, "C"]
+    config: TextConfig, projection: int, prefix: int, suffixes: Int[np.ndarray, " C"]
 ) -> int:
     """Count the minimal operations of the text tower for the prompts of all classes.
 

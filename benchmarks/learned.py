@@ -19,7 +19,7 @@ from fdbpl_jax.clip.tokenizer import load_tokenizer
 from fdbpl_jax.device import tower_dtype
 from fdbpl_jax.learners.learner import Prompt, Prompts, Start, init_prompt, tree_of
 from fdbpl_jax.methods.table import METHODS
-from fdbpl_jax.shapes.pair import embedded
+from fdbpl_jax.shapes import embedded
 from fdbpl_jax.training.sources import Viewing
 from fdbpl_jax.training.state import Frozen, StepSetup, TrainState, init_state
 

@@ -21,6 +21,7 @@ from fdbpl_jax.config import FdbplConfig, OptimConfig, TermConfig
 from fdbpl_jax.device import tower_dtype
 from fdbpl_jax.learners.coop import ContextPrompt
 from fdbpl_jax.learners.learner import Prompts, Student
+from fdbpl_jax.methods.published import published_terms
 from fdbpl_jax.methods.table import METHODS
 from fdbpl_jax.training.schedule import schedule_of
 from fdbpl_jax.training.state import (
@@ -69,7 +70,7 @@ class Problem:
         return len(self.ids)
 
 
-def name_lengths(classes: int, seed: int) -> Int[np.ndarray, "C"]:
+def name_lengths(classes: int, seed: int) -> Int[np.ndarray, " C"]:
     """Return tokens per name: even quantiles of ImageNet's, in random order."""
     all_lengths = np.repeat(list(NAME_LENGTHS), list(NAME_LENGTHS.values()))
     place = (np.arange(classes) + 0.5) / classes
@@ -141,7 +142,8 @@ def make_setup(
     steps_per_epoch: int = 25,
 ) -> StepSetup:
     """What our training step is compiled for, with the method's own recipe."""
-    recipe, terms = optim or METHODS[method].optim, TermConfig()
+    recipe = optim or METHODS[method].optim
+    terms = published_terms(TermConfig(), "base2new", "")
     regularizer = METHODS[method].regularizer
     averages = regularizer is not None and regularizer.averages
     return StepSetup(

@@ -14,7 +14,7 @@ from fdbpl_jax.clip.image import ImageSettings
 from fdbpl_jax.clip.model import Clip
 from fdbpl_jax.clip.tokenizer import load_tokenizer
 from fdbpl_jax.errors import unknown_name
-from fdbpl_jax.shapes.pair import embedded
+from fdbpl_jax.shapes import embedded
 
 _EPS = 1e-5
 _EOS = 49407

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from absl import app, flags, logging
 
-from fdbpl_jax.errors import UserError
+from fdbpl_jax.errors import UserError, printable
 
 _PACKAGE = str(Path(__file__).parent)
 
@@ -36,6 +36,11 @@ def command_of(argv: list[str]) -> str:
     return ""
 
 
+def show(text: str) -> None:
+    """Print a text, with control characters in its lines escaped."""
+    print("\n".join(map(printable, text.split("\n"))), flush=True)
+
+
 def share_of(text: str) -> tuple[int, int]:
     """(index, count) of --shard=index/count.
 
@@ -48,11 +53,19 @@ def share_of(text: str) -> tuple[int, int]:
     raise UserError(f"--shard is '{text}'", "Give index/count, such as 0/4 to 3/4.")
 
 
+class _OneLine(std_logging.Formatter):
+    """Time and message, the message on one line."""
+
+    def formatMessage(self, record: std_logging.LogRecord) -> str:
+        record.message = printable(record.message)
+        return super().formatMessage(record)
+
+
 def _log_plainly() -> None:
     """Log time and message; of other libraries only warnings."""
     logging.set_verbosity(logging.INFO)
     handler = logging.get_absl_handler()
-    handler.setFormatter(std_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    handler.setFormatter(_OneLine("%(asctime)s %(message)s", "%H:%M:%S"))
     handler.addFilter(
         lambda record: (
             record.levelno >= std_logging.WARNING or _PACKAGE in record.pathname
@@ -87,5 +100,5 @@ def _refuse_repeated(argv: list[str]) -> None:
 
 def _refuse(error: Exception) -> None:
     text = error.args[0] if isinstance(error, KeyError) else str(error)
-    print(f"error: {text}", file=sys.stderr)
+    print(f"error: {printable(str(text))}", file=sys.stderr)
     sys.exit(2)

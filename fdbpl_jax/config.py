@@ -77,8 +77,10 @@ class TermConfig:
     prograd: float = 1.0  # how much of what is against the hand-written text is removed
     promptsrc_text: float = 25.0
     promptsrc_image: float = 10.0
-    promptsrc_mean: float = 15.0  # epoch at the centre of the average of prompts
-    promptsrc_std: float = 1.0  # of that average, in epochs
+    # Centre and deviation of the average of prompts, in epochs; 0: as published for the
+    # protocol, see `methods/published.py`.
+    promptsrc_mean: float = 0.0
+    promptsrc_std: float = 0.0
     promptkd: float = 1000.0
 
 
@@ -142,7 +144,7 @@ class RunConfig:
     tensorboard: bool
     platform: str  # "", "cpu", "gpu" or "tpu": refused when JAX runs on another
     sweep: SweepConfig
-    dtype: str  # of the towers; "": bfloat16 on accelerators, float32 on a CPU
+    dtype: str  # of the towers; "": bfloat16 where the device has it, else float32
 
     @property
     def folder(self) -> str:

@@ -43,9 +43,19 @@ def is_accelerator() -> bool:
     return jax.default_backend() != "cpu"
 
 
+def has_bfloat16() -> bool:
+    """Whether the device multiplies bfloat16: a TPU, or NVIDIA's Ampere and later."""
+    if jax.default_backend() == "tpu":
+        return True
+    # Only NVIDIA's devices have a compute capability in numbers.
+    capability = getattr(jax.devices()[0], "compute_capability", "")
+    major = str(capability).partition(".")[0]
+    return major.isdecimal() and int(major) >= 8
+
+
 def tower_dtype(wanted: str) -> str:
     """The dtype of frozen towers: as asked for, or what the device is fastest in."""
-    return wanted or ("bfloat16" if is_accelerator() else "float32")
+    return wanted or ("bfloat16" if has_bfloat16() else "float32")
 
 
 def keep_compiled(folder: Path) -> None:

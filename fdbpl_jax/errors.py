@@ -1,9 +1,19 @@
-"""The exception whose message is for the user of the program."""
+"""The exception whose message is for the user, and text kept on one line."""
 
 import difflib
+import re
 from collections.abc import Iterable
 
 _LISTED = 50  # names at most in a message: there may be thousands
+
+# They move the cursor, end the line, turn its direction, or cannot be written at all:
+# a name that holds them could forge a line of a log.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """The text on one line, control characters escaped as in Python."""
+    return _CONTROL.sub(lambda match: repr(match[0])[1:-1], text)
 
 
 class UserError(Exception):
@@ -20,7 +30,7 @@ class UserError(Exception):
         self.do = do
 
     def __str__(self) -> str:
-        return f"{self.what.rstrip('.')}. {self.do}".rstrip()
+        return printable(f"{self.what.rstrip('.')}. {self.do}".rstrip())
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from fdbpl_jax.errors import UserError
+from fdbpl_jax.errors import UserError, printable
 
 
 def png_file(path: str | Path) -> Path:
@@ -25,9 +25,11 @@ def png_file(path: str | Path) -> Path:
 
 
 def csv_text(lines: Iterable[Iterable[object]]) -> str:
-    """The lines as CSV; None is an empty field."""
+    """The lines as CSV; None is an empty field, and no text breaks a line."""
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows(lines)
+    csv.writer(out, lineterminator="\n").writerows(
+        [printable(x) if isinstance(x, str) else x for x in line] for line in lines
+    )
     return out.getvalue()
 
 
@@ -60,7 +62,7 @@ def read_lines(path: Path, do: str) -> Iterator[tuple[int, str]]:
     """
     try:
         with open_file(path) as stream:
-            lines = stream.read().decode("utf-8-sig").splitlines()
+            lines = stream.read().decode("utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"'{path}' cannot be read ({reason})", do) from error

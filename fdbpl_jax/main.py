@@ -1,5 +1,6 @@
 """`python -m fdbpl_jax.main --config=configs/base2new.py`. Short on purpose."""
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from absl import flags, logging
 from ml_collections import config_flags
 
 from fdbpl_jax import device
-from fdbpl_jax.cli import run_app, share_of
+from fdbpl_jax.cli import run_app, share_of, show
 from fdbpl_jax.experiments.plan import plan, plan_text
 from fdbpl_jax.experiments.processes import run_shares
 from fdbpl_jax.experiments.run import Share, prepare_all, refuse_failures, run
@@ -47,7 +48,7 @@ def _main() -> None:
     device.keep_compiled(workdir / "compiled")
     if _DRY_RUN.value:
         logging.set_verbosity(logging.WARNING)  # of the probe's runs
-        print(plan_text(config, plan(config, workdir)))
+        show(plan_text(config, plan(config, workdir)))
         return
     if _PREPARE.value:
         refuse_failures(prepare_all(config, workdir))
@@ -57,7 +58,7 @@ def _main() -> None:
         # A later flag goes over an earlier one.
         flags_of_each = [*sys.argv[1:], "--jobs=1"]
         run_shares(_JOBS.value, flags_of_each, workdir / config.folder / "jobs")
-    command = " ".join(["python -m fdbpl_jax.main", *sys.argv[1:]])
+    command = shlex.join(["python", "-m", "fdbpl_jax.main", *sys.argv[1:]])
     run(config, workdir, command, share)
 
 

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import jax
 import pytest
 
@@ -5,11 +7,26 @@ from fdbpl_jax import device
 from fdbpl_jax.errors import UserError
 
 
-def test_towers_run_in_float32_on_a_cpu_and_in_bfloat16_elsewhere(monkeypatch):
-    assert device.tower_dtype("") == "float32"
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert device.tower_dtype("") == "bfloat16"
+@pytest.mark.parametrize(
+    ("backend", "capability", "dtype"),
+    [
+        ("cpu", None, "float32"),
+        ("tpu", None, "bfloat16"),
+        ("gpu", "7.5", "float32"),  # Turing
+        ("gpu", "8.0", "bfloat16"),
+        ("gpu", "12.0", "bfloat16"),
+        ("gpu", "gfx90a", "float32"),  # AMD's
+    ],
+)
+def test_towers_run_in_bfloat16_where_the_device_has_it(
+    monkeypatch, backend, capability, dtype
+):
+    devices = [SimpleNamespace(compute_capability=capability)]
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    monkeypatch.setattr(jax, "devices", lambda: devices)
+    assert device.tower_dtype("") == dtype
     assert device.tower_dtype("float32") == "float32"
+    assert device.tower_dtype("bfloat16") == "bfloat16"
 
 
 def test_another_platform_than_asked_is_refused():

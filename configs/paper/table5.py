@@ -11,7 +11,7 @@ part before "/" is any name for that teacher.
 from ml_collections import ConfigDict
 
 from configs import base2new
-from fdbpl_jax.shapes.pair import embedded
+from fdbpl_jax.shapes import embedded
 
 
 def get_config(part: str = "large") -> ConfigDict:

@@ -1,7 +1,7 @@
 """The sizes of a CLIP, from and to the `config.json` of Hugging Face."""
 
 import dataclasses
-import math
+import reprlib
 from typing import Any
 
 from huggingface_hub import errors
@@ -18,6 +18,7 @@ _SIZES = {
 _TOWER = (*_SIZES.values(), "hidden_act", "layer_norm_eps")
 _TEXT = (*_TOWER, "vocab_size", "max_position_embeddings", "eos_token_id")
 _VISION = (*_TOWER, "num_channels", "image_size", "patch_size")
+_MOST = 2**20  # of any size: what is made of two of them can still be counted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +72,8 @@ def parse_config(hf: dict[str, Any]) -> ClipConfig:
 
     kind = hf.get("model_type", "clip")
     if kind != "clip":
-        raise _unusable(f"model_type '{kind}' in config.json is not 'clip'")
+        what = f"model_type {reprlib.repr(kind)} in config.json is not 'clip'"
+        raise _unusable(what)
     text = _section(hf, "text_config", transformers.CLIPTextConfig, _TEXT)
     vision = _section(hf, "vision_config", transformers.CLIPVisionConfig, _VISION)
     positions = text.max_position_embeddings
@@ -120,7 +122,8 @@ def _section(hf: dict[str, Any], name: str, kind: type, fields: tuple[str, ...])
     sections: tuple[Any, ...] = (hf.get(f"{name}_dict"), hf.get(name), {})
     values = next(section for section in sections if section is not None)
     if not isinstance(values, dict):
-        raise _unusable(f"{name} in config.json is {values!r}, not an object")
+        what = f"{name} in config.json is {reprlib.repr(values)}, not an object"
+        raise _unusable(what)
     values = {field: values[field] for field in fields if field in values}
     try:
         # These two are not used, and their defaults may exceed a small vocabulary.
@@ -131,15 +134,15 @@ def _section(hf: dict[str, Any], name: str, kind: type, fields: tuple[str, ...])
         reason = f"num_attention_heads must divide hidden_size ({error})"
     except errors.StrictDataclassError as error:
         reason = str(error)
-    reason = " ".join(reason.split())
+    reason = " ".join(reason.split())[:300]
     raise _unusable(f"{name} in config.json is not valid: {reason}")
 
 
 def _vision(section: Any) -> VisionConfig:
     if section.num_channels != 3:
         raise _unusable(
-            f"vision_config.num_channels in config.json is {section.num_channels}, and "
-            "only colour images (3) are read"
+            f"vision_config.num_channels in config.json is "
+            f"{reprlib.repr(section.num_channels)}, and only colour images (3) are read"
         )
     config = VisionConfig(
         tower=_tower(section, "vision_config"),
@@ -158,13 +161,14 @@ def _vision(section: Any) -> VisionConfig:
 def _tower(section: Any, name: str) -> TowerConfig:
     if section.hidden_act not in ("quick_gelu", "gelu"):
         raise _unusable(
-            f"{name}.hidden_act '{section.hidden_act}' in config.json is not "
-            "implemented ('quick_gelu' and 'gelu' are)"
+            f"{name}.hidden_act in config.json is {reprlib.repr(section.hidden_act)}, "
+            "which is not implemented ('quick_gelu' and 'gelu' are)"
         )
     eps = section.layer_norm_eps
-    if eps is None or not 0 < eps < math.inf:
+    if eps is None or not 0 < eps < 1:
         raise _unusable(
-            f"{name}.layer_norm_eps in config.json is {eps}, not a number above 0"
+            f"{name}.layer_norm_eps in config.json is {reprlib.repr(eps)}, not a "
+            "number between 0 and 1"
         )
     sizes = {
         size: _size(f"{name}.{field}", getattr(section, field))
@@ -174,9 +178,11 @@ def _tower(section: Any, name: str) -> TowerConfig:
 
 
 def _size(name: str, value: Any, least: int = 1) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or not least <= value <= _MOST:
         raise _unusable(
-            f"{name} in config.json is {value!r}, not a whole number from {least} on"
+            f"{name} in config.json is {reprlib.repr(value)}, not a whole number from "
+            f"{least} to {_MOST}"
         )
     return value
 
@@ -185,7 +191,7 @@ def _unusable(what: str) -> UserError:
     return UserError(
         what,
         "Use a CLIP with ViT towers in Hugging Face layout, such as "
-        "openai/clip-vit-base-patch16 or laion/CLIP-ViT-H-14-laion2B-s32B-b79K.",
+        "openai/clip-vit-base-patch32 or openai/clip-vit-large-patch14.",
     )
 
 

@@ -1,10 +1,12 @@
 """Conversion of weights between Hugging Face's names and layouts and ours."""
 
+import re
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import logging
 
 from fdbpl_jax.clip.config import ClipConfig
 from fdbpl_jax.clip.text import init_text
@@ -41,6 +43,10 @@ _TO_OURS = {2: (1, 0), 4: (2, 3, 1, 0)}
 _TO_HF = {2: (1, 0), 4: (3, 2, 0, 1)}
 # A range of integers that older files store with the weights.
 _BUFFER = ".embeddings.position_ids"
+_SCALE = "logit_scale"
+_MAX_SCALE = 88.0  # of a logit scale: its exponential is a float32
+_DTYPES = ("float16", "bfloat16", "float32", "float64")
+_MEND = "Use weights and config.json of the same CLIPModel."
 
 
 def param_shapes(config: ClipConfig) -> dict[str, Any]:
@@ -58,33 +64,41 @@ def init_clip(config: ClipConfig, key: jax.Array) -> dict[str, Any]:
     }
 
 
-def convert(config: ClipConfig, tensors: dict[str, np.ndarray]) -> dict[str, Any]:
+def convert(
+    config: ClipConfig, tensors: dict[str, np.ndarray], source: str = ""
+) -> dict[str, Any]:
     """Convert a checkpoint of `transformers`' `CLIPModel` to float32 parameters.
 
-    Every tensor, of any floating dtype, is used exactly once and every parameter of
-    `{"vision": ..., "text": ..., "logit_scale": ...}` is filled.
+    Every parameter of `{"vision": ..., "text": ..., "logit_scale": ...}` is filled. A
+    prefix of all names is taken off and other tensors are ignored, each with a notice.
+
+    Args:
+      config, tensors: the model's sizes, and its weights by name.
+      source: the model's name in messages.
 
     Raises:
-      UserError: names are missing or left over, or a shape is not the configuration's.
+      UserError: names or layers are missing or left over, a shape is not that of the
+        configuration, or a number is not finite.
     """
+    whose = f"the weights of '{source}'" if source else "the weights"
+    given = _without_prefix(tensors, whose)
+    _check_layers(config, given, whose)
     shapes = param_shapes(config)
     wanted = {_hf_name(path): _hf_shape(path, spec) for path, spec in _leaves(shapes)}
-    given = {name: t for name, t in tensors.items() if not name.endswith(_BUFFER)}
-    _refuse("do not hold", [n for n in wanted if n not in given])
-    surplus = [name for name in given if name not in wanted]
-    _refuse("hold what a CLIPModel does not have:", surplus)
-    wrong = [
-        f"{name} {tensor.dtype}"
-        for name, tensor in given.items()
-        if not jnp.issubdtype(tensor.dtype, jnp.floating)
-    ]
-    _refuse("are not floating point:", wrong)
+    _refuse(f"{whose} do not hold", [n for n in wanted if n not in given])
+    if ignored := [name for name in given if name not in wanted]:
+        logging.warning(
+            "%s hold what a CLIPModel does not have, which is ignored: %s",
+            whose,
+            _listed(ignored),
+        )
     wrong = [
         f"{name} {given[name].shape}, not {shape}"
         for name, shape in wanted.items()
         if given[name].shape != shape
     ]
-    _refuse("and config.json disagree on shapes:", wrong)
+    _refuse(f"{whose} and config.json disagree on shapes:", wrong)
+    _check_numbers({name: given[name] for name in wanted}, whose)
 
     def load(path: Any, _: jax.ShapeDtypeStruct) -> jax.Array:
         tensor = given[_hf_name(_keys(path))]
@@ -102,8 +116,8 @@ def to_hf_tensors(params: dict[str, Any]) -> dict[str, np.ndarray]:
 
 
 def _hf_name(path: KeyPath) -> str:
-    if path == ("logit_scale",):
-        return "logit_scale"
+    if path == (_SCALE,):
+        return _SCALE
     tower, *modules, leaf = path
     if modules == ["to_joint"]:
         return {"vision": "visual", "text": "text"}[tower] + "_projection.weight"
@@ -132,8 +146,55 @@ def _keys(path: tuple[jax.tree_util.DictKey, ...]) -> KeyPath:
     return tuple(entry.key for entry in path)
 
 
-def _refuse(what: str, names: list[str]) -> None:
+def _without_prefix(
+    tensors: dict[str, np.ndarray], whose: str
+) -> dict[str, np.ndarray]:
+    """The tensors by their names in a CLIPModel, without buffers.
+
+    A model inside another has names that begin with "module." or "clip.".
+    """
+    ends = (name.removesuffix(_SCALE) for name in tensors if name.endswith(_SCALE))
+    prefixes = [prefix for prefix in ends if prefix == "" or prefix.endswith(".")]
+    prefix = prefixes[0] if len(prefixes) == 1 else ""
+    if prefix:
+        logging.warning("%s have names with '%s' in front, taken off", whose, prefix)
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix) and not name.endswith(_BUFFER)
+    }
+
+
+def _check_layers(config: ClipConfig, given: dict[str, np.ndarray], whose: str) -> None:
+    """Refuse other numbers of layers; before a tree of a million layers is built."""
+    towers = {"vision": config.vision.tower, "text": config.text.tower}
+    for name, tower in towers.items():
+        layer = re.compile(rf"{name}_model\.encoder\.layers\.(\d+)\.")
+        stored = {match[1] for match in map(layer.match, given) if match}
+        if len(stored) != tower.layers:
+            names = "" if stored else f"; their names are {_listed(list(given))}"
+            raise UserError(
+                f"{whose} hold {len(stored)} layers of the {name} tower, and "
+                f"config.json says {tower.layers}{names}",
+                _MEND,
+            )
+
+
+def _check_numbers(tensors: dict[str, np.ndarray], whose: str) -> None:
+    dtypes = [f"{n} {t.dtype}" for n, t in tensors.items() if t.dtype not in _DTYPES]
+    _refuse(f"{whose} are not in one of {', '.join(_DTYPES)}:", dtypes)
+    broken = [name for name, t in tensors.items() if not np.isfinite(t).all()]
+    _refuse(f"{whose} hold NaN or infinity in", broken, "Get the weights again.")
+    if abs(scale := float(tensors[_SCALE])) > _MAX_SCALE:
+        what = f"{_SCALE} {scale:g}, and its exponential is no float32"
+        _refuse(f"{whose} hold", [what], "It is the logarithm of 1 / temperature.")
+
+
+def _refuse(what: str, names: list[str], mend: str = _MEND) -> None:
     if names:
-        more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-        what = f"the weights {what} {', '.join(names[:8])}{more}"
-        raise UserError(what, "Use weights and config.json of the same CLIPModel.")
+        raise UserError(f"{what} {_listed(names)}", mend)
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return f"{', '.join(names[:8])}{more}"

@@ -1,6 +1,7 @@
 """Image preparation for the image tower, as in `CLIPImageProcessor`."""
 
 import dataclasses
+import reprlib
 from typing import Any
 
 import jax.numpy as jnp
@@ -34,6 +35,7 @@ class ImageSettings:
     size: int  # pixels, square
     mean: tuple[float, float, float] = _MEAN
     std: tuple[float, float, float] = _STD
+    squash: bool = False  # to the square, instead of cutting its centre
 
 
 def parse_image_settings(hf: dict[str, Any], image_size: int) -> ImageSettings:
@@ -42,34 +44,41 @@ def parse_image_settings(hf: dict[str, Any], image_size: int) -> ImageSettings:
     Fields left out take OpenAI's values; other pre-processing than is implemented here
     is a UserError.
     """
-    sizes = {"size": image_size, "crop_size": image_size}
-    wanted = _FIXED | sizes | {"rescale_factor": "1/255"}
-    given = wanted | hf
-    for name in sizes:
-        given[name] = _edge(given[name])
-    if abs(hf.get("rescale_factor", 1 / 255) * 255 - 1) < 1e-6:
-        given["rescale_factor"] = "1/255"
-    for name, value in wanted.items():
-        if given[name] != value:
-            raise UserError(
-                f"preprocessor_config.json has {name} {hf[name]!r}, and only {value} "
-                f"is implemented for this model of {image_size} pixels",
-                "Correct the file, or use a model with CLIP's own pre-processing.",
-            )
+    square = {"height": image_size, "width": image_size}
+    sizes = (image_size, {"shortest_edge": image_size}, square)
+    crops = (image_size, square)
+    size = _without_nulls(hf.get("size", image_size))
+    crop = _without_nulls(hf.get("crop_size", image_size))
+    factor = hf.get("rescale_factor", 1 / 255)
+    rescaled = _is_number(factor) and abs(factor * 255 - 1) < 1e-6
+    wrong = [name for name, value in _FIXED.items() if hf.get(name, value) != value]
+    wrong += ["size"] * (size not in sizes) + ["crop_size"] * (crop not in crops)
+    wrong += ["rescale_factor"] * (not rescaled)
+    if wrong:
+        name = wrong[0]
+        only = _FIXED | {"rescale_factor": "1/255", "size": sizes[1]}
+        raise UserError(
+            f"preprocessor_config.json has {name} {reprlib.repr(hf[name])}, and only "
+            f"{only.get(name, square)} is implemented for this model of "
+            f"{image_size} pixels",
+            "Correct the file, or use a model with CLIP's own pre-processing.",
+        )
     std = _channels(hf, "image_std", _STD)
     if min(std) <= 0:
         what = f"image_std in preprocessor_config.json is {hf['image_std']!r}"
         raise UserError(f"{what}, and must be above 0", "Correct the file.")
-    return ImageSettings(image_size, _channels(hf, "image_mean", _MEAN), std)
+    mean = _channels(hf, "image_mean", _MEAN)
+    return ImageSettings(image_size, mean, std, squash=size == square)
 
 
 def to_hf_preprocessor(settings: ImageSettings) -> dict[str, Any]:
     """Write the `preprocessor_config.json` that is read back as `settings`."""
+    square = {"height": settings.size, "width": settings.size}
     return {
         "image_processor_type": "CLIPImageProcessor",
         **_FIXED,
-        "size": {"shortest_edge": settings.size},
-        "crop_size": {"height": settings.size, "width": settings.size},
+        "size": square if settings.squash else {"shortest_edge": settings.size},
+        "crop_size": square,
         "rescale_factor": 1 / 255,
         "do_convert_rgb": True,
         "image_mean": list(settings.mean),
@@ -78,22 +87,28 @@ def to_hf_preprocessor(settings: ImageSettings) -> dict[str, Any]:
 
 
 def preprocess(
-    image: PIL.Image.Image, size: int
-) -> UInt8[np.ndarray, "{size} {size} 3"]:
-    """Resize an image's shortest edge to `size`, bicubic, and cut the centre square.
+    image: PIL.Image.Image, settings: ImageSettings
+) -> UInt8[np.ndarray, "S S 3"]:
+    """Resize an image's shortest edge to the size, bicubic, and cut the centre square.
 
-    The image is RGB; a smaller one is enlarged. The pixels, 0 to 255, are those of
-    `CLIPImageProcessor` before it rescales them.
+    The image is RGB; a smaller one is enlarged, and with `squash` all of it is taken.
+    The pixels, 0 to 255, are those of torchvision's `Resize` and `CenterCrop`, with
+    which published accuracies are measured. `CLIPImageProcessor` cuts one pixel further
+    left or up where the long side minus the size is 3, 7, 11, …
     """
+    size, bicubic = settings.size, PIL.Image.Resampling.BICUBIC
+    if settings.squash:
+        return np.asarray(image.resize((size, size), bicubic))
     width, height = image.size
     short = min(width, height)
     # Rounded down, as torchvision and transformers do.
     new_width, new_height = size * width // short, size * height // short
-    left, top = (new_width - size) // 2, (new_height - size) // 2
+    # `round` takes halves to the even number, as torchvision does.
+    left, top = round((new_width - size) / 2), round((new_height - size) / 2)
     if max(new_width, new_height) > _THIN * size:
         scale = width / new_width, height / new_height
         return _cut_first(image, (left, top), scale, size)
-    resized = image.resize((new_width, new_height), PIL.Image.Resampling.BICUBIC)
+    resized = image.resize((new_width, new_height), bicubic)
     return np.asarray(resized.crop((left, top, left + size, top + size)))
 
 
@@ -123,21 +138,22 @@ def normalise(
     return (pixels.astype(jnp.float32) / 255 - mean) / std
 
 
-def _edge(value: Any) -> Any:
-    """The edge in pixels, in any form of these files; else the value."""
+def _without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
-        edges = {edge for edge in value.values() if edge is not None}
-        return edges.pop() if len(edges) == 1 else value
+        return {edge: size for edge, size in value.items() if size is not None}
     return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and -1e6 < value < 1e6  # nor NaN
 
 
 def _channels(
     hf: dict[str, Any], name: str, default: tuple[float, float, float]
 ) -> tuple[float, float, float]:
     value = hf.get(name, default)
-    try:
-        red, green, blue = (float(v) for v in value)
-    except (TypeError, ValueError) as error:
-        what = f"{name} in preprocessor_config.json is {value!r}, not three numbers"
-        raise UserError(what, "Correct the file.") from error
+    if not isinstance(value, list | tuple) or [*map(_is_number, value)] != [True] * 3:
+        what = f"{name} in preprocessor_config.json is {reprlib.repr(value)}"
+        raise UserError(f"{what}, not three numbers", "Correct the file.")
+    red, green, blue = map(float, value)
     return red, green, blue

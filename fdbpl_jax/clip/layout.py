@@ -52,7 +52,7 @@ class NameList(NamedTuple):
 def make_layout(
     ids: Int[np.ndarray, "C T"],
     slot: Int[np.ndarray, "C T"],
-    eos: Int[np.ndarray, "C"],
+    eos: Int[np.ndarray, " C"],
     class_specific: bool,
 ) -> PromptLayout:
     """Find the longest prefix that all classes share; cut the rest to what is needed.
@@ -118,7 +118,7 @@ def choose(names: NameList, index: Int[Array, " C"]) -> PromptLayout:
     return PromptLayout(names.prefix_ids, names.prefix_slot, (bucket,), place)
 
 
-def bucket_lengths(lengths: Int[np.ndarray, "C"]) -> tuple[int, ...]:
+def bucket_lengths(lengths: Int[np.ndarray, " C"]) -> tuple[int, ...]:
     """Choose the few lengths at which suffixes are padded, ascending.
 
     The choice with the fewest tokens wins; each bucket counts as `_BUCKET_PRICE` more.
@@ -140,8 +140,10 @@ def bucket_lengths(lengths: Int[np.ndarray, "C"]) -> tuple[int, ...]:
 
 
 def _buckets(
-    ids: Int[np.ndarray, "C S"], slot: Int[np.ndarray, "C S"], eos: Int[np.ndarray, "C"]
-) -> tuple[tuple[Bucket, ...], Int[np.ndarray, "C"]]:
+    ids: Int[np.ndarray, "C S"],
+    slot: Int[np.ndarray, "C S"],
+    eos: Int[np.ndarray, " C"],
+) -> tuple[tuple[Bucket, ...], Int[np.ndarray, " C"]]:
     lengths = bucket_lengths(eos + 1)
     which = np.searchsorted(lengths, eos + 1)
     members = [np.flatnonzero(which == b) for b in range(len(lengths))]

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
-from fdbpl_jax.clip import files
+from fdbpl_jax.clip import files, hub, weights
 from fdbpl_jax.clip.config import ClipConfig, TextConfig, parse_config, to_hf_config
 from fdbpl_jax.clip.convert import convert, to_hf_tensors
 from fdbpl_jax.clip.image import (
@@ -28,6 +28,7 @@ from fdbpl_jax.clip.tokenizer import (
     tokenize,
 )
 from fdbpl_jax.clip.vision import encode_image
+from fdbpl_jax.errors import UserError
 
 _TEXT_ROWS = 64  # texts encoded at a time
 _TEXT_STEP = 8  # text lengths are rounded up to a multiple of this
@@ -51,20 +52,34 @@ class Clip:
 
 
 def load_clip(source: str) -> Clip:
-    """Read a CLIP from a directory or the Hugging Face hub, safetensors, as float32."""
-    directory = files.locate(source)
-    weights = files.weight_files(directory)
+    """Read a CLIP from a directory or the Hugging Face hub, as float32.
+
+    Raises:
+      UserError: it cannot be read, or is no CLIP with ViT towers.
+    """
+    try:
+        return _load(source, hub.locate(source))
+    except OSError as error:
+        what = f"the model '{source:.200}' cannot be read: {error.strerror or error}"
+        where = f" ('{error.filename!s:.200}')" if error.filename else ""
+        raise UserError(what + where, "Check the path and its permissions.") from error
+
+
+def _load(source: str, directory: Path) -> Clip:
+    weight_files = weights.weight_files(directory)
+    files.refuse_pointers([*files.settings_files(directory), *weight_files])
     config = parse_config(files.read_json(directory / "config.json"))
+    image = parse_image_settings(
+        files.read_preprocessor(directory), config.vision.image_size
+    )
     tokenizer = load_tokenizer(directory)
     check_tokenizer(tokenizer, config.text)
     return Clip(
         config=config,
-        params=convert(config, files.read_tensors(weights)),
+        params=convert(config, weights.read_tensors(weight_files), source),
         tokenizer=tokenizer,
-        image=parse_image_settings(
-            files.read_preprocessor(directory), config.vision.image_size
-        ),
-        fingerprint=files.fingerprint(directory, weights),
+        image=image,
+        fingerprint=files.fingerprint(directory, weight_files),
         name=source,
     )
 
@@ -126,10 +141,13 @@ def image_features(
 
 
 def text_features(clip: Clip, texts: Sequence[str]) -> Float[Array, "C D"]:
-    """Encode texts as L2-normalised features, float32; raises as `tokenize`.
+    """Encode texts as L2-normalised features, float32.
 
     Texts are cut after the longest one's EOS, and encoded in chunks of a few fixed
     shapes, so that other texts rarely need another compilation.
+
+    Raises:
+      UserError: as `tokenize`, or if a feature is not finite.
     """
     if not texts:
         return jnp.zeros((0, clip.config.projection))
@@ -142,7 +160,15 @@ def text_features(clip: Clip, texts: Sequence[str]) -> Float[Array, "C D"]:
         _text_features(clip.config.text, clip.params["text"], chunk)
         for chunk in padded.reshape(-1, rows, ids.shape[1])
     ]
-    return jnp.concatenate(features)[: len(ids)]
+    joined = jnp.concatenate(features)[: len(ids)]
+    if bad := np.flatnonzero(~np.isfinite(joined).all(axis=1)).tolist():
+        raise UserError(
+            f"model '{clip.name}' gives no finite feature for {len(bad)} of "
+            f"{len(ids)} texts, the first is '{texts[bad[0]]}'",
+            "The model is at fault, not the training: get its weights again, or use "
+            "another.",
+        )
+    return joined
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

@@ -56,7 +56,7 @@ def attention_at_eos(
     return jnp.concatenate(mixed)
 
 
-def eos_rows(layout: PromptLayout) -> Int[Array, "c"]:
+def eos_rows(layout: PromptLayout) -> Int[Array, " c"]:
     """Index each EOS among the N positions."""
     start, rows = len(layout.prefix_ids), []
     for bucket in layout.buckets:
@@ -66,7 +66,7 @@ def eos_rows(layout: PromptLayout) -> Int[Array, "c"]:
     return jnp.concatenate(rows)
 
 
-def _apart(layout: PromptLayout, x: Float[Array, "N *F"]) -> tuple[Array, list[Array]]:
+def _apart(layout: PromptLayout, x: Float[Array, "N ..."]) -> tuple[Array, list[Array]]:
     """Undo `end_to_end`."""
     shapes = [bucket.ids.shape for bucket in layout.buckets]
     starts = np.cumsum([len(layout.prefix_ids), *(c * s for c, s in shapes)])

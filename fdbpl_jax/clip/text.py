@@ -96,7 +96,7 @@ def init_text(config: TextConfig, projection: int, key: Array) -> dict[str, Any]
     return TextTower(config, projection).init(key, ids)["params"]
 
 
-def eos_position(config: TextConfig, ids: Int[Array, "C T"]) -> Int[Array, "C"]:
+def eos_position(config: TextConfig, ids: Int[Array, "C T"]) -> Int[Array, " C"]:
     """Locate the EOS of each text by the rule of the configuration."""
     if config.eos_token_id == 2:
         return jnp.argmax(ids, -1)

@@ -1,6 +1,7 @@
 """Texts to token ids, with the tokenizer of `transformers` and local files only."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -8,6 +9,8 @@ import numpy as np
 from jaxtyping import Int
 
 from fdbpl_jax.clip.config import TextConfig
+from fdbpl_jax.data.class_names import as_read, refuse_same
+from fdbpl_jax.data.types import prompt_name
 from fdbpl_jax.errors import UserError
 
 TOKENIZER_FILES = (
@@ -18,6 +21,8 @@ TOKENIZER_FILES = (
     "special_tokens_map.json",
     "added_tokens.json",
 )
+_WORD_END = "</w>"  # of the last piece of a word
+_MEND = "Get the model's tokenizer files again."
 
 
 @runtime_checkable
@@ -49,10 +54,30 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
             "Put the model's tokenizer.json, or vocab.json and merges.txt, there.",
         )
     try:
-        return transformers.CLIPTokenizer.from_pretrained(path, local_files_only=True)
+        tokenizer = transformers.CLIPTokenizer.from_pretrained(
+            path, local_files_only=True
+        )
+        bpe = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
     except Exception as error:  # the tokenizers library raises bare Exception
         what = f"the tokenizer in '{path}' cannot be read: {error}"
-        raise UserError(what, "Get the model's tokenizer files again.") from error
+        raise UserError(what, _MEND) from error
+    if unmade := _unmade(bpe["vocab"], bpe["merges"], tokenizer.get_added_vocab()):
+        raise UserError(
+            f"the vocabulary and the merges in '{path}' do not belong together: no "
+            f"merge makes {len(unmade)} of {len(bpe['vocab'])} tokens, such as "
+            f"{unmade[0]!r}",
+            _MEND,
+        )
+    return tokenizer
+
+
+def _unmade(
+    vocab: Collection[str], merges: Collection[Sequence[str]], added: Collection[str]
+) -> list[str]:
+    """Tokens that neither are one symbol nor the result of a merge nor added."""
+    made = {"".join(pair) for pair in merges}.union(added)
+    rest = [token for token in vocab if token not in made]
+    return [token for token in rest if len(token.removesuffix(_WORD_END)) > 1]
 
 
 def check_tokenizer(tokenizer: Tokenizer, config: TextConfig) -> None:
@@ -76,13 +101,13 @@ def check_tokenizer(tokenizer: Tokenizer, config: TextConfig) -> None:
 
 
 def word_ids(tokenizer: Tokenizer, text: str) -> list[int]:
-    """Encode the words of a text, without SOS and EOS.
+    """Encode the words of a text as CLIP's authors do, without SOS and EOS.
 
     Raises:
       UserError: the text holds a special token, or a character that the vocabulary can
         only express as one: it would be read at the wrong place.
     """
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    ids = tokenizer(as_read(text), add_special_tokens=False)["input_ids"]
     if {tokenizer.bos_token_id, tokenizer.eos_token_id} & set(ids):
         raise UserError(
             f"'{text}' holds a special token, or a character that this tokenizer does "
@@ -90,6 +115,23 @@ def word_ids(tokenizer: Tokenizer, text: str) -> list[int]:
             "Write it in other words.",
         )
     return ids
+
+
+def refuse_same_tokens(
+    tokenizer: Tokenizer, class_names: Sequence[str], where: object
+) -> None:
+    """Refuse two class names that are the same tokens, such as "T-shirt", "T - shirt".
+
+    `where` they are from, for the message.
+
+    Raises:
+      UserError: there are two; or as `word_ids`.
+    """
+    refuse_same(
+        where,
+        class_names,
+        lambda name: tuple(word_ids(tokenizer, f"{prompt_name(name)}.")),
+    )
 
 
 def tokenize(

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fdbpl_jax.clip.config import TowerConfig
+from fdbpl_jax.device import has_bfloat16
 
 
 def layer_norm(config: TowerConfig) -> nn.LayerNorm:
@@ -78,17 +79,11 @@ def attend(
     Fused where possible: cuDNN takes half precision on NVIDIA's Ampere and later.
     Elsewhere XLA computes the same. Texts (causal) are too short to gain.
     """
-    fused = not causal and query.dtype.itemsize == 2 and _has_cudnn_attention()
+    on_gpu = jax.default_backend() == "gpu" and has_bfloat16()
+    fused = on_gpu and not causal and query.dtype.itemsize == 2
     return jax.nn.dot_product_attention(
         query, key, value, is_causal=causal, implementation="cudnn" if fused else "xla"
     )
-
-
-def _has_cudnn_attention() -> bool:
-    # Only NVIDIA's devices have a compute capability; AMD's are named otherwise.
-    capability = getattr(jax.devices()[0], "compute_capability", "")
-    major = str(capability).partition(".")[0]
-    return major.isdecimal() and int(major) >= 8
 
 
 def shared_prefix_attention(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from absl import flags
 
-from fdbpl_jax.cli import command_of, run_app
+from fdbpl_jax.cli import command_of, run_app, show
 from fdbpl_jax.data.catalogue import CATALOGUE
 from fdbpl_jax.data.check import Finding, check_dataset
 from fdbpl_jax.data.datasets import OWN
@@ -31,7 +31,7 @@ def _check() -> None:
     for name in _DATASETS.value or CATALOGUE:
         start = time.perf_counter()
         finding = check_dataset(name, root, _DECODE.value)
-        print(_lines(finding, time.perf_counter() - start), flush=True)
+        show(_lines(finding, time.perf_counter() - start))
         failed |= bool(finding.problems) and (finding.there or bool(_DATASETS.value))
     if failed:
         sys.exit(1)

@@ -10,16 +10,12 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from fdbpl_jax.data.class_names import check_class_names
 from fdbpl_jax.data.listed_files import check_files, normal_path, refuse_repeats
 from fdbpl_jax.data.split_file import PART_OF, SPLITS
-from fdbpl_jax.data.splits import (
-    TEMPLATE,
-    refuse_same_words,
-    refuse_untested,
-    split_classes,
-)
+from fdbpl_jax.data.splits import TEMPLATE, refuse_untested, split_classes
 from fdbpl_jax.data.types import Dataset, Example, first_few
-from fdbpl_jax.errors import UserError, unknown_name
+from fdbpl_jax.errors import UserError, printable, unknown_name
 from fdbpl_jax.files import open_file
 
 _COLUMNS = ("path", "label", "split")  # the last one may be missing
@@ -53,7 +49,7 @@ def read_csv(file: Path, template: str = TEMPLATE) -> Dataset:
     rows = _rows(file)
     refuse_repeats(file, ((row.path, row.line) for row in rows), "lines")
     names = sorted({row.name for row in rows})
-    refuse_same_words(file, names)
+    check_class_names(file, names)
     label_of = {name: label for label, name in enumerate(names)}
     examples = [Example(row.path, label_of[row.name]) for row in rows]
     if rows[0].split:
@@ -116,10 +112,12 @@ def _row(file: Path, line: int, header: Sequence[str], cells: Sequence[str]) -> 
     of = dict(zip(header, cells, strict=True))
     path, *rest = (of[name] for name in _COLUMNS if name in of)
     name, *split = (" ".join(cell.split()) for cell in rest)
-    if not path.strip() or not name or "\0" in path + name:
+    words = f"{path}{rest[0].strip()}"
+    if not path.strip() or not name or words != printable(words):
         raise UserError(
-            f"'{file}', line {line}: path {path!r}, label {name!r}",
-            "Every row needs the path of an image and the name of its class.",
+            f"'{file}', line {line}: path {path!r}, label {rest[0]!r}",
+            "Every row needs the path of an image and the name of its class, without "
+            "line breaks and control characters.",
         )
     part = "".join(split)
     if split and part.lower() not in PART_OF:

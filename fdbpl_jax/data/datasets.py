@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fdbpl_jax.data.aircraft import IMAGE_LISTS, read_aircraft
 from fdbpl_jax.data.catalogue import CATALOGUE, Layout
+from fdbpl_jax.data.class_names import check_class_names, warn_of_numbers
 from fdbpl_jax.data.csv_list import read_csv
 from fdbpl_jax.data.folder import split_folder
 from fdbpl_jax.data.hf_folder import SAVED, read_hf
@@ -48,7 +49,13 @@ def load_dataset(name: str, root: Path, template: str = TEMPLATE) -> Dataset:
       UserError: for an unknown name, and for whatever is missing or contradictory on
         disk, naming what was looked for and where.
     """
-    root = Path(os.path.abspath(os.path.expanduser(root)))
+    dataset = _open(name, Path(os.path.abspath(os.path.expanduser(root))), template)
+    check_class_names(dataset.root, dataset.class_names)
+    warn_of_numbers(dataset.root, dataset.class_names)
+    return dataset
+
+
+def _open(name: str, root: Path, template: str) -> Dataset:
     if name not in CATALOGUE:
         place, read = _own(name, root)
         refuse_bytes(place.parent, [place.name])

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from fdbpl_jax.data.class_names import check_class_names
 from fdbpl_jax.data.listing import folder_names, image_names, labelled
 from fdbpl_jax.data.split_file import PART_OF, parts_named
 from fdbpl_jax.data.splits import (
     TEMPLATE,
-    refuse_same_words,
     refuse_untested,
     split_classes,
     with_test,
@@ -40,7 +40,7 @@ def split_folder(root: Path, template: str = TEMPLATE, seed: int = 0) -> Dataset
         )
     splits = _splits(root, folders) or {"": folders}
     names = sorted({name for classes in splits.values() for name in classes})
-    refuse_same_words(root, names)
+    check_class_names(root, names)
     images = {
         split: labelled(image_names(root / split, classes), names, split)
         for split, classes in splits.items()

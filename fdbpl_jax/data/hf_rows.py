@@ -12,9 +12,10 @@ from typing import Any
 from absl import logging
 from PIL import Image
 
+from fdbpl_jax.data.class_names import check_class_names
 from fdbpl_jax.data.images import kinds
 from fdbpl_jax.data.split_file import PART_OF, Row
-from fdbpl_jax.data.splits import refuse_same_words, with_test
+from fdbpl_jax.data.splits import with_test
 from fdbpl_jax.data.types import Example, first_few
 from fdbpl_jax.errors import UserError
 
@@ -136,7 +137,7 @@ def _used_classes(folder: Path, opened: Mapping[str, Any]) -> dict[int, str]:
             *(folder, len(unused), first_few(unused)),
         )
     classes = {label: names[label].strip() for label in sorted(used)}
-    refuse_same_words(folder, tuple(classes.values()))
+    check_class_names(folder, tuple(classes.values()))
     return classes
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import msgspec
 
+from fdbpl_jax.data.class_names import as_read
 from fdbpl_jax.data.listed_files import normal_path, refuse_repeats
 from fdbpl_jax.data.types import Example, first_few, prompt_name
-from fdbpl_jax.errors import UserError
+from fdbpl_jax.errors import UserError, printable
 from fdbpl_jax.files import open_file
 
 SPLITS = ("train", "val", "test")
@@ -114,13 +115,14 @@ def _rows(file: Path, split: str, part: list) -> list[Row]:
     for number, row in enumerate(part):
         try:
             path, label, name = msgspec.convert(row, Row)
-            if not name.strip() or "\0" in path:
+            words = f"{path}{name.strip()}"
+            if not name.strip() or words != printable(words):
                 raise ValueError
-            (path + name).encode()  # JSON can hold half a surrogate pair
         except ValueError as error:
             raise UserError(
                 f"split file '{file}': row {number} of '{split}' is {str(row)[:80]!r}",
-                "A row is [path, label, class name]: a string, an integer, a string.",
+                "A row is [path, label, class name]: a string, an integer, a string, "
+                "without control characters.",
             ) from error
         rows.append((normal_path(file, path), label, name.strip()))
     return rows
@@ -138,12 +140,14 @@ def _class_names(
                 f"split file '{file}': label {label} is both '{other}' and '{name}'",
                 "Every label must have one class name.",
             )
-        # Two names that read the same in a prompt cannot be told apart.
+    # Two names that read the same in a prompt cannot be told apart.
+    for label, name in name_of.items():
         words = prompt_name(class_name(name))
-        if label_of.setdefault(words, label) != label:
+        earlier = label_of.setdefault(as_read(words), label)
+        if earlier != label:
             raise UserError(
-                f"split file '{file}': class '{words}' has the labels "
-                f"{label_of[words]} and {label}",
+                f"split file '{file}': class '{words}' has the labels {earlier} and "
+                f"{label} ('{name_of[earlier]}' and '{name}')",
                 "Every class name must have one label.",
             )
     _refuse_gaps(file, name_of)

@@ -14,7 +14,7 @@ from pathlib import Path
 from absl import logging
 
 from fdbpl_jax.data.split_file import SPLITS
-from fdbpl_jax.data.types import Dataset, Example, first_few, prompt_name
+from fdbpl_jax.data.types import Dataset, Example, first_few
 from fdbpl_jax.errors import UserError, unknown_name
 
 TEMPLATE = "a photo of a {}."  # of data that comes without one
@@ -161,19 +161,6 @@ def refuse_untested(
             f"{first_few(without)}",
             "Give each class one, or leave out the splits to have them drawn.",
         )
-
-
-def refuse_same_words(where: Path, classes: Sequence[str]) -> None:
-    """Refuse class names that differ only in underscores, naming the first two."""
-    name_of: dict[str, str] = {}
-    for name in classes:
-        other = name_of.setdefault(prompt_name(name), name)
-        if other != name:
-            raise UserError(
-                f"classes '{other}' and '{name}' in '{where}' read the same in a "
-                "prompt",
-                "Rename or merge them.",
-            )
 
 
 def _three_parts(examples: Sequence[Example], seed: int) -> Sequence[Sequence[Example]]:

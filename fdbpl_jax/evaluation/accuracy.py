@@ -37,16 +37,39 @@ def accuracy(
         one of the C classes.
       ValueError: shapes that do not fit, or text features that are not normalised.
     """
-    return 100.0 * float(np.mean(_correct(features, labels, text)))
+    _check_labels(labels, len(features), len(text))
+    return share_correct(nearest_classes(features, text), labels)
 
 
-def accuracy_by_image(
+def share_correct(
+    predicted: Int[np.ndarray, " N"], labels: Int[Array | np.ndarray, " N"]
+) -> float:
+    """Percentage of predictions that equal their label."""
+    return 100.0 * float(np.mean(predicted == np.asarray(labels)))
+
+
+def nearest_classes(
+    features: Float[Array | np.ndarray, "N D"], text: Float[Array | np.ndarray, "C D"]
+) -> Int[np.ndarray, " N"]:
+    """The class of each image: the nearest text by cosine, the lower of equal ones.
+
+    Raises:
+      UserError: a feature is NaN or infinite, or there are no images.
+      ValueError: shapes that do not fit, or text features that are not normalised.
+    """
+    _check(features, text)
+    nearest, image_finite, text_finite = jax.device_get(_nearest(features, text))
+    _check_finite("image feature", image_finite)
+    _check_finite("text feature", text_finite)
+    return nearest
+
+
+def nearest_by_image(
     features: Float[np.ndarray, "N D"],
-    labels: Int[np.ndarray, " N"],
     predict: Callable[[Float[np.ndarray, "b D"]], Int[Array, " b"]],
     together: int,
-) -> float:
-    """`accuracy` of a learner whose text depends on the image.
+) -> Int[np.ndarray, " N"]:
+    """The class of each image for a learner whose text depends on the image.
 
     Args:
       predict: the nearest class of each of `together` images; the last are filled up.
@@ -63,7 +86,7 @@ def accuracy_by_image(
         predictions.append(
             predict(np.resize(some, (together, some.shape[1])))[: len(some)]
         )
-    return 100.0 * float(np.mean(np.concatenate(jax.device_get(predictions)) == labels))
+    return np.concatenate(jax.device_get(predictions))
 
 
 def per_class_accuracy(
@@ -72,7 +95,8 @@ def per_class_accuracy(
     text: Float[Array | np.ndarray, "C D"],
 ) -> Float[np.ndarray, " C"]:
     """`accuracy` per class, in percent, float64; NaN for a class without images."""
-    correct = _correct(features, labels, text)
+    _check_labels(labels, len(features), len(text))
+    correct = nearest_classes(features, text) == np.asarray(labels)
     images = np.bincount(np.asarray(labels), minlength=len(text))
     hits = np.bincount(np.asarray(labels), weights=correct, minlength=len(text))
     share = np.full(len(text), np.nan)
@@ -86,14 +110,6 @@ def harmonic_mean(base: float, new: float) -> float:
     comprehensive evaluation", 2017): high only when both accuracies are.
     """
     return 2.0 * base * new / (base + new) if base + new else 0.0
-
-
-def _correct(features, labels, text) -> Bool[np.ndarray, " N"]:
-    _check(features, labels, text)
-    nearest, image_finite, text_finite = jax.device_get(_nearest(features, text))
-    _check_finite("image feature", image_finite)
-    _check_finite("text feature", text_finite)
-    return nearest == np.asarray(labels)
 
 
 @jax.jit
@@ -115,16 +131,11 @@ def _nearest(
     return nearest, image_finite, jnp.isfinite(text).all(axis=1)
 
 
-def _check(features, labels, text) -> None:
-    """Shapes, labels and text lengths, before anything runs on the device."""
-    images, classes = len(features), len(text)
-    if len(labels) != images or features.shape[1] != text.shape[1]:
-        raise ValueError(
-            f"features {features.shape}, labels {labels.shape} and text {text.shape} "
-            "do not fit: expected [N D], [N], [C D]"
-        )
-    if images == 0:
-        raise UserError("there are no images to evaluate", "Check the test split.")
+def _check_labels(
+    labels: Int[Array | np.ndarray, " X"], images: int, classes: int
+) -> None:
+    if len(labels) != images:
+        raise ValueError(f"{len(labels)} labels do not fit {images} images")
     host_labels = np.asarray(labels)
     strange = np.flatnonzero((host_labels < 0) | (host_labels >= classes))
     if strange.size:
@@ -133,6 +144,19 @@ def _check(features, labels, text) -> None:
             f"{classes} classes (0 to {classes - 1})",
             "Evaluate with the class names of the data set the images are from.",
         )
+
+
+def _check(
+    features: Float[Array | np.ndarray, "N D"], text: Float[Array | np.ndarray, "C E"]
+) -> None:
+    """Shapes and text lengths, before anything runs on the device."""
+    if features.shape[1] != text.shape[1]:
+        raise ValueError(
+            f"features {features.shape} and text {text.shape} do not fit: expected "
+            "[N D], [C D]"
+        )
+    if len(features) == 0:
+        raise UserError("there are no images to evaluate", "Check the test split.")
     lengths = np.linalg.norm(np.asarray(text, np.float32), axis=1)
     finite = np.isfinite(lengths)  # the others are the business of _check_finite
     wrong = np.flatnonzero(finite & (np.abs(lengths - 1) > _LENGTH_TOLERANCE))

@@ -14,7 +14,7 @@ from fdbpl_jax.clip.model import Clip
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.files import write_bytes
 
-_FORMAT = "fdbpl_jax image features 1"
+_FORMAT = "fdbpl_jax image features 2"  # 2: cut as torchvision cuts
 _OVERHEAD = 4096  # bytes of a file beside the features, at most
 
 

@@ -163,7 +163,7 @@ def _compute(
 
     def prepared(path: str) -> list[UInt8[np.ndarray, "S S 3"]]:
         image = read(path)
-        return [preprocess(image, tower.clip.image.size) for tower in towers]
+        return [preprocess(image, tower.clip.image) for tower in towers]
 
     features: list[list[Float[np.ndarray, "b D"]]] = [[] for _ in towers]
     progress = tqdm(total=len(paths), unit="image", disable=not sys.stderr.isatty())

@@ -1,4 +1,4 @@
-"""Accuracy of trained prompts on test images, for every learner."""
+"""Predictions on test images: of trained prompts and of hand-written text."""
 
 import functools
 from typing import Any
@@ -8,8 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
+from fdbpl_jax.clip.model import Clip, text_features
 from fdbpl_jax.config import PromptConfig
-from fdbpl_jax.evaluation.accuracy import accuracy, accuracy_by_image
+from fdbpl_jax.data.types import prompt_name
+from fdbpl_jax.evaluation.accuracy import nearest_by_image, nearest_classes
 from fdbpl_jax.evaluation.features import encoded
 from fdbpl_jax.evaluation.test_set import HeldOut
 from fdbpl_jax.learners.learner import (
@@ -25,17 +27,17 @@ from fdbpl_jax.losses.divergence import products
 _TOGETHER = 16  # images whose own texts are encoded in one call
 
 
-def prompted_accuracy(
+def predictions(
     models: Models,
     learner: Learner,
     prompt: PromptConfig,
     trained: Trained,
     held: HeldOut,
-) -> float:
-    """Percentage of images whose nearest class under the prompts is their own.
+) -> Int[np.ndarray, " N"]:
+    """The class of each image: the nearest one under the prompts.
 
     Raises:
-      UserError: as `accuracy`.
+      UserError: as `nearest_classes`.
     """
     names, template = held.dataset.class_names, held.dataset.template
     classes = learner.classes(models, prompt, template, names)
@@ -47,9 +49,22 @@ def prompted_accuracy(
         predict = functools.partial(
             _predict, learner, student, tower, classes, trained.prompt
         )
-        return accuracy_by_image(features, held.labels, predict, _TOGETHER)
+        return nearest_by_image(features, predict, _TOGETHER)
     text = class_text(models, learner, classes, trained.prompt)
-    return accuracy(features, held.labels, text)
+    return nearest_classes(features, text)
+
+
+def written_predictions(
+    clip: Clip, template: str, held: HeldOut
+) -> Int[np.ndarray, " N"]:
+    """The class of each image by the texts of a template; features are the clip's own.
+
+    Raises:
+      UserError: as `nearest_classes`.
+    """
+    names = [prompt_name(name) for name in held.dataset.class_names]
+    text = text_features(clip, [template.format(name) for name in names])
+    return nearest_classes(held.features, text)
 
 
 def class_text(
@@ -103,5 +118,7 @@ def _predict(
     prompt: Prompt,
     image: Float[Array, "B D"],
 ) -> Int[Array, " B"]:
-    features = learner.text_features(student, text, classes, prompt, image)
-    return jnp.argmax(products(image, features), axis=-1)
+    # As `accuracy` multiplies, and here the texts too depend on the image's feature.
+    with jax.default_matmul_precision("highest"):
+        features = learner.text_features(student, text, classes, prompt, image)
+        return jnp.argmax(products(image, features), axis=-1)

@@ -9,12 +9,12 @@ import jax.numpy as jnp
 from fdbpl_jax.clip.layout import make_name_list
 from fdbpl_jax.clip.model import Clip, text_features, unit
 from fdbpl_jax.config import PromptConfig, RunConfig
-from fdbpl_jax.data.pipeline import epoch_steps
 from fdbpl_jax.data.types import prompt_name
-from fdbpl_jax.experiments.cells import Cell
+from fdbpl_jax.experiments.cells import Cell, batches_of
 from fdbpl_jax.experiments.shared_inputs import SharedInputs
 from fdbpl_jax.learners.coop import COOP, negative_prompt
 from fdbpl_jax.learners.learner import Models, Prompts, Start, init_prompt
+from fdbpl_jax.methods.published import published_terms
 from fdbpl_jax.methods.table import Names
 from fdbpl_jax.training.loop import Source
 from fdbpl_jax.training.schedule import schedule_of
@@ -41,9 +41,9 @@ _LIST_TEMPLATE = "a photo of a {}."
 def step_setup(config: RunConfig, models: Models, cell: Cell) -> StepSetup:
     """What the cell's step is compiled for."""
     optim, method = cell.setting.optim, cell.method
-    views = config.ril.regions_per_epoch if method.reads_table else 1
-    batch, steps = epoch_steps(len(cell.dataset.train) * views, optim.batch_size)
-    regularizer, terms = method.regularizer, config.terms
+    batch, steps = batches_of(config, cell)
+    regularizer = method.regularizer
+    terms = published_terms(config.terms, config.protocol, cell.dataset.name)
     averages = regularizer is not None and regularizer.averages
     return StepSetup(
         student=models.static,

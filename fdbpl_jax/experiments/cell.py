@@ -3,22 +3,24 @@
 A finished cell is read back; a killed one goes on from its last checkpoint.
 """
 
+import functools
 import resource
 import sys
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import msgspec
+import numpy as np
 
-from fdbpl_jax.clip.model import Clip, text_features
+from fdbpl_jax.clip.model import Clip
 from fdbpl_jax.config import RunConfig
-from fdbpl_jax.data.types import prompt_name
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.evaluation.accuracy import accuracy
-from fdbpl_jax.evaluation.prompted import prompted_accuracy
+from fdbpl_jax.evaluation.accuracy import share_correct
+from fdbpl_jax.evaluation.prompted import predictions, written_predictions
 from fdbpl_jax.evaluation.rejection import separations
-from fdbpl_jax.evaluation.test_set import HeldOut, TestSet
+from fdbpl_jax.evaluation.test_set import HeldOut, Predicted, TestSet, predicted
 from fdbpl_jax.experiments.assemble import (
     frozen_parts,
     hyper_of,
@@ -36,7 +38,6 @@ from fdbpl_jax.training.checkpoint import export_prompts
 from fdbpl_jax.training.loop import Run, Saving, TrainingResult, train
 from fdbpl_jax.training.state import StepSetup
 
-STUDENT_TEMPLATE = "a photo of a {}."  # what the prompts start from
 OWN_TEMPLATE = "zero-shot (data-set template)"  # the row of the data set's own
 _REJECTION = "rejection.json"
 
@@ -115,7 +116,10 @@ def _finish(
     config: RunConfig, shared: SharedInputs, cell: Cell, result: TrainingResult
 ) -> None:
     """Test the prompts and write the cell's results, last."""
-    results = [_test(shared, cell, result, test_set) for test_set in shared.test_sets]
+    results = [
+        _test(shared, cell, result, *tested)
+        for tested in zip(shared.test_sets, shared.zero_shot, strict=True)
+    ]
     if cell.method.measures_rejection:
         _write_rejection(shared, cell, result.prompts)
     stored = tree_of(result.prompts)
@@ -134,30 +138,49 @@ def _finish(
 
 
 def _test(
-    shared: SharedInputs, cell: Cell, result: TrainingResult, test_set: TestSet
+    shared: SharedInputs,
+    cell: Cell,
+    result: TrainingResult,
+    test_set: TestSet,
+    zero_shot: Predicted,
 ) -> CellResult:
     start = time.perf_counter()
     trained = Trained(result.prompts.positive, result.running)
-    # Contexts of single classes do not serve classes never trained on.
-    new = None if cell.prompt.class_specific else test_set.new
 
-    def score(held: HeldOut) -> float:
+    def predict(held: HeldOut) -> np.ndarray:
         learner = cell.method.learner
-        return prompted_accuracy(shared.models, learner, cell.prompt, trained, held)
+        return predictions(shared.models, learner, cell.prompt, trained, held)
 
+    # Contexts of single classes do not serve classes never trained on.
+    ours = predicted(test_set, predict, new=not cell.prompt.class_specific)
     return CellResult(
-        dataset=test_set.name,
         method=cell.name,
         seed=cell.seed,
-        base=score(test_set.base),
-        new=score(new) if new else None,
+        **_tested(test_set, ours, start),
         train_seconds=result.seconds,
         wait_seconds=result.waited,
-        test_seconds=time.perf_counter() - start,
         steps=result.steps,
         trained_values=sum(leaf.size for leaf in jax.tree.leaves(result.prompts)),
-        peak_memory_bytes=peak_memory_bytes(),
+        changed=sum(
+            int(np.sum(half != before))
+            for half, before in zip(ours, zero_shot, strict=True)
+            if half is not None
+        ),
     )
+
+
+def _tested(test_set: TestSet, ours: Predicted, start: float) -> dict[str, Any]:
+    """The fields of a result that testing gives; it began at `start`."""
+    accuracy_of_new = None
+    if test_set.new and ours.new is not None:
+        accuracy_of_new = share_correct(ours.new, test_set.new.labels)
+    return {
+        "dataset": test_set.name,
+        "base": share_correct(ours.base, test_set.base.labels),
+        "new": accuracy_of_new,
+        "test_seconds": time.perf_counter() - start,
+        "peak_memory_bytes": peak_memory_bytes(),
+    }
 
 
 def _write_rejection(shared: SharedInputs, cell: Cell, prompts: Prompts) -> None:
@@ -180,38 +203,35 @@ def untrained_results(shared: SharedInputs) -> list[CellResult]:
     """
     student, teacher = shared.models
     results = []
-    for by_student, by_teacher in zip(
-        shared.test_sets, shared.teacher_sets, strict=True
+    for by_student, by_teacher, zero_shot in zip(
+        shared.test_sets, shared.teacher_sets, shared.zero_shot, strict=True
     ):
         template = by_student.base.dataset.template
         results += [
-            _zero_shot("zero-shot", student, STUDENT_TEMPLATE, by_student),
-            _zero_shot(OWN_TEMPLATE, student, template, by_student),
-            _zero_shot("teacher", teacher, template, by_teacher),
+            _untrained("zero-shot", by_student, zero_shot, time.perf_counter()),
+            _written(OWN_TEMPLATE, student, template, by_student),
+            _written("teacher", teacher, template, by_teacher),
         ]
     return results
 
 
-def _zero_shot(name: str, clip: Clip, template: str, test_set: TestSet) -> CellResult:
+def _written(name: str, clip: Clip, template: str, test_set: TestSet) -> CellResult:
     start = time.perf_counter()
+    predict = functools.partial(written_predictions, clip, template)
+    return _untrained(name, test_set, predicted(test_set, predict), start)
 
-    def score(held: HeldOut) -> float:
-        names = [prompt_name(name) for name in held.dataset.class_names]
-        text = text_features(clip, [template.format(name) for name in names])
-        return accuracy(held.features, held.labels, text)
 
+def _untrained(
+    name: str, test_set: TestSet, ours: Predicted, start: float
+) -> CellResult:
     return CellResult(
-        dataset=test_set.name,
         method=name,
         seed=None,
-        base=score(test_set.base),
-        new=score(test_set.new) if test_set.new else None,
+        **_tested(test_set, ours, start),
         train_seconds=0.0,
         wait_seconds=0.0,
-        test_seconds=time.perf_counter() - start,
         steps=0,
         trained_values=0,
-        peak_memory_bytes=peak_memory_bytes(),
     )
 
 

@@ -9,13 +9,14 @@ from fdbpl_jax.clip.model import cast, load_clip
 from fdbpl_jax.config import PromptConfig, RunConfig
 from fdbpl_jax.data.class_names import read_names
 from fdbpl_jax.data.images import content_hash
+from fdbpl_jax.data.pipeline import epoch_steps
 from fdbpl_jax.data.types import Dataset
 from fdbpl_jax.experiments.protocols import PROTOCOLS
 from fdbpl_jax.experiments.sweep import Setting, settings_of
 from fdbpl_jax.experiments.training_sets import Selection, training_set
 from fdbpl_jax.learners.learner import Models
 from fdbpl_jax.methods.table import METHODS, Images, Method, Names
-from fdbpl_jax.shapes.pair import embedded
+from fdbpl_jax.shapes import embedded
 
 _RESULT = "results.jsonl"  # a line per data set that the prompts were tested on
 
@@ -59,6 +60,13 @@ class Cell(NamedTuple):
     def is_finished(self) -> bool:
         """Whether the cell need not be run again."""
         return self.result_file.exists()
+
+
+def batches_of(config: RunConfig, cell: Cell) -> tuple[int, int]:
+    """Size of the cell's batches, and how many an epoch has: one is one update."""
+    views = config.ril.regions_per_epoch if cell.method.reads_table else 1
+    examples = len(cell.dataset.train) * views
+    return epoch_steps(examples, cell.setting.optim.batch_size)
 
 
 def load_inputs(config: RunConfig) -> RunInputs:

@@ -11,6 +11,7 @@ from fdbpl_jax.experiments.cells import Cell
 from fdbpl_jax.experiments.protocols import PROTOCOLS
 from fdbpl_jax.experiments.shared_inputs import SharedInputs
 from fdbpl_jax.files import write_text
+from fdbpl_jax.methods.published import published_terms
 from fdbpl_jax.methods.table import Names
 
 # Not recorded by version 0.1.0, in which they were fixed for a data set.
@@ -44,7 +45,8 @@ def cell_settings(
     if method.loss.online:
         settings["teacher"] = shared.models.teacher.fingerprint
     if method.regularizer or method.loss.term_weights:
-        settings["terms"] = dataclasses.asdict(config.terms)
+        terms = published_terms(config.terms, config.protocol, cell.dataset.name)
+        settings["terms"] = dataclasses.asdict(terms)
     if method.names is Names.LIST and shared.names:
         digest = shared.names.sha256
         settings["names"] = {"sha256": digest, "keep": config.names.keep}

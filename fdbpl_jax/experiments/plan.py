@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fdbpl_jax.config import RunConfig
-from fdbpl_jax.data.types import Dataset
+from fdbpl_jax.data.types import Dataset, Example
 from fdbpl_jax.evaluation.features import are_kept
 from fdbpl_jax.experiments.cells import Cell, RunInputs, load_inputs, plan_cells
 from fdbpl_jax.experiments.probe import Rates, probe, steps_of
@@ -19,7 +19,7 @@ from fdbpl_jax.experiments.ril_table import (
     table_spec,
 )
 from fdbpl_jax.experiments.run import open_datasets
-from fdbpl_jax.experiments.shared_inputs import evaluated_parts
+from fdbpl_jax.experiments.shared_inputs import evaluated_parts, training_part
 from fdbpl_jax.experiments.training_sets import source_images
 from fdbpl_jax.learners.learner import Models
 from fdbpl_jax.ril.ledger import is_there
@@ -44,7 +44,7 @@ class DatasetPlan(NamedTuple):
     classes: int
     cells: int
     missing: int  # of the cells: not finished
-    files: int  # of test features
+    files: int  # of features
     absent: int  # of the files: not there
     table: TablePlan | None  # None: no method reads one
     # Of the test features, the table and the cells that are not there.
@@ -61,7 +61,7 @@ def plan(config: RunConfig, workdir: Path) -> list[DatasetPlan]:
       UserError: what the run itself would raise.
     """
     inputs = load_inputs(config)
-    sources, targets = open_datasets(config, workdir)
+    sources, targets = open_datasets(config, inputs, workdir)
     return [_plan_one(config, data, targets, inputs, workdir) for data in sources]
 
 
@@ -75,8 +75,13 @@ def _plan_one(
     models = inputs.models
     cells = plan_cells(config, dataset, inputs, workdir)
     missing = [cell for cell in cells if not cell.is_finished]
-    parts = evaluated_parts(config, dataset, targets)
-    files = _feature_files(config, parts, models, workdir)
+    examples = [
+        (part.root, getattr(part, config.eval_split))
+        for part in evaluated_parts(config, dataset, targets)
+    ]
+    if any(cell.method.has_teacher for cell in cells):
+        examples.append((dataset.root, training_part(config, dataset, cells).train))
+    files = _feature_files(examples, models, workdir)
     absent = [images for images, kept in files if not kept]
     table = _table(config, cells, models, workdir)
     regions = table.images * table.regions if table and not table.there else 0
@@ -100,16 +105,15 @@ def _plan_one(
 
 
 def _feature_files(
-    config: RunConfig, parts: Sequence[Dataset], models: Models, workdir: Path
+    parts: Sequence[tuple[Path, Sequence[Example]]], models: Models, workdir: Path
 ) -> list[tuple[int, bool]]:
-    """Of each file of test features, how many images it is of and whether it is there.
+    """Of each file of features, how many images it is of and whether it is there.
 
-    There is one for each tower and part that is tested on.
+    There is one for each tower and part: those tested on, and what is trained on.
     """
     files = []
-    for part in parts:
-        examples = getattr(part, config.eval_split)
-        images = source_images(part.root, workdir)
+    for root, examples in parts:
+        images = source_images(root, workdir)
         for clip in models:
             kept = are_kept(clip, images, examples, workdir / "features")
             files.append((len(examples), kept))

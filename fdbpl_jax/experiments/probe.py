@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fdbpl_jax.config import RunConfig, SweepConfig
-from fdbpl_jax.data.pipeline import epoch_steps
 from fdbpl_jax.data.splits import few_shot
 from fdbpl_jax.data.types import Dataset
 from fdbpl_jax.experiments.cell import run_cells
-from fdbpl_jax.experiments.cells import Cell, RunInputs
+from fdbpl_jax.experiments.cells import Cell, RunInputs, batches_of
 from fdbpl_jax.experiments.shared_inputs import SharedInputs, prepare
 
 _TEST_IMAGES = 64
@@ -85,7 +84,4 @@ def _train_seconds(config: RunConfig, shared: SharedInputs) -> dict[str, list[fl
 
 def steps_of(config: RunConfig, cell: Cell) -> int:
     """Updates of the cell's training."""
-    optim = config.optim_of(cell.method.name)
-    views = config.ril.regions_per_epoch if cell.method.reads_table else 1
-    examples = len(cell.dataset.train) * views
-    return optim.epochs * epoch_steps(examples, optim.batch_size)[1]
+    return cell.setting.optim.epochs * batches_of(config, cell)[1]

@@ -12,11 +12,14 @@ from pathlib import Path
 import jax
 from absl import logging
 
+from fdbpl_jax.cli import show
+from fdbpl_jax.clip.tokenizer import refuse_same_tokens
 from fdbpl_jax.config import RunConfig
 from fdbpl_jax.data.open_dataset import has_template
 from fdbpl_jax.data.types import Dataset, first_few
 from fdbpl_jax.errors import UserError, unknown_name
 from fdbpl_jax.experiments.assemble import compile_steps
+from fdbpl_jax.experiments.cautions import before_training, training_text
 from fdbpl_jax.experiments.cell import read_rejection, run_cells, untrained_results
 from fdbpl_jax.experiments.cells import Cell, RunInputs, load_inputs
 from fdbpl_jax.experiments.identity import cell_settings, claim
@@ -29,7 +32,7 @@ from fdbpl_jax.experiments.summary import (
     rows_of,
 )
 from fdbpl_jax.reports.results import CellResult, Row
-from fdbpl_jax.reports.text import terminal_table
+from fdbpl_jax.reports.text import terminal_notes, terminal_table
 from fdbpl_jax.reports.write import write_report
 
 # Errors from outside; anything else is a bug and stops the run.
@@ -80,7 +83,7 @@ def run(
             raise unknown_name("method in --only:", method, config.methods)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     inputs = load_inputs(config)
-    sources, targets = open_datasets(config, workdir)
+    sources, targets = open_datasets(config, inputs, workdir)
     parts = [
         _run_dataset(config, source, targets, inputs, workdir, share)
         for source in sources
@@ -89,19 +92,24 @@ def run(
     if not results.shared:
         raise results.failures[0].error
     rows = rows_of(config, results)
-    facts = facts_of(config, results, command, started)
+    facts = facts_of(config, results, rows, command, started)
     directory = workdir / config.folder
     write_report(directory, rows, results.cells, facts)
-    print(terminal_table(rows), flush=True)
+    show(terminal_table(rows))
+    show(terminal_notes(facts))
     logging.info("report: %s", directory / "report.html")
     refuse_failures(results.failures)
     return rows
 
 
 def open_datasets(
-    config: RunConfig, workdir: Path
+    config: RunConfig, inputs: RunInputs, workdir: Path
 ) -> tuple[list[Dataset], list[Dataset]]:
-    """Data sets trained on and targets, all looked at before any costs compute."""
+    """Data sets trained on and targets, all looked at before any costs compute.
+
+    Raises:
+      UserError: one cannot be read, or a model reads two class names as one.
+    """
     names = [*config.data.datasets, *config.data.targets]
     if config.data.template and all(map(has_template, names)):
         raise UserError(
@@ -115,6 +123,9 @@ def open_datasets(
             f"several data sets are called '{twice[0]}': {first_few(names)}",
             "Name each once, and rename folders or lists that are called the same.",
         )
+    for dataset in datasets:
+        for clip in inputs.models:
+            refuse_same_tokens(clip.tokenizer, dataset.class_names, dataset.name)
     count = len(config.data.datasets)
     return datasets[:count], datasets[count:]
 
@@ -133,6 +144,10 @@ def _run_dataset(
     except _FAILURES as error:
         failure = _failed(f"all cells of {dataset.name}", error)
         return DatasetResults(None, [], [], [failure])
+    if text := training_text(shared):
+        logging.info("%s", text)
+    for doubt in before_training(config, [shared]):
+        logging.warning("%s", doubt)
     cells = share.of(shared.cells)
     for cell in cells:
         claim(cell.directory, cell_settings(config, shared, cell))
@@ -176,7 +191,7 @@ def prepare_all(config: RunConfig, workdir: Path) -> Sequence[Failure]:
     """
     inputs = load_inputs(config)
     failures: list[Failure] = []
-    sources, targets = open_datasets(config, workdir)
+    sources, targets = open_datasets(config, inputs, workdir)
     for dataset in sources:
         try:
             shared = prepare(config, dataset, targets, inputs, workdir)
@@ -204,7 +219,9 @@ def _failed(what: str, error: Exception) -> Failure:
 
 
 def _log_result(result: CellResult) -> None:
-    new = "" if result.new is None else f", new {result.new:.1f}"
+    accuracies = f"{result.base:.1f}"
+    if result.new is not None:
+        accuracies = f"base {result.base:.1f}, new {result.new:.1f}"
     name = f"{result.dataset} {result.method} seed {result.seed}"
     spent = f"trained in {result.train_seconds:.1f} s"
-    logging.info("%s: %.1f%s, %s", name, result.base, new, spent)
+    logging.info("%s: %s, %s", name, accuracies, spent)

@@ -95,7 +95,8 @@ def run_config(config: config_dict.ConfigDict) -> RunConfig:
         for method in methods:
             key = config_key(method)
             layers = tuned[kind].get(key, {}), common, specific[key]
-            pairs.append((method, _over(getattr(METHODS[method], kind), layers)))
+            published = METHODS[method].in_protocol(values["protocol"])
+            pairs.append((method, _over(getattr(published, kind), layers)))
         values[kind] = pairs
     _refuse_unknown(RunConfig, values, "config")
     try:

@@ -1,5 +1,7 @@
 """What the cells of a data set share: test features, training images, RIL table."""
 
+import dataclasses
+import functools
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
+from fdbpl_jax.clip.model import Clip
 from fdbpl_jax.config import RunConfig
 from fdbpl_jax.data.contents import copies, without_broken
 from fdbpl_jax.data.open_dataset import open_dataset
@@ -15,8 +18,10 @@ from fdbpl_jax.data.source_images import SourceImages
 from fdbpl_jax.data.splits import subset
 from fdbpl_jax.data.types import Dataset
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.evaluation.accuracy import share_correct
 from fdbpl_jax.evaluation.features import tower_features
-from fdbpl_jax.evaluation.test_set import HeldOut, TestSet
+from fdbpl_jax.evaluation.prompted import written_predictions
+from fdbpl_jax.evaluation.test_set import HeldOut, Predicted, TestSet, predicted
 from fdbpl_jax.experiments.cells import Cell, NamesFile, RunInputs, plan_cells
 from fdbpl_jax.experiments.protocols import PROTOCOLS, refuse_few_classes
 from fdbpl_jax.experiments.ril_table import training_table
@@ -24,6 +29,17 @@ from fdbpl_jax.experiments.training_sets import source_images
 from fdbpl_jax.learners.learner import Models
 from fdbpl_jax.reports.facts import TableFacts
 from fdbpl_jax.ril.table import Table
+
+STUDENT_TEMPLATE = "a photo of a {}."  # of zero-shot; what the prompts start from
+
+
+class TrainingAccuracy(NamedTuple):
+    """How often hand-written text is right on the labelled training images."""
+
+    teacher: float  # percent
+    student: float
+    images: int
+    classes: int
 
 
 class SharedInputs(NamedTuple):
@@ -34,6 +50,8 @@ class SharedInputs(NamedTuple):
     names: NamesFile | None
     test_sets: tuple[TestSet, ...]  # with the student's features; first the data set's
     teacher_sets: tuple[TestSet, ...]  # the same with the teacher's
+    zero_shot: tuple[Predicted, ...]  # the student's, by `STUDENT_TEMPLATE`
+    training: TrainingAccuracy | None  # None: no method has a teacher
     cells: tuple[Cell, ...]
     table: Table | None  # None: no method reads one
     table_facts: TableFacts | None
@@ -83,6 +101,10 @@ def prepare(
         tested = [example.path for example in getattr(part, config.eval_split)]
         for warning in copies(source, sorted(used), images[part.root], tested):
             logging.warning("%s: %s", part.name, warning)
+    training = None
+    if any(cell.method.has_teacher for cell in cells):
+        part = training_part(config, dataset, cells)
+        training = _training_accuracy(models, part, source, cache)
     table, facts = training_table(config, cells, models, workdir, source)
     return SharedInputs(
         dataset=dataset,
@@ -90,11 +112,45 @@ def prepare(
         names=inputs.names,
         test_sets=student_sets,
         teacher_sets=teacher_sets,
+        zero_shot=tuple(_zero_shot(models.student, test) for test in student_sets),
+        training=training,
         cells=cells,
         table=table,
         table_facts=facts,
         feature_seconds=feature_seconds,
     )
+
+
+def training_part(
+    config: RunConfig, dataset: Dataset, cells: Sequence[Cell]
+) -> Dataset:
+    """The classes trained on, with the labelled training images of all cells."""
+    used = {example.path for cell in cells for example in cell.dataset.train}
+    part = subset(dataset, PROTOCOLS[config.protocol].classes[0])
+    train = tuple(example for example in part.train if example.path in used)
+    return dataclasses.replace(part, train=train)
+
+
+def _training_accuracy(
+    models: Models, part: Dataset, images: SourceImages, cache: Path
+) -> TrainingAccuracy:
+    labels = np.array([example.label for example in part.train], np.int32)
+    features = tower_features(models, images, part.train, cache)
+    student, teacher = (
+        share_correct(
+            written_predictions(
+                clip, part.template, HeldOut(part, part.train, x, labels)
+            ),
+            labels,
+        )
+        for clip, x in zip(models, features, strict=True)
+    )
+    return TrainingAccuracy(teacher, student, len(labels), len(part.class_names))
+
+
+def _zero_shot(student: Clip, test: TestSet) -> Predicted:
+    predict = functools.partial(written_predictions, student, STUDENT_TEMPLATE)
+    return predicted(test, predict)
 
 
 def evaluated_parts(

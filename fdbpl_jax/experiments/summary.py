@@ -1,17 +1,25 @@
 """The results of a run, and from them the rows and facts of its report."""
 
 import dataclasses
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fdbpl_jax import device
 from fdbpl_jax.clip.model import Clip
 from fdbpl_jax.config import RunConfig
 from fdbpl_jax.data.types import Dataset, first_few
-from fdbpl_jax.experiments.cell import OWN_TEMPLATE, STUDENT_TEMPLATE
+from fdbpl_jax.experiments.cautions import (
+    after_training,
+    before_training,
+    tested_parts,
+    training_text,
+    updates_text,
+)
+from fdbpl_jax.experiments.cell import OWN_TEMPLATE
 from fdbpl_jax.experiments.protocols import PROTOCOLS
-from fdbpl_jax.experiments.shared_inputs import SharedInputs
+from fdbpl_jax.experiments.shared_inputs import STUDENT_TEMPLATE, SharedInputs
 from fdbpl_jax.reports.columns import rejection_texts
 from fdbpl_jax.reports.facts import RunFacts
 from fdbpl_jax.reports.results import (
@@ -22,7 +30,7 @@ from fdbpl_jax.reports.results import (
     Row,
     summarise,
 )
-from fdbpl_jax.shapes.pair import embedded
+from fdbpl_jax.shapes import embedded
 
 
 class Failure(NamedTuple):
@@ -94,14 +102,20 @@ def rows_of(config: RunConfig, results: RunResults) -> Sequence[Row]:
 
 
 def facts_of(
-    config: RunConfig, results: RunResults, command: str, started: str
+    config: RunConfig,
+    results: RunResults,
+    rows: Sequence[Row],
+    command: str,
+    started: str,
 ) -> RunFacts:
-    """What a reader needs to judge the report."""
+    """What a reader needs to judge the report; `command` is as a shell reads it."""
     student, teacher = results.shared[0].models
     rejection = [line for part in results.parts for line in part.rejection]
+    tested = {part: None for shared in results.shared for part in tested_parts(shared)}
+    cautions = before_training(config, results.shared)
     return RunFacts(
         protocol=config.protocol,
-        command=command,
+        command=shlex.join(map(_without_folder, shlex.split(command))),
         device=device.describe(),
         versions=device.versions(),
         tables={
@@ -120,6 +134,8 @@ def facts_of(
             for dataset in results.datasets
         },
         rejection=rejection_texts(rejection),
+        tested=tuple(tested),
+        cautions=(*cautions, *after_training(rows, results.cells, tuple(tested))),
     )
 
 
@@ -135,9 +151,30 @@ def _model_text(clip: Clip) -> str:
     return f"{name} {clip.fingerprint[:12]}"
 
 
+def _without_folder(text: str) -> str:
+    """A setting or flag without the folder of a path: a report may be shown to others.
+
+    Of paths that begin at the root, at home or above the working directory the last
+    part is left.
+    """
+    flag, sign, value = text.rpartition("=")
+    paths = value.split(",")
+    for n, path in enumerate(paths):
+        if path.startswith(("/", "~", "..")):
+            paths[n] = f".../{Path(path).name}"
+    return flag + sign + ",".join(paths)
+
+
+def _shown(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {
+        name: _without_folder(value) if isinstance(value, str) else value
+        for name, value in pairs
+    }
+
+
 def _settings(config: RunConfig) -> tuple[tuple[str, str], ...]:
     """The settings as lines of the report."""
-    fields = dataclasses.asdict(config)
+    fields = dataclasses.asdict(config, dict_factory=_shown)
     lines = [
         (f"{kind} of {name}", str(values))
         for kind in ("optim", "prompt")
@@ -172,6 +209,12 @@ def _notes(config: RunConfig, results: RunResults) -> tuple[str, ...]:
         "asks it, and 'teacher' asks the teacher, with the data set's own template.",
         *left_out,
         f"Features of the {config.eval_split} images, once for all methods: {spent}.",
+        *(text for text in map(training_text, results.shared) if text),
+        *(
+            f"{shared.dataset.name}, updates per training: "
+            f"{updates_text(config, shared.cells)}."
+            for shared in results.shared
+        ),
         "Training time is the wall time of the training loop with compilation, "
         "reading and checkpoints; tables and features of test images are apart.",
         "Peak memory is of the whole process so far (accelerator: of the device).",

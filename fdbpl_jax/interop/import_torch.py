@@ -4,27 +4,26 @@
       --checkpoint=prompt_learner/model.pth.tar-50 \
       --student=openai/clip-vit-base-patch32 --class_names=classes.txt --export=export
 
-Needs PyTorch (`pip install "fdbpl-jax[reference]"`), which reads tensors alone: a
-checkpoint that holds anything else is refused and nothing in it is run.
+Tensors alone are read, without PyTorch; nothing in the file is run.
+`python -m fdbpl_jax.interop.evaluate` tests the export.
 """
 
-import pickle
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
-from absl import flags
+from absl import flags, logging
 from jaxtyping import Float, Float32
 
-from fdbpl_jax.cli import run_app
+from fdbpl_jax.cli import run_app, show
 from fdbpl_jax.clip.model import Clip, load_clip
-from fdbpl_jax.clip.text import embed_tokens
+from fdbpl_jax.clip.tokenizer import refuse_same_tokens
 from fdbpl_jax.config import PromptConfig
 from fdbpl_jax.data.class_names import read_names
-from fdbpl_jax.data.types import prompt_name
+from fdbpl_jax.data.types import first_few, prompt_name
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.interop.torch_file import read_state
 from fdbpl_jax.learners.coop import class_row
 from fdbpl_jax.training.checkpoint import export_prompts
 
@@ -36,37 +35,13 @@ _POSITION = flags.DEFINE_enum(
 )
 _EXPORT = flags.DEFINE_string("export", None, "Folder of the export, made new.")
 
-_GIVE = "Give the model.pth.tar-N of a prompt_learner folder."
+_KEPT = ("token_prefix", "token_suffix")  # embeddings that CoOp keeps beside "ctx"
 _CLASSES = "Give the classes that it was trained on, in that order."
 _HALF = 2e-3  # what half precision may make of an embedding, whose values are below 1
 
 
-def read_context(file: Path) -> dict[str, Float32[np.ndarray, "..."]]:
-    """Read the tensors of a prompt learner's checkpoint, by name: "ctx" and others.
-
-    Raises:
-      UserError: PyTorch is not installed, the file is none of CoOp's, or it holds
-        something else than tensors and plain values.
-    """
-    try:
-        import torch
-    except ImportError as error:
-        raise UserError(
-            "PyTorch is not installed", 'Run `pip install "fdbpl-jax[reference]"`.'
-        ) from error
-    try:
-        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
-        state = checkpoint["state_dict"]
-        return {name: tensor.float().numpy() for name, tensor in state.items()}
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"no tensors read from '{file}': {reason}", _GIVE) from error
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"'{file}' has no state_dict of tensors", _GIVE) from error
-
-
 def check_context(
-    tensors: dict[str, Float32[np.ndarray, "..."]],
+    tensors: Mapping[str, Float32[np.ndarray, "..."]],
     clip: Clip,
     class_names: Sequence[str],
 ) -> Float[np.ndarray, "*C L W"]:
@@ -79,11 +54,11 @@ def check_context(
     """
     if "ctx" not in tensors:
         raise UserError(
-            f"the checkpoint has no 'ctx' but {', '.join(sorted(tensors)) or 'none'}",
+            f"the checkpoint has no 'ctx' but {first_few(sorted(tensors))}",
             "Give a checkpoint of CoOp or of KDPL on it.",
         )
     context, width = tensors["ctx"], clip.config.text.tower.width
-    if context.ndim not in (2, 3) or context.shape[-1] != width:
+    if context.ndim not in (2, 3) or context.shape[-1] != width or not context.size:
         raise UserError(
             f"'ctx' is {list(context.shape)}; the text tower of '{clip.name}' is "
             f"{width} wide",
@@ -96,34 +71,42 @@ def check_context(
             f"'ctx' is of {len(context)} classes; {len(class_names)} names are given",
             _CLASSES,
         )
+    if others := sorted(tensors.keys() - {"ctx", *_KEPT}):
+        logging.warning(
+            "%d tensors are not used: %s. CoOp and KgCoOp need none of them; of CoCoOp "
+            "or MaPLe the context alone is another prompt.",
+            *(len(others), first_few(others)),
+        )
     _check_words(tensors, clip, class_names, context.shape[-2])
     return context
 
 
 def _check_words(
-    tensors: dict[str, Any], clip: Clip, class_names: Sequence[str], length: int
+    tensors: Mapping[str, Float32[np.ndarray, "..."]],
+    clip: Clip,
+    class_names: Sequence[str],
+    length: int,
 ) -> None:
     """CoOp keeps the embeddings of SOS and of name, "." and EOS, wherever they go."""
     prompt = PromptConfig(context_length=length, init="")
-    words = [prompt_name(name) for name in class_names]
-    rows = [
-        class_row(clip.tokenizer, clip.config.text, word, prompt)[0] for word in words
-    ]
-    for name, first in (("token_prefix", 0), ("token_suffix", 1 + length)):
-        if name not in tensors:
+    table = np.asarray(clip.params["text"]["token_embedding"], np.float32)
+    for kept, first in zip(_KEPT, (0, 1 + length), strict=True):
+        if kept not in tensors:
             continue
-        stored = tensors[name]
-        if len(stored) != len(rows):
+        stored = tensors[kept]
+        if stored.ndim != 3 or len(stored) != len(class_names):
             raise UserError(
-                f"'{name}' is of {len(stored)} classes; {len(rows)} names are given",
+                f"'{kept}' is {list(stored.shape)}; {len(class_names)} names are given",
                 _CLASSES,
             )
-        for word, ids, embeddings in zip(words, rows, stored, strict=True):
-            end = 1 if name == "token_prefix" else len(ids)
-            expected = embed_tokens(clip.params["text"], jnp.asarray(ids[first:end]))
-            if not _alike(embeddings[: end - first], np.asarray(expected, np.float32)):
+        for words, embeddings in zip(
+            map(prompt_name, class_names), stored, strict=True
+        ):
+            row = class_row(clip.tokenizer, clip.config.text, words, prompt)[0]
+            ids = row[first : 1 if kept == "token_prefix" else None]
+            if not _alike(embeddings[: len(ids)], table[ids]):
                 raise UserError(
-                    f"'{name}' does not hold '{word}' as '{clip.name}' embeds it",
+                    f"'{kept}' does not hold '{words}' as '{clip.name}' embeds it",
                     "Give the student and the classes, in order, it was trained on.",
                 )
 
@@ -136,25 +119,27 @@ def _alike(actual: np.ndarray, expected: np.ndarray) -> bool:
 def _main() -> None:
     clip = load_clip(_STUDENT.value)
     names = read_names(Path(_NAMES.value))
-    tensors = read_context(Path(_CHECKPOINT.value))
-    context = check_context(tensors, clip, names)
+    refuse_same_tokens(clip.tokenizer, names, _NAMES.value)
+    context = check_context(read_state(Path(_CHECKPOINT.value)), clip, names)
+    prompt = PromptConfig(
+        context_length=context.shape[-2],
+        init="",
+        position=_POSITION.value,
+        class_specific=context.ndim == 3,
+    )
     facts = {
         "class_names": list(names),
         "student": {"name": clip.name, "sha256": clip.fingerprint},
         "config": {
             "method": "coop",
             "imported": Path(_CHECKPOINT.value).name,
-            "prompt": {
-                "context_length": context.shape[-2],
-                "position": _POSITION.value,
-                "class_specific": context.ndim == 3,
-            },
+            "prompt": dataclasses.asdict(prompt),
         },
     }
-    prompts = {"positive": {"context": context.astype(np.float32)}}
+    prompts = {"positive": {"context": context}}
     export_prompts(Path(_EXPORT.value), prompts, facts)
     tokens = f"a context of {context.shape[-2]} tokens"
-    print(f"{_EXPORT.value}: {tokens}, {len(names)} classes")
+    show(f"{_EXPORT.value}: {tokens}, {len(names)} classes")
 
 
 if __name__ == "__main__":

@@ -129,12 +129,12 @@ def class_row(
     """
     length = prompt.context_length
     before = {"end": length, "middle": length // 2, "front": 0}[prompt.position]
-    # At the end, name and "." are tokenised together, as one reads them.
     after = length - before
-    words = [name, "."] if after else [f"{name}."]
-    first, *last = [word_ids(tokenizer, w) for w in words]
-    first = [*fixed, *first]
-    tail = last[0] if last else []
+    # As in CoOp, name and "." are tokenised together (") and "." are one token), and
+    # before the rest of the context stand as many of the tokens as the name alone has.
+    whole = word_ids(tokenizer, f"{name}.")
+    cut = len(word_ids(tokenizer, name)) if after else len(whole)
+    first, tail = [*fixed, *whole[:cut]], whole[cut:]
     ids = [tokenizer.bos_token_id, *[0] * before, *first, *[0] * after, *tail]
     slot = [-1, *range(before), *[-1] * len(first), *range(before, length)]
     ids, slot = [*ids, tokenizer.eos_token_id], [*slot, *[-1] * (len(tail) + 1)]
@@ -186,9 +186,14 @@ def context_features(
     prompt: Prompt,
     image: Float[Array, "B D"] | None,
 ) -> Float[Array, "C D"]:
-    """The class features under a prompt with a `context` and, if any, a `deep` one."""
+    """The class features under a prompt with a `context` and, if any, a `deep` one.
+
+    Of deep contexts for more layers than the tower has, the first are used.
+    """
     deep = getattr(prompt, "deep", None)
     tower, layout = student.config.text, classes.layout
+    if deep is not None:
+        deep = deep[: tower.tower.layers - 1]
     return encode_context(tower, text, layout, prompt.context, deep)
 
 

@@ -1,4 +1,8 @@
-"""MaPLe: image prompts made of the text prompts, by layer (Khattak et al., 2023)."""
+"""MaPLe: image prompts made of the text prompts, by layer (Khattak et al., 2023).
+
+In towers of unequal depth each is prompted as far as it goes, as published: the deepest
+prompts are then those of the deeper tower alone.
+"""
 
 from typing import NamedTuple
 
@@ -27,11 +31,11 @@ class MaplePrompt(NamedTuple):
 
 
 def _init(keys: Keys, start: Start) -> MaplePrompt:
-    depth = min(start.text_depth, start.config.vision.tower.layers)
-    widths = start.config.text.tower.width, start.config.vision.tower.width
+    text, image = start.config.text.tower, start.config.vision.tower
+    depth = min(start.prompt.text_depth, max(text.layers, image.layers))
     return MaplePrompt(
         init_context(keys, start),
-        init_couple(keys.other, depth, *widths),
+        init_couple(keys.other, depth, text.width, image.width),
         init_deep(keys, start, depth),
     )
 
@@ -44,7 +48,7 @@ def init_couple(key: Array, depth: int, text: int, image: int) -> Linear:
 
 
 def image_tokens(prompt: MaplePrompt) -> Float[Array, "J L w"]:
-    """The image tower's tokens for each prompted layer."""
+    """Image tokens for each prompted layer of the deeper tower."""
     texts = prompt.context[None]
     if prompt.deep is not None:
         texts = jnp.concatenate([texts, prompt.deep])

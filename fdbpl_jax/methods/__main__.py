@@ -1,6 +1,7 @@
 """`python -m fdbpl_jax.methods`: every method with its settings, as a table.
 
-`--for=maple` or any other beginning of a name shortens it.
+`--for=maple` or any other beginning of a name shortens it; the settings are those of
+`--protocol=base2new` or of another protocol.
 """
 
 import jax
@@ -14,10 +15,14 @@ from fdbpl_jax.clip.tokenizer import load_tokenizer
 from fdbpl_jax.errors import unknown_name
 from fdbpl_jax.learners.coop import COOP, negative_prompt
 from fdbpl_jax.learners.learner import Start, init_prompt
+from fdbpl_jax.methods.published import PROTOCOLS
 from fdbpl_jax.methods.table import METHODS, Images, Method, Names
-from fdbpl_jax.shapes.pair import embedded
+from fdbpl_jax.shapes import embedded
 
 _FOR = flags.DEFINE_string("for", "", "Only methods whose names begin so.")
+_PROTOCOL = flags.DEFINE_enum(
+    "protocol", "base2new", list(PROTOCOLS), "Whose settings these are."
+)
 _COLUMNS = (
     *("method", "learner", "loss", "data", "trained values"),
     *("epochs", "batch", "learning rate", "settings from"),
@@ -31,10 +36,9 @@ _NAMES = {
 }
 
 
-def trained_values(name: str) -> int:
+def trained_values(method: Method) -> int:
     """Numbers that a method learns with a ViT-B student and a ViT-L/14 teacher."""
     tokenizer = load_tokenizer(embedded("student"))  # any that spells the words
-    method = METHODS[name]
     parts = [(method.learner, method.prompt)]
     if method.loss.negative:
         parts.append((COOP, negative_prompt(tokenizer, method.prompt)))
@@ -68,7 +72,7 @@ def _data(method: Method) -> str:
 
 
 def _row(name: str) -> tuple[str, ...]:
-    method = METHODS[name]
+    method = METHODS[name].in_protocol(_PROTOCOL.value)
     loss = [method.loss.name]
     if method.regularizer:
         loss.append(method.regularizer.name)
@@ -77,7 +81,7 @@ def _row(name: str) -> tuple[str, ...]:
         method.learner.name,
         " + ".join(loss),
         _data(method),
-        f"{trained_values(name):,}",
+        f"{trained_values(method):,}",
         str(method.optim.epochs),
         str(method.optim.batch_size),
         f"{method.optim.lr:g}",

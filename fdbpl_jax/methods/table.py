@@ -21,7 +21,7 @@ from fdbpl_jax.losses.fdbpl_release import FDBPL_RELEASE
 from fdbpl_jax.losses.kdpl import KDPL, PROMPTKD
 from fdbpl_jax.losses.loss import Loss
 from fdbpl_jax.losses.regularizers import KGCOOP, PROGRAD, PROMPTSRC, Regularizer
-from fdbpl_jax.methods.published import OPTIM, PROMPT, SOURCE
+from fdbpl_jax.methods.published import OPTIM, PROMPT, SOURCE, by_protocol
 
 
 class Images(enum.Enum):
@@ -47,18 +47,35 @@ class Method:
     name: str
     learner: Learner
     loss: Loss
-    optim: OptimConfig
+    optim: OptimConfig  # of base-to-new, as `prompt` and `source`: see `in_protocol`
     prompt: PromptConfig
     source: str  # of the settings
     regularizer: Regularizer | None = None
     images: Images = Images.LABELLED
     names: Names = Names.TRAINING
 
+    def in_protocol(self, protocol: str) -> "Method":
+        """The method with its published settings in a protocol."""
+        change = by_protocol(self.name, protocol)
+        if change is None:
+            return self
+        return dataclasses.replace(
+            self,
+            optim=dataclasses.replace(self.optim, **change.optim),
+            prompt=dataclasses.replace(self.prompt, **change.prompt),
+            source=change.source,
+        )
+
     @property
     def reads_table(self) -> bool:
         """Training reads a RIL table: stored features, or the teacher's labels."""
         sees_pixels = self.loss.online or self.learner.prompts_images
         return self.loss.negative or not sees_pixels
+
+    @property
+    def has_teacher(self) -> bool:
+        """Training reads the teacher's labels, of a table or of each batch."""
+        return self.loss.online or self.loss.negative
 
     @property
     def measures_rejection(self) -> bool:

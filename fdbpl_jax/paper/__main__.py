@@ -16,6 +16,7 @@ look, and which test images one cell classifies correctly and the other does not
 writes a PNG, and what it shows as a CSV file beside it.
 """
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -31,50 +32,44 @@ from fdbpl_jax.paper.drawing import Drawing
 from fdbpl_jax.paper.page import write_paper
 from fdbpl_jax.paper.runs import PaperOptions, make
 
-_WORKDIR = flags.DEFINE_string("workdir", "runs", "Of the runs of configs/paper/.")
-_DATASETS = flags.DEFINE_string(
+_FLAGS = flags.FLAGS
+flags.DEFINE_string("workdir", "runs", "Of the runs of configs/paper/.")
+flags.DEFINE_string(
     "datasets",
     "",
     "On disk, with commas. Tables 1, 6 and figures 9 to 12 train on the first.",
 )
-_DATA_ROOT = flags.DEFINE_string("data_root", "", "The folder that holds the data.")
-_STUDENT = flags.DEFINE_string(
+flags.DEFINE_string("data_root", "", "The folder that holds the data.")
+flags.DEFINE_string(
     "student", "", "Directory or hub id; default: the embedded one, or the cell's."
 )
-_TEACHER = flags.DEFINE_string("teacher", "", "Directory or hub id; or the embedded.")
-_TEACHERS = flags.DEFINE_list(
-    "teachers", [], "Of table 5; default: the student and the teacher."
-)
-_KEEP = flags.DEFINE_integer(
+flags.DEFINE_string("teacher", "", "Directory or hub id; or the embedded.")
+flags.DEFINE_list("teachers", [], "Of table 5; default: the student and the teacher.")
+flags.DEFINE_integer(
     "keep", None, "K of table 4; default: 20, of the embedded world 5.", 1
 )
-_KEEPS = flags.DEFINE_list(
+flags.DEFINE_list(
     "keeps", [], "K of figure 9, at most the base classes; default: 5,10,15,20,25."
 )
-_CELL = flags.DEFINE_string("cell", None, "attention, cases: of a finished cell.")
-_OTHER = flags.DEFINE_string("other", "", "cases: folder of the one it is compared to.")
-_PICTURE = flags.DEFINE_string("picture", "", "File to draw; default: in the cell.")
-_IMAGES = flags.DEFINE_integer(
+flags.DEFINE_string("cell", None, "attention, cases: of a finished cell.")
+flags.DEFINE_string("other", "", "cases: folder of the one it is compared to.")
+flags.DEFINE_string("picture", "", "File to draw; default: in the cell.")
+flags.DEFINE_integer(
     "images", 6, "How many to draw, of different classes; cases: of each kind.", 1
 )
-_FEATURES = flags.DEFINE_string(
+flags.DEFINE_string(
     "features", "", "cases: folder of kept image features; default: in the cell."
 )
 
 
 def _run(names: list[str], more: list[str]) -> None:
-    options = PaperOptions(
-        workdir=Path(_WORKDIR.value),
-        datasets=_DATASETS.value,
-        data_root=_DATA_ROOT.value,
-        student=_STUDENT.value,
-        teacher=_TEACHER.value,
-        keep=str(_KEEP.value or ""),
-        keeps=tuple(_KEEPS.value),
-        teachers=tuple(_TEACHERS.value),
-        flags=tuple(more),
-    )
-    failed = make(names, options)
+    values = {
+        field.name: _FLAGS[field.name].value
+        for field in dataclasses.fields(PaperOptions)
+        if field.name in _FLAGS
+    }
+    values |= {"workdir": Path(_FLAGS.workdir), "flags": more}
+    failed = make(names, PaperOptions(**values))
     try:
         _page()
     except UserError as error:
@@ -88,29 +83,29 @@ def _run(names: list[str], more: list[str]) -> None:
 
 
 def _page() -> None:
-    sheets = write_paper(Path(_WORKDIR.value))
-    names = ", ".join(sheet.name for sheet in sheets)
-    logging.info("%s: %s", Path(_WORKDIR.value) / "paper" / "paper.html", names)
+    workdir = Path(_FLAGS.workdir)
+    names = ", ".join(sheet.name for sheet in write_paper(workdir))
+    logging.info("%s: %s", workdir / "paper" / "paper.html", names)
 
 
 def _attention() -> None:
-    _write("attention", attention(_opened(_CELL.value), _IMAGES.value))
+    _write("attention", attention(_opened(_FLAGS.cell), _FLAGS.images))
 
 
 def _cases() -> None:
-    if not _OTHER.value:
+    if not _FLAGS.other:
         raise UserError("no cell to compare with is named", "Give --other=FOLDER.")
-    cell, other = _opened(_CELL.value), _opened(_OTHER.value)
-    cache = Path(_FEATURES.value or cell.path / "features")
-    _write("cases", cases(cell, other, cache, _IMAGES.value))
+    cell, other = _opened(_FLAGS.cell), _opened(_FLAGS.other)
+    cache = Path(_FLAGS.features or cell.path / "features")
+    _write("cases", cases(cell, other, cache, _FLAGS.images))
 
 
-def _opened(folder: str | None) -> OpenCell:
-    return open_cell(Path(folder or ""), _STUDENT.value, _DATA_ROOT.value)
+def _opened(folder: str) -> OpenCell:
+    return open_cell(Path(folder), _FLAGS.student, _FLAGS.data_root)
 
 
 def _write(name: str, drawing: Drawing) -> None:
-    file = png_file(_PICTURE.value or Path(_CELL.value or "") / f"{name}.png")
+    file = png_file(_FLAGS.picture or Path(_FLAGS.cell) / f"{name}.png")
     text = csv_text([drawing.titles, *drawing.rows])
     write_text(file.with_suffix(".csv"), text)
     write_bytes(file, drawing.picture)
@@ -132,14 +127,14 @@ def main() -> None:
 
     def command() -> None:
         if name == "run":
-            return _run(names, more)
-        if name not in _COMMANDS:
+            _run(names, more)
+        elif name not in _COMMANDS:
             raise unknown_name("command", name, ("run", *_COMMANDS))
-        if names or more:
-            raise UserError(
-                f"`{name}` takes no '{' '.join(names + more)}'", "Leave it out."
-            )
-        return _COMMANDS[name]()
+        elif names or more:
+            words = " ".join(names + more)
+            raise UserError(f"`{name}` takes no '{words}'", "Leave it out.")
+        else:
+            _COMMANDS[name]()
 
     run_app(command, required=("cell",) if name in ("attention", "cases") else ())
 

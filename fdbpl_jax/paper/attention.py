@@ -17,7 +17,7 @@ from fdbpl_jax.clip.model import Clip, text_features, unit
 from fdbpl_jax.data.images import read_image
 from fdbpl_jax.data.types import Dataset, Example, prompt_name
 from fdbpl_jax.paper.cell import OpenCell, class_text
-from fdbpl_jax.paper.drawing import Band, Drawing, Tile, drawing, grid, listed
+from fdbpl_jax.paper.drawing import Drawing, Tile, drawing, grid, listed
 
 _SIDE = 176  # pixels
 _HOT = np.array([255.0, 60.0, 0.0])
@@ -29,9 +29,8 @@ def attention(cell: OpenCell, images: int) -> Drawing:
     """Draw the maps of a test image of each of `images` classes; see `picture`."""
     dataset, names = cell.dataset, cell.facts["class_names"]
     examples = one_of_each(dataset, names, images)
-    images_read = [read_image(dataset.root, example.path) for example in examples]
-    size = cell.clip.image.size
-    pixels = np.stack([preprocess(image, size) for image in images_read])
+    images_read = (read_image(dataset.root, example.path) for example in examples)
+    pixels = np.stack([preprocess(image, cell.clip.image) for image in images_read])
     shown = [(listed(x.path), dataset.class_names[x.label]) for x in examples]
     texts = prompt_texts(cell)
     labels = np.array([names.index(name) for _, name in shown])
@@ -83,19 +82,16 @@ def picture(
     """
     bands = []
     for row, title in enumerate(rows):
-        images = [overlaid(pixels[row], heat) for heat in (None, *maps[:, row])]
+        plain = Image.fromarray(pixels[row])
+        images = [plain, *(overlaid(plain, heat) for heat in maps[:, row])]
         titles = [[(text, "black")] for text in ("image", *columns)]
-        bands.append(Band(title, list(map(Tile, images, titles))))
+        bands.append((title, list(map(Tile, images, titles))))
     return grid(bands, len(columns) + 1, _SIDE)
 
 
-def overlaid(
-    pixels: UInt8[np.ndarray, "S S 3"], heat: Float[np.ndarray, "G G"] | None
-) -> Image.Image:
-    """Draw the image in grey with the map over it in colour; without a map, only it."""
-    image = Image.fromarray(pixels).resize((_SIDE, _SIDE), Image.Resampling.BICUBIC)
-    if heat is None:
-        return image
+def overlaid(image: Image.Image, heat: Float[np.ndarray, "G G"]) -> Image.Image:
+    """Draw the image in grey with the map over it in colour."""
+    image = image.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC)
     share = heat / max(float(heat.max()), np.finfo(np.float32).tiny)
     small = Image.fromarray(share.astype(np.float32), mode="F")
     large = small.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
@@ -111,7 +107,5 @@ def one_of_each(
     """Return the first test image of each of `count` classes, spread over all."""
     step = max(1, len(class_names) // count)
     labels = [dataset.class_names.index(n) for n in class_names[::step][:count]]
-    first: dict[int, Example] = {}
-    for example in dataset.test:
-        first.setdefault(example.label, example)
+    first = {example.label: example for example in reversed(dataset.test)}
     return [first[label] for label in labels if label in first]

@@ -17,7 +17,7 @@ from fdbpl_jax.data.splits import subset
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.evaluation.features import split_features
 from fdbpl_jax.paper.cell import OpenCell, class_text
-from fdbpl_jax.paper.drawing import Band, Drawing, Tile, drawing, grid, listed
+from fdbpl_jax.paper.drawing import Drawing, Tile, drawing, grid, listed
 
 RIGHT, WRONG = "put right", "put wrong"
 
@@ -108,13 +108,13 @@ def cases_picture(cell: OpenCell, cases: Sequence[Case], count: int) -> Image.Im
     for what in (RIGHT, WRONG):
         group = [case for case in cases if case.what == what]
         tiles = [_tile(cell, case) for case in group[:count]]
-        bands.append(Band(f"{what}: {len(group)}", tiles))
-    columns = max(1, min(_COLUMNS, max(len(band.tiles) for band in bands)))
+        bands.append((f"{what}: {len(group)}", tiles))
+    columns = max(1, min(_COLUMNS, max(len(tiles) for _, tiles in bands)))
     return grid(bands, columns, _SIDE)
 
 
 def _tile(cell: OpenCell, case: Case) -> Tile:
-    pixels = preprocess(read_image(cell.dataset.root, case.path), cell.clip.image.size)
+    pixels = preprocess(read_image(cell.dataset.root, case.path), cell.clip.image)
     colours = ("#00795a", "#a3231a")
     texts = [
         ("is: " + case.truth, "black"),

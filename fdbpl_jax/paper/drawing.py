@@ -25,11 +25,7 @@ class Tile(NamedTuple):
     texts: Sequence[tuple[str, str]]  # each with its colour
 
 
-class Band(NamedTuple):
-    """Tiles under a title, in as many rows as they need."""
-
-    title: str
-    tiles: Sequence[Tile]
+Band = tuple[str, Sequence[Tile]]  # a title, and under it rows of tiles
 
 
 def drawing(
@@ -50,16 +46,16 @@ def listed(path: str) -> str:
 
 def grid(bands: Sequence[Band], columns: int, side: int) -> Image.Image:
     """Draw the bands one under the other, tiles of `side` pixels in `columns`."""
-    texts = max((len(tile.texts) for band in bands for tile in band.tiles), default=0)
+    texts = max((len(tile.texts) for _, tiles in bands for tile in tiles), default=0)
     height = side + texts * _LINE + _GAP
-    rows = [-(-len(band.tiles) // columns) for band in bands]
+    rows = [-(-len(tiles) // columns) for _, tiles in bands]
     size = columns * (side + _GAP) + _GAP, len(bands) * _HEAD + sum(rows) * height
     sheet = Image.new("RGB", size, "white")
     draw, font, top = ImageDraw.Draw(sheet), ImageFont.load_default(size=17), 0
-    for band, band_rows in zip(bands, rows, strict=True):
-        draw.text((_GAP, top + 8), band.title, "black", font)
+    for (title, tiles), band_rows in zip(bands, rows, strict=True):
+        draw.text((_GAP, top + 8), title, "black", font)
         top += _HEAD
-        for number, tile in enumerate(band.tiles):
+        for number, tile in enumerate(tiles):
             row, place = divmod(number, columns)
             corner = _GAP + place * (side + _GAP), top + row * height
             _draw_tile(sheet, tile, corner, side)

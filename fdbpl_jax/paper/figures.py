@@ -1,28 +1,32 @@
-"""The paper's figures 1, 8 and 10: training time, and the parts of FDBPL's loss.
-
-Both compare with KDPL's loss, whose teacher sees every batch.
-"""
+"""The paper's figures 1, 8, 9 and 10: what training reached, and what it cost."""
 
 import itertools
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
-from fdbpl_jax.paper.finished import FinishedRun, by_dataset, finished_runs, lost
 from fdbpl_jax.paper.published import Published, claims
 from fdbpl_jax.paper.sheet import (
-    ACCURACIES,
     DATASET,
     METHOD,
     TRAINING,
-    WHOLE,
+    FinishedRun,
+    Line,
     Sheet,
-    column,
+    by_dataset,
+    finished_cells,
+    finished_runs,
 )
 from fdbpl_jax.plots import Panel
-from fdbpl_jax.reports.columns import seconds_text
-from fdbpl_jax.reports.facts import RunFacts
-from fdbpl_jax.reports.results import Row
+from fdbpl_jax.reports.columns import (
+    ACCURACIES,
+    Column,
+    accuracy_columns,
+    seconds_text,
+)
+from fdbpl_jax.training.metrics import epoch_seconds
 
 # Part of `configs/paper/figure10.py`, which is the run's folder: what is trained on.
 COMPONENTS: Mapping[str, str] = {
@@ -38,134 +42,190 @@ _TIMES = (
     "same learner with KDPL's loss, whose teacher sees every batch, over the line's "
     "own. "
 )
+_MEMORY = (
+    "had used, which on a CPU is mostly the program itself; tables, test features and "
+    "compiled steps were made before it began. "
+)
+_KEPT = (
+    "K labels of each region are kept and scaled to sum to 1 (MR). Epoch: the median "
+    "wall time of an epoch of training. 500 regions: the mean of three reads of 500 "
+    "random regions from the table's files. Memory: the most that the process of this "
+    f"K {_MEMORY}"
+)
 _PARTS = (
     "KDPL's loss with its teacher online, then FDBPL's loss with one term more in each "
     "line. A term that is left out has weight 0 and is computed all the same, so the "
     "lines of FDBPL differ in accuracy and hardly in cost. Memory: the most that the "
-    "process of this line had used, which on a CPU is mostly the program itself; "
-    "tables, test features and compiled steps were made before it began. "
+    f"process of this line {_MEMORY}"
 )
+_MEMORY_COLUMN = Column("memory (MiB)", ("peak_memory_mib",), "{:.0f}".format)
 
 
-class _Point(NamedTuple):
-    """A trained row of a finished run, with its costs."""
-
-    run: FinishedRun
-    row: Row
-    memory: float | None  # MiB; None: not known
-
-    @property
-    def part(self) -> str:
-        """What figure 10 calls its loss."""
-        return COMPONENTS[self.run.folder.name]
-
-
-def _points(runs: Iterable[FinishedRun]) -> list[_Point]:
-    return [_Point(r, row, r.mebibytes(row)) for r in runs for row in r.trained]
-
-
-def _ratio(part: float | None, reference: float | None) -> float | None:
-    return part / reference if part and reference else None
-
-
-def time_sheet(workdir: Path, published: Published) -> Sheet | None:
+def time_sheet(workdir: Path, published: Published) -> Sheet:
     """Make figures 1 and 8 from table 2: training time per data set and method."""
-    runs = finished_runs([workdir / "paper" / "table2"])
-    if not runs:
-        return None
+    runs = finished_runs(workdir, "table2")
     points = _points(runs)
-    seconds = {(p.row.dataset, p.row.method): p.row.train_seconds for p in points}
-
-    def kdpl_seconds(point: _Point) -> float | None:
-        """Training time of the same learner with KDPL's loss."""
-        learner = point.row.method.split("+")[0]
-        return seconds.get((point.row.dataset, f"{learner}+kdpl"))
-
-    about = _TIMES + _table_times(runs[0].facts)
+    seconds = {(p["dataset"], p["method"]): p["train_seconds"] for p in points}
+    for point in points:
+        learner = point["method"].split("+")[0]
+        kdpl = seconds.get((point["dataset"], f"{learner}+kdpl"))
+        own = point["train_seconds"]
+        speed = kdpl / own if kdpl and own else None
+        point |= {"kdpl_train_seconds": kdpl, "speed": speed}
+    columns = (
+        *(DATASET, METHOD, TRAINING, Column("", ("kdpl_train_seconds",))),
+        Column("KDPL's time", ("speed",), "× {:.2f}".format, in_file=False),
+    )
+    groups = by_dataset(points).items()
     return Sheet(
         name="figure8",
         title="Figures 1 and 8: training time",
-        about=about + claims("figure8", published),
-        columns=(
-            *(DATASET, METHOD, TRAINING),
-            column("", "kdpl_train_seconds", kdpl_seconds),
-            column(
-                "KDPL's time",
-                "",
-                lambda p: _ratio(kdpl_seconds(p), p.row.train_seconds),
-                "× {:.2f}".format,
-            ),
-        ),
-        rows=points,
-        facts=(runs[0].facts,),
-        lost=lost(runs),
-        panels=tuple(
-            _training(dataset, group, [point.row.method for point in group])
-            for dataset, group in by_dataset(points).items()
-        ),
+        about=_TIMES + _table_times(runs) + claims("figure8", published),
+        columns=columns,
+        lines=points,
+        runs=runs,
+        panels=[_training_panel(name, group, "method") for name, group in groups],
     )
 
 
-def _table_times(facts: RunFacts) -> str:
-    built = [
-        f"{name} {seconds_text(table.seconds)} s for {table.regions:,} regions"
-        for name, table in facts.tables.items()
-        if table.built
-    ]
-    return f"RIL tables made in this run: {', '.join(built)}. " if built else ""
+def keep_sheet(workdir: Path, published: Published) -> Sheet:
+    """Make figure 9: accuracy, epoch time, read time, memory and disk against K."""
+    runs = finished_runs(workdir, "figure9/*")
+    points = [p for p in _points(runs) if p["dataset"] in p["run"].facts.tables]
+    for point in points:
+        run, dataset = point["run"], point["dataset"]
+        cells = finished_cells(run.folder, dataset, point["method"])
+        epoch = statistics.fmean(map(epoch_seconds, cells))
+        table = run.facts.tables[dataset]
+        point |= {
+            "keep": table.keep,
+            "epoch_seconds": epoch,
+            "epoch_ms": 1e3 * epoch,
+            "read_seconds": table.read_seconds,
+            "read_ms": 1e3 * table.read_seconds,
+            "disk_bytes_per_region": table.disk_bytes / table.regions or None,
+        }
+    points.sort(key=itemgetter("dataset", "method", "keep"))
+    columns = (
+        *(DATASET, METHOD, Column("K", ("keep",)), *accuracy_columns(True)),
+        Column("epoch (ms)", ("epoch_ms",), "{:.1f}".format, in_file=False),
+        Column("500 regions (ms)", ("read_ms",), "{:.1f}".format, in_file=False),
+        *(Column("", ("epoch_seconds",)), Column("", ("read_seconds",))),
+        _MEMORY_COLUMN,
+        Column("bytes per region", ("disk_bytes_per_region",), "{:.0f}".format),
+    )
+    return Sheet(
+        name="figure9",
+        title="Figure 9: how many labels a region keeps",
+        about=_KEPT + claims("figure9", published),
+        columns=columns,
+        lines=points,
+        runs=runs if points else (),
+        panels=[panel for panel in _keep_panels(points) if panel.has_values],
+    )
 
 
-def _training(dataset: str, points: Sequence[_Point], names: Sequence[str]) -> Panel:
-    seconds = tuple(point.row.train_seconds for point in points)
-    title = f"training on {dataset}"
-    return Panel(title, "seconds", tuple(names), {"": seconds}, "bars")
-
-
-def component_sheet(workdir: Path, published: Published) -> Sheet | None:
+def component_sheet(workdir: Path, published: Published) -> Sheet:
     """Make figure 10: accuracy, training time and memory, part by part."""
-    runs = finished_runs(workdir / "paper" / "figure10" / part for part in COMPONENTS)
-    if not runs:
-        return None
+    found = [finished_runs(workdir, f"figure10/{part}") for part in COMPONENTS]
+    runs = list(itertools.chain(*found))
     points = _points(runs)
-    kdpl_memory = {
-        p.row.dataset: p.memory for p in points if p.part == "KDPL" and p.memory
-    }
+    kdpl = [p for p in points if p["trained_on"] == COMPONENTS["kdpl"]]
+    memory = {p["dataset"]: p["peak_memory_mib"] for p in kdpl if p["peak_memory_mib"]}
+    for point in points:
+        part, whole = point["peak_memory_mib"], memory.get(point["dataset"])
+        point["share"] = 100 * (part / whole) if part and whole else None
     groups = by_dataset(points)
+    columns = (
+        *(DATASET, Column("trained on", ("trained_on",), word=True)),
+        *(*accuracy_columns(True), TRAINING, _MEMORY_COLUMN),
+        Column("of KDPL's memory (%)", ("share",), "{:.0f}".format, in_file=False),
+    )
     panels = [panel for item in groups.items() for panel in _part_panels(*item)]
     return Sheet(
         name="figure10",
         title="Figure 10: the parts of FDBPL",
         about=_PARTS + claims("figure10", published),
-        columns=(
-            DATASET,
-            column("trained on", "trained_on", lambda p: p.part, word=True),
-            *(*ACCURACIES, TRAINING),
-            column("memory (MiB)", "peak_memory_mib", lambda p: p.memory, WHOLE),
-            column(
-                "of KDPL's memory (%)",
-                "",
-                lambda p: _ratio(p.memory, kdpl_memory.get(p.row.dataset)),
-                lambda ratio: f"{100 * ratio:.0f}",
-            ),
-        ),
-        rows=list(itertools.chain(*groups.values())),
-        facts=tuple(run.facts for run in runs),
-        lost=lost(runs),
-        panels=tuple(panel for panel in panels if panel.has_values),
+        columns=columns,
+        lines=list(itertools.chain(*groups.values())),
+        runs=runs,
+        panels=[panel for panel in panels if panel.has_values],
     )
 
 
-def _part_panels(dataset: str, points: Sequence[_Point]) -> list[Panel]:
-    names = tuple(point.part for point in points)
-    means, spreads = {}, {}
-    for accuracy in ACCURACIES:
-        values = [accuracy.values(point) for point in points]
-        if any(mean is not None for mean, _ in values):
-            columns = zip(*values, strict=True)
-            means[accuracy.title], spreads[accuracy.title] = columns
-    memory = {"": tuple(point.memory for point in points)}
+def _points(runs: Iterable[FinishedRun]) -> list[dict[str, Any]]:
+    """Return the trained rows of the runs, with the run, its part and its memory.
+
+    A process's peak never falls, so only what it trained first has its own.
+    """
+    points = []
+    for run in runs:
+        part = COMPONENTS.get(run.folder.name)
+        for place, row in enumerate(run.trained):
+            size = row.peak_memory_bytes if place == 0 else None
+            costs = {"peak_memory_mib": size / 2**20 if size else None}
+            points.append(vars(row) | costs | {"run": run, "trained_on": part})
+    return points
+
+
+def _table_times(runs: Sequence[FinishedRun]) -> str:
+    built = [
+        f"{name} {seconds_text(table.seconds)} s for {table.regions:,} regions"
+        for run in runs
+        for name, table in run.facts.tables.items()
+        if table.built
+    ]
+    return f"RIL tables made in this run: {', '.join(built)}. " if built else ""
+
+
+def _training_panel(dataset: str, points: Sequence[Line], compared: str) -> Panel:
+    names, seconds = (
+        tuple(point[name] for point in points) for name in (compared, "train_seconds")
+    )
+    return Panel(f"training on {dataset}", "seconds", names, {"": seconds}, "bars")
+
+
+def _part_panels(dataset: str, points: Sequence[Line]) -> list[Panel]:
+    def values(name: str) -> tuple[Any, ...]:
+        return tuple(point[name] for point in points)
+
+    known = {t: n for t, n in ACCURACIES.items() if set(values(n[0])) != {None}}
+    means = {title: values(mean) for title, (mean, _) in known.items()}
+    spreads = {title: values(std) for title, (_, std) in known.items()}
+    names, memory = values("trained_on"), {"": values("peak_memory_mib")}
     return [
         Panel(f"accuracy on {dataset}", "%", names, means, "dots", spreads),
-        _training(dataset, points, names),
+        _training_panel(dataset, points, "trained_on"),
         Panel(f"peak memory on {dataset}", "MiB", names, memory, "bars"),
+    ]
+
+
+def _keep_panels(points: Sequence[Line]) -> list[Panel]:
+    keeps = sorted({point["keep"] for point in points})
+    several = len(by_dataset(points)) > 1
+    curves: dict[str, dict[int, Line]] = {}
+    for point in points:
+        label = f"{point['dataset']} {point['method']}" if several else point["method"]
+        curves.setdefault(label, {})[point["keep"]] = point
+
+    def values(name: str) -> dict[str, tuple]:
+        return {
+            label: tuple(curve.get(keep, {}).get(name) for keep in keeps)
+            for label, curve in curves.items()
+        }
+
+    names = tuple(map(str, keeps))
+    title, half = "accuracy", "base"
+    if any(point["new_mean"] is not None for point in points):
+        title, half = "accuracy on new classes", "new"
+    mean, std = map(values, ACCURACIES[half])
+    costs = (
+        ("an epoch of training", "ms", "epoch_ms"),
+        ("reading 500 random regions", "ms", "read_ms"),
+        ("peak memory", "MiB", "peak_memory_mib"),
+        ("table on disk", "bytes per region", "disk_bytes_per_region"),
+    )
+    return [
+        Panel(title, "%", names, mean, "lines", std, "K"),
+        *(Panel(t, unit, names, values(n), "costs", place="K") for t, unit, n in costs),
     ]

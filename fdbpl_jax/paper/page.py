@@ -6,14 +6,13 @@ from pathlib import Path
 from fdbpl_jax import plots
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.files import csv_text, write_bytes, write_text
-from fdbpl_jax.paper.figures import component_sheet, time_sheet
-from fdbpl_jax.paper.kept_labels import keep_sheet
+from fdbpl_jax.paper.figures import component_sheet, keep_sheet, time_sheet
 from fdbpl_jax.paper.pictures import DRAWN, picture_sheet
-from fdbpl_jax.paper.published import Note, Published, load
+from fdbpl_jax.paper.published import Published, load
 from fdbpl_jax.paper.sheet import Sheet, markdown
-from fdbpl_jax.paper.tables import table_sheets
+from fdbpl_jax.paper.tables import TITLES, table_sheet
 from fdbpl_jax.reports.figures import drawn
-from fdbpl_jax.reports.html import render
+from fdbpl_jax.reports.write import render
 
 
 def sheets_of(workdir: Path, published: Published) -> list[Sheet]:
@@ -22,14 +21,14 @@ def sheets_of(workdir: Path, published: Published) -> list[Sheet]:
     Raises:
       UserError: a report, or a picture, is not whole.
     """
-    figures = [
+    sheets = [
+        *(table_sheet(name, workdir, published) for name in TITLES),
         time_sheet(workdir, published),
         keep_sheet(workdir, published),
         component_sheet(workdir, published),
         *(picture_sheet(workdir, name) for name in DRAWN),
     ]
-    tables = table_sheets(workdir, published)
-    return [*tables, *(sheet for sheet in figures if sheet)]
+    return [sheet for sheet in sheets if sheet and sheet.runs]
 
 
 def write_paper(workdir: Path) -> Sequence[Sheet]:
@@ -56,13 +55,7 @@ def write_paper(workdir: Path) -> Sequence[Sheet]:
 
 def html(sheets: Sequence[Sheet], published: Published) -> str:
     """The page: a section per table or figure, ours first, then the published one."""
-    return render(
-        "paper.html.j2",
-        sheets=sheets,
-        published=published,
-        notes=[_note(note) for note in published.notes],
-        drawn=drawn,
-    )
+    return render("paper.html.j2", sheets=sheets, published=published, drawn=drawn)
 
 
 def sheet_png(sheet: Sheet) -> bytes:
@@ -71,10 +64,4 @@ def sheet_png(sheet: Sheet) -> bytes:
         return sheet.picture
     if sheet.panels:
         return plots.panels_png(sheet.panels)
-    return plots.table_png(sheet.title, sheet.titles, sheet.lines, sheet.words)
-
-
-def _note(note: Note) -> str:
-    """What to know, after the places that it is about."""
-    places = "; ".join(" ".join(row) for row in note.rows)
-    return f"{places}: {note.text}" if places else note.text
+    return plots.table_png(sheet.title, *sheet.table)

@@ -4,7 +4,6 @@ Drawing needs the student and the images. A drawing is kept in the workdir, so t
 sheet needs neither.
 """
 
-from operator import itemgetter
 from pathlib import Path
 
 import msgspec
@@ -15,8 +14,8 @@ from fdbpl_jax.paper.attention import attention
 from fdbpl_jax.paper.cases import RIGHT, cases
 from fdbpl_jax.paper.cell import open_cell
 from fdbpl_jax.paper.drawing import Drawing
-from fdbpl_jax.paper.finished import FinishedRun, finished_runs
-from fdbpl_jax.paper.sheet import Sheet, column
+from fdbpl_jax.paper.sheet import FinishedRun, Sheet, finished_cells, finished_runs
+from fdbpl_jax.reports.columns import Column
 
 DIFFERENCES = "diff2", "neg"  # parts of figure 10: with the difference losses, without
 DRAWN = {
@@ -29,7 +28,7 @@ _ATTENTION = (
     "to the positive one. Each map has its own scale."
 )
 _IMAGES = 6  # in figure 11; in figure 12 of each kind
-_LISTED = 40  # rows on the page; all of them are in the CSV file
+_LISTED = 40  # lines on the page; all of them are in the CSV file
 
 
 def draw(name: str, workdir: Path, data_root: str) -> None:
@@ -40,9 +39,9 @@ def draw(name: str, workdir: Path, data_root: str) -> None:
     Raises:
       UserError: there are no finished cells to draw, or `open_cell` refuses them.
     """
-    run = _drawn_run(workdir)
-    folders = _cells(workdir, name, run.dataset) if run else []
-    if run is None or not folders:
+    runs = finished_runs(workdir, f"figure10/{DIFFERENCES[0]}")
+    folders = [folder for run in runs for folder in _cells(workdir, name, run.dataset)]
+    if not folders:
         raise UserError(
             f"{name}: there are no finished cells of figure 10 to draw",
             f"Run `python -m fdbpl_jax.paper run {name}` until its cells are finished.",
@@ -53,12 +52,7 @@ def draw(name: str, workdir: Path, data_root: str) -> None:
         drawing = cases(cell, others[0], workdir / "features", _IMAGES)
     else:
         drawing = attention(cell, _IMAGES)
-    write_bytes(_file(workdir, name, run), msgspec.json.encode(drawing))
-
-
-def _drawn_run(workdir: Path) -> FinishedRun | None:
-    runs = finished_runs([workdir / "paper" / "figure10" / DIFFERENCES[0]])
-    return runs[0] if runs else None
+    write_bytes(_file(workdir, name, runs[0]), msgspec.json.encode(drawing))
 
 
 def _file(workdir: Path, name: str, run: FinishedRun) -> Path:
@@ -67,36 +61,33 @@ def _file(workdir: Path, name: str, run: FinishedRun) -> Path:
 
 def _cells(workdir: Path, name: str, dataset: str) -> list[Path]:
     """Folders of the first seed that both parts have finished, for figure 11 of one."""
-    figure = workdir / "paper" / "figure10"
-    folders = [figure / part / dataset / "coop+fdbpl" for part in DIFFERENCES]
     first, second = (
-        {file.parent.name for file in folder.glob("seed*/results.jsonl")}
-        for folder in folders
+        {cell.name: cell for cell in finished_cells(folder, dataset, "coop+fdbpl")}
+        for folder in (workdir / "paper" / "figure10" / part for part in DIFFERENCES)
     )
-    seeds = first & second
+    seeds = first.keys() & second.keys()
     if name == "figure11":
-        seeds, folders = seeds or first, folders[:1]
-    return [folder / min(seeds) for folder in folders] if seeds else []
+        return [first[min(seeds or first)]] if first else []
+    return [cells[min(seeds)] for cells in (first, second)] if seeds else []
 
 
 def picture_sheet(workdir: Path, name: str) -> Sheet | None:
     """Make figure 11 or 12; None where it was not drawn."""
-    run = _drawn_run(workdir)
-    if run is None or not _file(workdir, name, run).exists():
+    runs = finished_runs(workdir, f"figure10/{DIFFERENCES[0]}")
+    if not runs or not _file(workdir, name, runs[0]).exists():
         return None
-    drawing = _read(name, _file(workdir, name, run))
+    drawing = _read(name, _file(workdir, name, runs[0]))
     numbers = {"gain": "{:+.3f}".format}  # how they are written; the others are words
-    columns = [
-        column(t, t, itemgetter(place), numbers.get(t, str), word=t not in numbers)
-        for place, t in enumerate(drawing.titles)
-    ]
     return Sheet(
         name=name,
         title=DRAWN[name],
-        about=_ATTENTION if name == "figure11" else _counts(drawing, run),
-        columns=columns,
-        rows=drawing.rows,
-        facts=(run.facts,),
+        about=_ATTENTION if name == "figure11" else _counts(drawing, runs[0]),
+        columns=[
+            Column(title, (title,), numbers.get(title, str), word=title not in numbers)
+            for title in drawing.titles
+        ],
+        lines=[dict(zip(drawing.titles, row, strict=True)) for row in drawing.rows],
+        runs=runs,
         limit=_LISTED,
         picture=drawing.picture,
     )

@@ -25,6 +25,12 @@ class Number(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # Table 6: which of the two difference losses.
     terms: Literal["none", "first", "second", "both"] | None = None
 
+    @property
+    def varied(self) -> str:
+        """What its table varies; empty: nothing."""
+        settings = (self.shots, self.label, self.teacher, self.terms)
+        return "".join(str(setting) for setting in settings if setting is not None)
+
 
 class Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to know before two numbers are compared."""
@@ -60,13 +66,9 @@ def load() -> Published:
     return msgspec.json.decode(file.read_bytes(), type=Published)
 
 
-def select(published: Published, **fields: str | int | None) -> tuple[Number, ...]:
-    """Return the numbers whose fields (of `Number`) have these values, in order."""
-    return tuple(
-        number
-        for number in published.numbers
-        if all(getattr(number, name) == value for name, value in fields.items())
-    )
+def numbers_of(table: str, published: Published) -> list[Number]:
+    """Return the numbers of a table, in order."""
+    return [number for number in published.numbers if number.table == table]
 
 
 def claims(figure: str, published: Published) -> str:

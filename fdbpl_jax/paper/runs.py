@@ -47,17 +47,17 @@ class PaperRun(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class PaperOptions:
-    """What the runs are made with; empty: the embedded world's."""
+    """The flags that runs are made with; empty: the embedded world's."""
 
     workdir: Path
     datasets: str = ""  # with commas
     data_root: str = ""
     student: str = ""
     teacher: str = ""
-    keep: str = ""  # table 4's K
-    keeps: tuple[str, ...] = ()  # figure 9's values of K
-    teachers: tuple[str, ...] = ()  # table 5's
-    flags: tuple[str, ...] = ()  # more, for every run
+    keep: int | None = None  # table 4's K
+    keeps: Sequence[str] = ()  # figure 9's values of K
+    teachers: Sequence[str] = ()  # table 5's
+    flags: Sequence[str] = ()  # more, for every run
 
 
 def runs_of(name: str, options: PaperOptions) -> tuple[PaperRun, ...]:
@@ -76,7 +76,7 @@ def runs_of(name: str, options: PaperOptions) -> tuple[PaperRun, ...]:
     return tuple(PaperRun(_CONFIG_OF.get(name, name), part) for part in parts)
 
 
-def _keeps(options: PaperOptions) -> tuple[str, ...]:
+def _keeps(options: PaperOptions) -> Sequence[str]:
     """The paper's values of K, or some for the embedded world's 16 classes."""
     for keep in options.keeps:
         if not keep.isdecimal() or int(keep) < 1:
@@ -84,7 +84,7 @@ def _keeps(options: PaperOptions) -> tuple[str, ...]:
                 f"'{keep}' is no number of labels", "Give --keeps=5,10, say."
             )
     default = "5 10 15 20 25" if options.datasets else "1 2 4 8"
-    return options.keeps or tuple(default.split())
+    return options.keeps or default.split()
 
 
 def _teachers(options: PaperOptions) -> dict[str, str]:
@@ -114,19 +114,16 @@ def run_flags(run: PaperRun, options: PaperOptions) -> list[str]:
     config = f"--config={CONFIGS}/{run.config}.py"
     flags = [f"{config}:{argument}" if argument else config]
     flags.append(f"--workdir={options.workdir}")
-    values = {"data.root": options.data_root, "student": options.student}
-    if run.config == "table4" and run.part in ("ms", "mr"):
-        values["ril.keep"] = options.keep
-    values["teacher"] = options.teacher
-    if run.config == "table5":
-        values["teacher"] = _teachers(options)[run.part]
+    sparse = run.config == "table4" and run.part in ("ms", "mr")
+    teachers = _teachers(options) if run.config == "table5" else {}
+    values = {
+        "data.root": options.data_root,
+        "student": options.student,
+        "ril.keep": options.keep if sparse else None,
+        "teacher": teachers.get(run.part, options.teacher),
+    }
     flags += [f"--config.{name}={value}" for name, value in values.items() if value]
     return [*flags, *options.flags]
-
-
-def all_runs(names: Sequence[str], options: PaperOptions) -> list[PaperRun]:
-    """List what the named tables and figures need, each run once, in their order."""
-    return list(dict.fromkeys(run for name in names for run in runs_of(name, options)))
 
 
 def make(names: Sequence[str], options: PaperOptions) -> list[str]:
@@ -136,7 +133,8 @@ def make(names: Sequence[str], options: PaperOptions) -> list[str]:
       UserError: what `runs_of` refuses, or the configs are not there.
     """
     names = names or NAMES
-    runs = all_runs(names, options)
+    # Each once, though several tables and figures need it.
+    runs = dict.fromkeys(run for name in names for run in runs_of(name, options))
     if not CONFIGS.is_dir():
         raise UserError(
             f"there is no folder '{CONFIGS}' here", "Run this in a checkout's root."

@@ -1,70 +1,68 @@
 """Sheets: the paper's tables and figures, made from our runs.
 
-The page, Markdown, CSV and PNG are all written from a sheet. Its columns read its rows:
-one description of a column gives the text on the page and the values in the CSV file.
+The page, Markdown, CSV and PNG are all written from a sheet.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from fdbpl_jax.plots import Panel
-from fdbpl_jax.reports.columns import BLANK, accuracy_text, seconds_text
-from fdbpl_jax.reports.facts import RunFacts
-from fdbpl_jax.reports.text import bullets, markdown_table
-
-
-class SheetColumn(NamedTuple):
-    """A column of a sheet, and how it reads a row."""
-
-    title: str  # on the page; empty: the column is in the CSV file alone
-    names: tuple[str, ...]  # of its values in the CSV file; empty: not in that file
-    values: Callable[[Any], Sequence[object]]  # of a row
-    text: Callable[..., str]  # of these values, for the page
-    word: bool = False  # words stand at the left, numbers at the right
-
-
-def column(
-    title: str,
-    name: str,
-    value: Callable[[Any], object],
-    text: Callable[[Any], str] = str,
-    word: bool = False,
-) -> SheetColumn:
-    """Make a column of one value, blank where it is None; see `SheetColumn`."""
-    return SheetColumn(
-        title,
-        (name,) if name else (),
-        lambda row: (value(row),),
-        lambda content: BLANK if content is None else text(content),
-        word,
-    )
-
-
-def report_column(title: str, *names: str, text: Callable[..., str]) -> SheetColumn:
-    """Make a column of fields of a `Row`, which each row of the sheet has as `row`."""
-    return SheetColumn(
-        title, names, lambda line: [getattr(line.row, name) for name in names], text
-    )
-
-
-DATASET = report_column("data set", "dataset", text=str)._replace(word=True)
-METHOD = report_column("method", "method", text=str)._replace(word=True)
-ACCURACIES = (
-    report_column("base", "base_mean", "base_std", text=accuracy_text),
-    report_column("new", "new_mean", "new_std", text=accuracy_text),
-    report_column("HM", "hm", "hm_std", text=accuracy_text),
+from fdbpl_jax.reports.columns import (
+    Column,
+    TextTable,
+    missing,
+    seconds_text,
+    text_table,
 )
-WHOLE = "{:.0f}".format  # the text of a value without decimals
-TRAINING = report_column("training (s)", "train_seconds", text=seconds_text)
+from fdbpl_jax.reports.facts import RunFacts
+from fdbpl_jax.reports.results import AVERAGE, Row
+from fdbpl_jax.reports.text import markdown_table, missing_cells
+from fdbpl_jax.reports.write import read_report
+
+DATASET = Column("data set", ("dataset",), word=True)
+METHOD = Column("method", ("method",), word=True)
+TRAINING = Column("training (s)", ("train_seconds",), seconds_text)
+Line = Mapping[str, Any]  # of a sheet: the values that its columns name
 
 
-class PublishedTable(NamedTuple):
-    """A table as the paper has it."""
+class FinishedRun(NamedTuple):
+    """A run that left a report."""
 
-    titles: Sequence[str]
-    lines: Sequence[tuple[str, ...]]
-    words: int  # leading columns that hold words
+    folder: Path
+    rows: tuple[Row, ...]
+    facts: RunFacts
+
+    @property
+    def trained(self) -> list[Row]:
+        """The rows of what it trained, without averages."""
+        return [r for r in self.rows if r.trained_values and r.dataset != AVERAGE]
+
+    @property
+    def dataset(self) -> str:
+        """Its first data set."""
+        return next(iter(self.facts.sizes))
+
+
+def finished_runs(workdir: Path, pattern: str) -> tuple[FinishedRun, ...]:
+    """Read the reports in those folders of `<workdir>/paper`; see `read_report`."""
+    files = sorted((workdir / "paper").glob(f"{pattern}/report.json"))
+    return tuple(FinishedRun(f.parent, *read_report(f.parent)) for f in files)
+
+
+def finished_cells(folder: Path, dataset: str, method: str) -> list[Path]:
+    """List the folders of a run's finished cells, by seed."""
+    cells = folder / dataset / ",".join(method.split())
+    return sorted(file.parent for file in cells.glob("seed*/results.jsonl"))
+
+
+def by_dataset(lines: Iterable[Line]) -> dict[str, list[Line]]:
+    """Group lines by their data set."""
+    groups: dict[str, list[Line]] = {}
+    for line in lines:
+        groups.setdefault(line["dataset"], []).append(line)
+    return groups
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,53 +72,42 @@ class Sheet:
     name: str  # "table2", "figure9"
     title: str
     about: str  # how to read it; may be empty
-    columns: Sequence[SheetColumn]  # those of words first
-    rows: Sequence[Any]  # what the columns read
-    facts: tuple[RunFacts, ...]  # of the runs it is made from
-    lost: tuple[str, ...] = ()  # what is missing, in sentences
-    limit: int | None = None  # rows on the page; the CSV file has all
-    panels: tuple[Panel, ...] = ()  # of a figure
+    columns: Sequence[Column]  # those of words first
+    lines: Sequence[Line]
+    runs: Sequence[FinishedRun]  # that it is made from
+    limit: int | None = None  # lines on the page; the CSV file has all
+    panels: Sequence[Panel] = ()  # of a figure
     picture: bytes = b""  # a figure that is a picture: PNG
-    published: PublishedTable | None = None
+    published: TextTable | None = None
 
     @property
-    def titles(self) -> tuple[str, ...]:
-        """Titles of the columns on the page."""
-        return tuple(column.title for column in self._shown)
-
-    @property
-    def lines(self) -> list[tuple[str, ...]]:
-        """Texts of the rows on the page."""
-        return [
-            tuple(column.text(*column.values(row)) for column in self._shown)
-            for row in self.rows[: self.limit]
-        ]
-
-    @property
-    def words(self) -> int:
-        """How many leading columns on the page hold words."""
-        return sum(column.word for column in self._shown)
-
-    @property
-    def _shown(self) -> list[SheetColumn]:
-        return [column for column in self.columns if column.title]
+    def table(self) -> TextTable:
+        """What the page shows of the lines."""
+        return text_table(self.columns, self.lines[: self.limit])
 
     @property
     def records(self) -> list[list[object]]:
-        """Lines of the CSV file: names, then all rows in full precision."""
-        columns = [column for column in self.columns if column.names]
-        lines: list[list[object]] = [[n for column in columns for n in column.names]]
-        for row in self.rows:
-            lines.append([v for column in columns for v in column.values(row)])
-        return lines
+        """Lines of the CSV file: names, then all lines in full precision."""
+        columns = [column for column in self.columns if column.in_file]
+        names = [name for column in columns for name in column.names]
+        return [names, *([line[name] for name in names] for line in self.lines)]
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """What the runs lack, in sentences, each once; a picture needs no whole run."""
+        sentences = [
+            s for r in self.runs for s in (*missing(r.rows), *r.facts.failures)
+        ]
+        return () if self.picture else tuple(dict.fromkeys(sentences))
 
     @property
     def made_with(self) -> str:
         """Which models and devices our numbers were made with."""
+        facts = [run.facts for run in self.runs]
         pairs = dict.fromkeys(
-            f"student {facts.student}, teacher {facts.teacher}" for facts in self.facts
+            f"student {f.student}, teacher {f.teacher}" for f in facts
         )
-        devices = dict.fromkeys(facts.device for facts in self.facts)
+        devices = dict.fromkeys(f.device for f in facts)
         return f"Ours: {'; '.join(pairs)}; on {', '.join(devices)}."
 
 
@@ -129,9 +116,6 @@ def markdown(sheets: Sequence[Sheet]) -> str:
     parts = []
     for sheet in sheets:
         parts += [f"## {sheet.title}", sheet.made_with]
-        if sheet.about:
-            parts.append(sheet.about)
-        if sheet.lost:
-            parts.append(f"**Missing cells**\n\n{bullets(sheet.lost)}")
-        parts.append(markdown_table(sheet.titles, sheet.lines, left=sheet.words))
+        parts += [sheet.about] if sheet.about else []
+        parts += [*missing_cells(sheet.lost), markdown_table(sheet.table)]
     return "\n\n".join(parts) + "\n"

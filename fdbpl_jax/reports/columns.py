@@ -1,10 +1,9 @@
-"""Columns of the report's tables, and their numbers as text."""
+"""Columns of tables: which values of a row they show, and as what text."""
 
-import statistics
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from fdbpl_jax.reports.results import AVERAGE, Rejection, Row
+from fdbpl_jax.reports.results import AVERAGE, Rejection, Row, mean_and_std
 
 BLANK = "–"  # stands where there is no value
 
@@ -23,49 +22,71 @@ def seconds_text(seconds: float | None) -> str:
     return f"{seconds:.{2 if seconds < 10 else 1 if seconds < 1000 else 0}f}"
 
 
+class TextTable(NamedTuple):
+    """A table as a page shows it."""
+
+    titles: Sequence[str]
+    lines: Sequence[tuple[str, ...]]
+    words: int  # leading columns that hold words; the others hold numbers
+
+
 class Column(NamedTuple):
-    """A column of the table of a protocol, beside data set and method."""
+    """A column of a table whose rows map names to values."""
 
-    title: str
-    terminal_title: str  # in two lines; empty: a terminal has no room for the column
-    text: Callable[[Row], str]
+    title: str  # on a page; empty: it is not shown there
+    names: tuple[str, ...]  # of the values it shows; blank if the first is None
+    text: Callable[..., str] = str  # of these values
+    terminal_title: str = ""  # in two lines; empty: a terminal has no room for it
+    word: bool = False  # words stand at the left, numbers at the right
+    in_file: bool = True  # whether CSV files have its values
 
-
-def _wait_text(row: Row) -> str:
-    if row.wait_seconds is None or not row.train_seconds:
-        return BLANK
-    return f"{100 * row.wait_seconds / row.train_seconds:.0f}"
-
-
-def _values_text(row: Row) -> str:
-    return BLANK if row.trained_values is None else f"{row.trained_values:,}"
+    def written(self, row: Mapping[str, Any]) -> str:
+        """Its text of a row."""
+        values = [row[name] for name in self.names]
+        return BLANK if values[0] is None else self.text(*values)
 
 
-def _memory_text(row: Row) -> str:
-    size = row.peak_memory_bytes
+def text_table(
+    columns: Iterable[Column], rows: Iterable[Mapping[str, Any]]
+) -> TextTable:
+    """The texts of the columns that have a title."""
+    shown = [column for column in columns if column.title]
+    titles = tuple(column.title for column in shown)
+    lines = [tuple(column.written(row) for column in shown) for row in rows]
+    return TextTable(titles, lines, sum(column.word for column in shown))
+
+
+ACCURACIES: Mapping[str, tuple[str, str]] = {  # mean and spread, fields of a `Row`
+    "base": ("base_mean", "base_std"),
+    "new": ("new_mean", "new_std"),
+    "HM": ("hm", "hm_std"),
+}
+
+
+def _share_text(part: float, whole: float | None) -> str:
+    return f"{100 * part / whole:.0f}" if whole else BLANK
+
+
+def _memory_text(size: int) -> str:
     return f"{size / 2**20:.0f}" if size else BLANK
 
 
-def _seeds_text(row: Row) -> str:
-    complete = row.seeds == row.expected
-    return f"{row.seeds}" if complete else f"{row.seeds} of {row.expected}"
+def _seeds_text(finished: int, planned: int) -> str:
+    return f"{finished}" if finished == planned else f"{finished} of {planned}"
 
 
-_ACCURACIES = (
-    Column("base", "\nbase", lambda row: accuracy_text(row.base_mean, row.base_std)),
-    Column("new", "\nnew", lambda row: accuracy_text(row.new_mean, row.new_std)),
-    Column("HM", "\nHM", lambda row: accuracy_text(row.hm, row.hm_std)),
-    Column("HM of means", "HM of\nmeans", lambda row: accuracy_text(row.hm_of_means)),
+_ACCURACIES = tuple(
+    Column(title, names, accuracy_text, f"\n{title}")
+    for title, names in ACCURACIES.items()
 )
+_MEANS = Column("HM of means", ("hm_of_means",), accuracy_text, "HM of\nmeans")
 _COSTS = (
-    Column(
-        "training time (s)", "train\ns", lambda row: seconds_text(row.train_seconds)
-    ),
-    Column("data wait (%)", "", _wait_text),
-    Column("test time (s)", "test\ns", lambda row: seconds_text(row.test_seconds)),
-    Column("trained values", "", _values_text),
-    Column("peak memory (MiB)", "memory\nMiB", _memory_text),
-    Column("seeds", "\nseeds", _seeds_text),
+    Column("training time (s)", ("train_seconds",), seconds_text, "train\ns"),
+    Column("data wait (%)", ("wait_seconds", "train_seconds"), _share_text),
+    Column("test time (s)", ("test_seconds",), seconds_text, "test\ns"),
+    Column("trained values", ("trained_values",), "{:,}".format),
+    Column("peak memory (MiB)", ("peak_memory_bytes",), _memory_text, "memory\nMiB"),
+    Column("seeds", ("seeds", "expected"), _seeds_text, "\nseeds"),
 )
 _HOW_TO_READ = (
     "Accuracies are in percent, mean ± sample standard deviation over seeds.",
@@ -84,21 +105,25 @@ _HOW_TO_READ = (
 )
 
 
-def columns(rows: Iterable[Row]) -> tuple[Column, ...]:
-    """The columns that these rows need.
-
-    Where no method was tested on new classes there is one accuracy, and no HM.
-    """
-    if has_new(rows):
-        return _ACCURACIES + _COSTS
-    return (Column("accuracy", "\naccuracy", _ACCURACIES[0].text), *_COSTS)
+def columns(rows: Sequence[Row]) -> tuple[Column, ...]:
+    """The columns of accuracies and costs that these rows need."""
+    means = [_MEANS] if has_new(rows) else []
+    return (*accuracy_columns(has_new(rows)), *means, *_COSTS)
 
 
-def row_table(rows: Sequence[Row]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Titles and lines of the table of a protocol: data set, method, `columns`."""
-    shown = columns(rows)
-    lines = [(row.dataset, row.method, *(c.text(row) for c in shown)) for row in rows]
-    return ("dataset", "method", *(column.title for column in shown)), lines
+def accuracy_columns(new: bool) -> tuple[Column, ...]:
+    """Base, new and HM; without new classes a page shows one accuracy, and no HM."""
+    if new:
+        return _ACCURACIES
+    first, *others = _ACCURACIES
+    accuracy = first._replace(title="accuracy", terminal_title="\naccuracy")
+    return accuracy, *(column._replace(title="") for column in others)
+
+
+def row_table(rows: Sequence[Row]) -> TextTable:
+    """The table of a protocol: data set, method, `columns`."""
+    words = [Column(name, (name,), word=True) for name in ("dataset", "method")]
+    return text_table([*words, *columns(rows)], map(vars, rows))
 
 
 def how_to_read(rows: Iterable[Row]) -> tuple[str, ...]:
@@ -121,30 +146,13 @@ def missing(rows: Iterable[Row]) -> list[str]:
     ]
 
 
-REJECTION_TITLES = ("dataset", "method", "against", "score", "AUROC", "FPR95")
-HOW_TO_REJECT = (
-    "How well a score separates whole test images of the classes trained on from "
-    "what should be rejected, in percent over seeds: the area under the ROC curve (50 "
-    "is chance), and the share that passes where 95 % of the test images do. 'max "
-    "probability' and 'entropy' are of the positive prompt, 'negative' is how far the "
-    "negative prompt's probabilities are from uniform, 'both' is 'entropy' and "
-    "'negative' together. Regions are the tenth of the training images' stored "
-    "regions of which the teacher is least sure."
-)
-
-
 def rejection_texts(results: Sequence[Rejection]) -> tuple[tuple[str, ...], ...]:
-    """Lines under `REJECTION_TITLES`: mean and spread over seeds."""
+    """The lines of `RunFacts.rejection`: mean and spread over seeds."""
     groups: dict[tuple[str, ...], list[tuple[float, float]]] = {}
     for result in results:
         key = (result.dataset, result.method, result.against, result.score)
         groups.setdefault(key, []).append((result.auroc, result.fpr))
     return tuple(
-        (*key, *map(_over_seeds, zip(*scores, strict=True)))
+        (*key, *(accuracy_text(*mean_and_std(v)) for v in zip(*scores, strict=True)))
         for key, scores in groups.items()
     )
-
-
-def _over_seeds(values: Sequence[float]) -> str:
-    std = statistics.stdev(values) if len(values) > 1 else None
-    return accuracy_text(statistics.fmean(values), std)

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from fdbpl_jax.reports.columns import BLANK, seconds_text
+from fdbpl_jax.reports.columns import BLANK, TextTable, seconds_text
 
 
 class TableFacts(NamedTuple):
@@ -16,6 +16,23 @@ class TableFacts(NamedTuple):
     seconds: float  # that this run spent on building it
     disk_bytes: int  # of its arrays; 0: not on a local disk
     read_seconds: float  # of 500 random regions, see `ril.measure.read_seconds`
+
+
+class TestedPart(NamedTuple):
+    """Images of some classes of a data set, tested by themselves."""
+
+    dataset: str
+    part: str  # "base", "new" or "all"
+    images: int
+    class_names: tuple[str, ...]
+
+    @property
+    def points(self) -> float:
+        """What one image is of the accuracy, in percentage points."""
+        return 100.0 / self.images
+
+
+TestedPart.__test__ = False  # type: ignore[attr-defined]  # pytest: not a test class
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,29 +52,58 @@ class RunFacts:
     failures: tuple[str, ...] = ()  # cells that could not be run, and why
     # data set: classes, test images
     sizes: Mapping[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
-    rejection: tuple[tuple[str, ...], ...] = ()  # lines under REJECTION_TITLES
+    rejection: tuple[tuple[str, ...], ...] = ()  # see `columns.rejection_texts`
+    tested: tuple[TestedPart, ...] = ()
+    cautions: tuple[str, ...] = ()  # what makes the numbers doubtful
 
 
-TABLE_TITLES = (
+_TABLE_TITLES = (
     *("dataset", "regions", "kept labels", "on disk (MB)", "500 random regions (ms)"),
     *("seconds", "regions per second", "this run"),
 )
+_REJECTION_TITLES = ("dataset", "method", "against", "score", "AUROC", "FPR95")
+_HOW_TO_REJECT = (
+    "How well a score separates whole test images of the classes trained on from "
+    "what should be rejected, in percent over seeds: the area under the ROC curve (50 "
+    "is chance), and the share that passes where 95 % of the test images do. 'max "
+    "probability' and 'entropy' are of the positive prompt, 'negative' is how far the "
+    "negative prompt's probabilities are from uniform, 'both' is 'entropy' and "
+    "'negative' together. Regions are the tenth of the training images' stored "
+    "regions of which the teacher is least sure."
+)
 
 
-def table_texts(facts: RunFacts) -> list[tuple[str, ...]]:
-    """Lines under `TABLE_TITLES`, one per RIL table."""
+def sections(facts: RunFacts) -> list[tuple[str, str, TextTable]]:
+    """Title, explanation and table of what there is: RIL tables, rejection."""
+    tables = [_table_line(*item) for item in facts.tables.items()]
+    ril = TextTable(_TABLE_TITLES, tables, 1)
+    rejection = TextTable(_REJECTION_TITLES, facts.rejection, 4)
+    parts = [("RIL tables", "", ril), ("Rejection", _HOW_TO_REJECT, rejection)]
+    return [part for part in parts if part[2].lines]
+
+
+def _table_line(dataset: str, table: TableFacts) -> tuple[str, ...]:
+    return (
+        dataset,
+        f"{table.regions}",
+        f"{table.keep}",
+        f"{table.disk_bytes / 1e6:.1f}" if table.disk_bytes else BLANK,
+        f"{1e3 * table.read_seconds:.1f}",
+        seconds_text(table.seconds or None),
+        f"{table.regions / table.seconds:.0f}" if table.seconds else BLANK,
+        "built it" if table.built else "used it unchanged",
+    )
+
+
+def tested_texts(facts: RunFacts) -> list[tuple[str, str]]:
+    """Of each tested part: data set, classes and images; and the names of classes."""
     return [
         (
-            dataset,
-            f"{table.regions}",
-            f"{table.keep}",
-            f"{table.disk_bytes / 1e6:.1f}" if table.disk_bytes else BLANK,
-            f"{1e3 * table.read_seconds:.1f}",
-            seconds_text(table.seconds) if table.seconds > 0 else BLANK,
-            f"{table.regions / table.seconds:.0f}" if table.seconds > 0 else BLANK,
-            "built it" if table.built else "used it unchanged",
+            f"{part.dataset}, {part.part} classes: {part.images} test images of "
+            f"{len(part.class_names)} classes, one image is {part.points:.2f} points",
+            ", ".join(part.class_names),
         )
-        for dataset, table in facts.tables.items()
+        for part in facts.tested
     ]
 
 

@@ -6,17 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from markupsafe import Markup
 
+from fdbpl_jax.errors import printable
 from fdbpl_jax.plots import COLOURS, INK, LINE, Panel, panel_svg
-from fdbpl_jax.reports.columns import BLANK, seconds_text
+from fdbpl_jax.reports.columns import ACCURACIES, BLANK, seconds_text
 from fdbpl_jax.reports.results import AVERAGE, Row
 from fdbpl_jax.reports.text import shorten
 
-_SERIES = {
-    "base": ("base_mean", "base_std"),
-    "new": ("new_mean", "new_std"),
-    "HM": ("hm", "hm_std"),
-}
-_ACCURACY = {"accuracy": _SERIES["base"]}
 # What a page sets to fit its theme; the colour stands where it does not.
 _THEME = {
     **{c: f"var(--plot-{number}, {c})" for number, c in enumerate(COLOURS)},
@@ -67,13 +62,14 @@ def _adapt(element: ET.Element, marks: Mapping[str, str]) -> None:
         element.set("style", themed)
 
 
-def accuracy_panel(rows: Sequence[Row], new: bool = True) -> Panel:
+def accuracy_panel(rows: Sequence[Row], new: bool) -> Panel:
     """Base, new and HM of each method on the rows' one data set, with ± std bars.
 
     Without `new`, its accuracy is all there is.
     """
     means, spreads = {}, {}
-    for label, (mean, std) in (_SERIES if new else _ACCURACY).items():
+    shown = ACCURACIES if new else {"accuracy": ACCURACIES["base"]}
+    for label, (mean, std) in shown.items():
         means[label] = tuple(getattr(row, mean) for row in rows)
         spreads[label] = tuple(getattr(row, std) for row in rows)
     texts = [
@@ -81,7 +77,7 @@ def accuracy_panel(rows: Sequence[Row], new: bool = True) -> Panel:
         for values in zip(*means.values(), strict=True)
     ]
     return Panel(
-        title=shorten(rows[0].dataset, 2 * _NAME_CHARS),
+        title=shorten(printable(rows[0].dataset), 2 * _NAME_CHARS),
         unit="accuracy (%)",
         names=_names(row.method for row in rows),
         series=means,
@@ -97,8 +93,8 @@ def time_panel(rows: Sequence[Row]) -> Panel:
     With several data sets, a small ring is a data set and the dot their mean. A method
     that trains nothing has no mark.
     """
-    seconds = {(row.dataset, row.method): row.train_seconds for row in rows}
-    datasets = list(dict.fromkeys(row.dataset for row in rows))
+    seconds = {(printable(row.dataset), row.method): row.train_seconds for row in rows}
+    datasets = list(dict.fromkeys(name for name, _ in seconds))
     methods = list(dict.fromkeys(row.method for row in rows))
     if AVERAGE not in datasets:
         datasets = datasets[:1]

@@ -10,7 +10,7 @@ import itertools
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import Any
 
@@ -42,6 +42,8 @@ class CellResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     steps: int
     trained_values: int  # how many numbers were learned
     peak_memory_bytes: int  # most the process had used of its device; 0: not known
+    # Test images that zero-shot puts into another class; None: of version 0.1.0.
+    changed: int | None = None
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__[3:]:
@@ -121,20 +123,17 @@ class Rejection:
 
 
 def summarise(
-    cells: Sequence[CellResult],
-    planned: Iterable[CellKey] = (),
-    averaged: Sequence[str] = (),
+    cells: Sequence[CellResult], planned: Sequence[CellKey], averaged: Sequence[str]
 ) -> list[Row]:
     """The rows of the table: data set by data set, then the averages.
 
     Args:
       cells: those that finished.
-      planned: every cell the protocol meant to run, so that lost ones show. Empty: all
-        data sets × methods × seeds in `cells`; of a method without seeds, one cell.
-      averaged: the data sets that averages are over. Empty: all.
+      planned: every cell the protocol meant to run, so that lost ones show.
+      averaged: the data sets that averages are over.
 
     Returns:
-      A row per data set and method, in the order first met; with several data sets,
+      A row per data set and method, in the order first met; if several are averaged,
       then a row per method whose dataset is `AVERAGE`: the mean of their rows, without
       std. It is empty unless every data set has a row of that method with a finished
       cell, as a mean over fewer data sets is another number.
@@ -142,41 +141,26 @@ def summarise(
     Raises:
       ValueError: a cell comes twice or was not planned.
     """
-    plan = tuple(planned) or _full_grid(cells)
     finished = {cell.key: cell for cell in cells}
     counted = Counter(cell.key for cell in cells)
-    if strange := [key for key, n in counted.items() if n > 1 or key not in plan]:
+    if strange := [k for k, n in counted.items() if n > 1 or k not in planned]:
         raise ValueError(f"cells that come twice or were not planned: {strange}")
-    datasets = list(dict.fromkeys(dataset for dataset, _, _ in plan))
-    methods = list(dict.fromkeys(method for _, method, _ in plan))
+    datasets = list(dict.fromkeys(dataset for dataset, _, _ in planned))
+    methods = list(dict.fromkeys(method for _, method, _ in planned))
     rows = []
     for pair in itertools.product(datasets, methods):
-        keys = [key for key in plan if key[:2] == pair]
+        keys = [key for key in planned if key[:2] == pair]
         if keys:
             done = [finished[key] for key in keys if key in finished]
             rows.append(_data_set_row(pair, done, len(keys)))
-    averaged = averaged or datasets
     if len(averaged) > 1:
         rows += [_average_row(m, averaged, rows) for m in methods]
     return rows
 
 
-def _full_grid(cells: Sequence[CellResult]) -> tuple[CellKey, ...]:
-    seeds = sorted({cell.seed for cell in cells if cell.seed is not None})
-    unseeded = {cell.method for cell in cells if cell.seed is None}
-    return tuple(
-        (dataset, method, seed)
-        for dataset in dict.fromkeys(cell.dataset for cell in cells)
-        for method in dict.fromkeys(cell.method for cell in cells)
-        for seed in ([None] if method in unseeded else seeds)
-    )
-
-
 def _data_set_row(key: tuple[str, str], cells: list[CellResult], expected: int) -> Row:
-    base = [cell.base for cell in cells]
-    new = _all_or_none([cell.new for cell in cells])
-    hms = [harmonic_mean(b, n) for b, n in zip(base, new, strict=False)]
-    return _row(key, (len(cells), expected), (base, new, hms), cells)
+    accuracies = [(c.base, c.new, _harmonic_mean(c.base, c.new)) for c in cells]
+    return _row(key, (len(cells), expected), accuracies, cells)
 
 
 def _average_row(method: str, datasets: Sequence[str], all_rows: list[Row]) -> Row:
@@ -184,51 +168,42 @@ def _average_row(method: str, datasets: Sequence[str], all_rows: list[Row]) -> R
     # Empty, not shorter, where a data set is missing: see `summarise`.
     complete = len(rows) == len(datasets) and all(row.seeds for row in rows)
     counted = rows if complete else []
-    base = _all_or_none([row.base_mean for row in counted])
-    new = _all_or_none([row.new_mean for row in counted])
-    hms = _all_or_none([row.hm for row in counted])
+    accuracies = [(row.base_mean, row.new_mean, row.hm) for row in counted]
     counts = min(row.seeds for row in rows), max(row.expected for row in rows)
-    row = _row((AVERAGE, method), counts, (base, new, hms), counted)
+    row = _row((AVERAGE, method), counts, accuracies, counted)
     return dataclasses.replace(row, base_std=None, new_std=None, hm_std=None)
 
 
 def _row(
     key: tuple[str, str],
     counts: tuple[int, int],
-    accuracies: tuple[list[float], list[float], list[float]],
+    accuracies: Sequence[tuple[float | None, ...]],  # base, new, HM of each item
     items: Sequence[CellResult] | Sequence[Row],
 ) -> Row:
-    base, new, hms = accuracies
+    columns = zip(*accuracies, strict=True) if accuracies else ((), (), ())
+    base, new, hm = (mean_and_std(values) for values in columns)
 
     def values(name: str) -> list[Any]:
         return [getattr(item, name) for item in items]
 
     return Row(
-        *(*key, *counts),
-        base_mean=_mean(base),
-        base_std=_std(base),
-        new_mean=_mean(new),
-        new_std=_std(new),
-        hm=_mean(hms),
-        hm_std=_std(hms),
-        hm_of_means=harmonic_mean(fmean(base), fmean(new)) if base and new else None,
-        train_seconds=_mean(values("train_seconds")),
-        wait_seconds=_mean(values("wait_seconds")),
-        test_seconds=_mean(values("test_seconds")),
+        *(*key, *counts, *base, *new, *hm),
+        hm_of_means=_harmonic_mean(base[0], new[0]),
+        train_seconds=mean_and_std(values("train_seconds"))[0],
+        wait_seconds=mean_and_std(values("wait_seconds"))[0],
+        test_seconds=mean_and_std(values("test_seconds"))[0],
         trained_values=max(values("trained_values"), default=None),
         peak_memory_bytes=max(values("peak_memory_bytes"), default=None),
     )
 
 
-def _all_or_none(values: list[float | None]) -> list[float]:
-    """The values, or nothing if one of them is missing."""
+def _harmonic_mean(base: float | None, new: float | None) -> float | None:
+    return None if base is None or new is None else harmonic_mean(base, new)
+
+
+def mean_and_std(values: Sequence[float | None]) -> tuple[float | None, float | None]:
+    """Mean and spread, unless a value is missing; the spread of more than one."""
     known = [value for value in values if value is not None]
-    return known if len(known) == len(values) else []
-
-
-def _mean(values: list[float]) -> float | None:
-    return fmean(values) if values else None
-
-
-def _std(values: list[float]) -> float | None:
-    return stdev(values) if len(values) > 1 else None
+    if not known or len(known) < len(values):
+        return None, None
+    return fmean(known), stdev(known) if len(known) > 1 else None

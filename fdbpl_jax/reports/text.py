@@ -6,15 +6,17 @@ from itertools import groupby
 
 from tabulate import tabulate
 
+from fdbpl_jax.data.types import first_few
+from fdbpl_jax.errors import printable
 from fdbpl_jax.reports.columns import (
-    HOW_TO_REJECT,
-    REJECTION_TITLES,
+    TextTable,
     columns,
     how_to_read,
     missing,
     row_table,
+    text_table,
 )
-from fdbpl_jax.reports.facts import TABLE_TITLES, RunFacts, fact_texts, table_texts
+from fdbpl_jax.reports.facts import RunFacts, fact_texts, sections, tested_texts
 from fdbpl_jax.reports.results import Row
 
 _TERMINAL_WIDTH = 100
@@ -37,15 +39,24 @@ def terminal_table(rows: Sequence[Row]) -> str:
     return "\n".join(table)
 
 
+def terminal_notes(facts: RunFacts) -> str:
+    """Test images and cautions, as lines under the table of a terminal."""
+    lines = [
+        f"{what}: {first_few(part.class_names)}"
+        for (what, _), part in zip(tested_texts(facts), facts.tested, strict=True)
+    ]
+    return "\n".join([*lines, *(f"Caution: {text}" for text in facts.cautions)])
+
+
 def _terminal_lines(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
-    shown = [column for column in columns(rows) if column.terminal_title]
-    grid = _aligned([[column.text(row) for column in shown] for row in rows])
+    shown = [c for c in columns(rows) if c.title and c.terminal_title]
+    grid = _aligned(text_table(shown, map(vars, rows)).lines)
     width = max(map(len, names), default=0)
     titles = zip(*(c.terminal_title.split("\n") for c in shown), strict=True)
     lines: list[Sequence[str]] = [["", *line] for line in titles]
     parts = zip(rows, names, grid, strict=True)
     for dataset, group in groupby(parts, lambda part: part[0].dataset):
-        lines.append([shorten(dataset, width)])
+        lines.append([shorten(printable(dataset), width)])
         lines += [[name, *texts] for _, name, texts in group]
     return tabulate(
         lines,
@@ -69,16 +80,14 @@ def _aligned(grid: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
 def markdown(rows: Sequence[Row], facts: RunFacts) -> str:
     """The whole report as GitHub-flavoured Markdown."""
     parts = [f"# {_escape(facts.protocol)}"]
-    if lost := (*missing(rows), *facts.failures):
-        parts.append("**Missing cells**\n\n" + bullets(lost))
-    parts.append(markdown_table(*row_table(rows), left=2))
-    parts.append(bullets(how_to_read(rows)))
-    if facts.tables:
-        table = markdown_table(TABLE_TITLES, table_texts(facts), left=1)
-        parts += ["## RIL tables", table]
-    if facts.rejection:
-        table = markdown_table(REJECTION_TITLES, facts.rejection, left=4)
-        parts += ["## Rejection", HOW_TO_REJECT, table]
+    parts += missing_cells((*missing(rows), *facts.failures))
+    if facts.cautions:
+        parts.append("**Cautions**\n\n" + bullets(facts.cautions))
+    parts += [markdown_table(row_table(rows)), bullets(how_to_read(rows))]
+    if facts.tested:
+        parts += ["## Test images", bullets(map(": ".join, tested_texts(facts)))]
+    for title, about, table in sections(facts):
+        parts += filter(None, [f"## {title}", about, markdown_table(table)])
     if facts.notes:
         parts += ["## Notes", bullets(facts.notes)]
     parts += ["## How this was made", _code(facts.command)]
@@ -96,13 +105,17 @@ def shorten(text: str, width: int) -> str:
     return text[:head] + "…" + text[len(text) - (width - 1 - head) :]
 
 
-def markdown_table(
-    titles: Sequence[str], body: Iterable[Sequence[str]], left: int
-) -> str:
-    """A Markdown table whose first `left` columns are left-aligned."""
-    lines = [[_escape(text) for text in line] for line in body]
-    sides = ["left" if n < left else "right" for n in range(len(titles))]
+def markdown_table(table: TextTable) -> str:
+    """The table in Markdown."""
+    titles, lines, words = table
+    sides = ["left" if n < words else "right" for n in range(len(titles))]
+    lines = [[_escape(text) for text in line] for line in lines]
     return tabulate(lines, titles, "pipe", colalign=sides, disable_numparse=True)
+
+
+def missing_cells(texts: Sequence[str]) -> list[str]:
+    """What is missing as a part of a Markdown page, if anything is."""
+    return [f"**Missing cells**\n\n{bullets(texts)}"] if texts else []
 
 
 def bullets(texts: Iterable[str]) -> str:
@@ -112,9 +125,9 @@ def bullets(texts: Iterable[str]) -> str:
 
 def _escape(text: str) -> str:
     """Plain text for Markdown: no markup, no HTML, one line."""
-    return re.sub(r"([\\`*\[\]<>|])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*\[\]<>|])", r"\\\1", printable(" ".join(text.split())))
 
 
 def _code(text: str) -> str:
     """An indented block: unlike a fence, nothing inside can end it."""
-    return "\n".join("    " + line for line in text.splitlines())
+    return "\n".join(f"    {printable(line)}" for line in text.splitlines())

@@ -1,16 +1,33 @@
-"""The files of a report: report.md, report.csv, cells.csv, report.html, report.json."""
+"""The files of a report: report.md, report.csv, cells.csv, report.html, report.json.
 
+Pages have their styles and figures inside: nothing is fetched.
+"""
+
+import base64
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 
 import msgspec
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from fdbpl_jax.errors import UserError
+from fdbpl_jax.errors import UserError, printable
 from fdbpl_jax.files import csv_text, write_text
-from fdbpl_jax.reports.facts import RunFacts
-from fdbpl_jax.reports.html import page
-from fdbpl_jax.reports.results import CellResult, Row
+from fdbpl_jax.reports.columns import has_new, how_to_read, missing, row_table
+from fdbpl_jax.reports.facts import RunFacts, fact_texts, sections, tested_texts
+from fdbpl_jax.reports.results import AVERAGE, CellResult, Row
 from fdbpl_jax.reports.text import markdown
+
+_TEMPLATES = Environment(
+    loader=PackageLoader("fdbpl_jax.reports"),
+    autoescape=True,
+    finalize=lambda value: printable(value) if type(value) is str else value,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_TEMPLATES.filters["printable"] = printable
+_TEMPLATES.filters["base64"] = lambda content: base64.b64encode(content).decode()
 
 
 class _Report(msgspec.Struct):
@@ -64,3 +81,33 @@ def _csv(kind: type, records: Sequence[Row] | Sequence[CellResult]) -> str:
     titles = list(kind.__annotations__)
     lines = [[getattr(record, title) for title in titles] for record in records]
     return csv_text([titles, *lines])
+
+
+def render(template: str, **values: object) -> str:
+    """Fill in a template of `templates/`; every text is escaped."""
+    return _TEMPLATES.get_template(template).render(values)
+
+
+def page(rows: Sequence[Row], facts: RunFacts) -> str:
+    """The report as one page."""
+    from fdbpl_jax.reports import figures  # Matplotlib loads slowly
+
+    accuracies = [
+        figures.accuracy_panel(list(group), has_new(rows))
+        for _, group in groupby(rows, key=lambda row: row.dataset)
+    ]
+    return render(
+        "report.html.j2",
+        facts=facts,
+        datasets=len({row.dataset for row in rows} - {AVERAGE}),
+        methods=len({row.method for row in rows}),
+        several=any(row.dataset == AVERAGE for row in rows),
+        lost=(*missing(rows), *facts.failures),
+        row_table=row_table(rows),
+        how_to_read=how_to_read(rows),
+        accuracy_plots=figures.drawn(accuracies),
+        time_plots=figures.drawn([figures.time_panel(rows)]),
+        tested_texts=tested_texts(facts),
+        sections=sections(facts),
+        fact_texts=fact_texts(facts),
+    )

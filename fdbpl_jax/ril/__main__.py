@@ -16,8 +16,9 @@ import sys
 
 from absl import flags, logging
 
-from fdbpl_jax.cli import command_of, run_app, share_of
+from fdbpl_jax.cli import command_of, run_app, share_of, show
 from fdbpl_jax.clip.model import cast, load_clip
+from fdbpl_jax.clip.tokenizer import refuse_same_tokens
 from fdbpl_jax.config import CropConfig, RilConfig
 from fdbpl_jax.data.open_dataset import open_by_flag
 from fdbpl_jax.data.splits import few_shot, subset
@@ -32,7 +33,7 @@ from fdbpl_jax.ril.inspect.picture import draw_table
 from fdbpl_jax.ril.inspect.show import describe
 from fdbpl_jax.ril.inspect.verify import verify_table
 from fdbpl_jax.ril.table import open_table
-from fdbpl_jax.shapes.pair import embedded
+from fdbpl_jax.shapes import embedded
 
 _CROP = CropConfig()
 
@@ -58,7 +59,7 @@ _FLIP = flags.DEFINE_float("flip", _CROP.flip, "Probability of mirroring.")
 _BATCH = flags.DEFINE_integer("batch_size", 128, "Regions computed at once.", 1)
 _DTYPE = flags.DEFINE_enum(
     "dtype", "", ["", "float32", "bfloat16"],
-    "Of the towers; default: bfloat16 on accelerators, float32 on a CPU.",
+    "Of the towers; default: bfloat16 where the device has it, else float32.",
 )  # fmt: skip
 _WORKERS = flags.DEFINE_integer("workers", 0, "Threads; 0: one per processor.", 0)
 _SHARD = flags.DEFINE_string("shard", "0/1", "index/count: every count-th block only.")
@@ -76,6 +77,7 @@ def _build() -> None:
         seed=_RIL_SEED.value,
         crop=CropConfig(_pair(_SCALE), _pair(_RATIO), _FLIP.value),
     )
+    refuse_same_tokens(teacher.tokenizer, dataset.class_names, dataset.name)
     spec = plan_spec(_chosen(dataset), teacher, student, config, _REGIONS.value)
     settings = BuildSettings(_BATCH.value, _WORKERS.value, share_of(_SHARD.value))
     path = _path()
@@ -133,7 +135,7 @@ def _show() -> None:
     if not _PICTURE.value:
         if _IMAGE.value:
             raise UserError("--image is without --picture", "Add --picture=FILE.png.")
-        print(describe(_path()))
+        show(describe(_path()))
         return
     file = png_file(_PICTURE.value)
     table = open_table(_path(), "")

@@ -96,6 +96,19 @@ def check_keep(keep: int, classes: int) -> None:
         raise UserError(what, f"Keep 1 to {classes}.")
 
 
+def teacher_logits(
+    feature: Float[Array, "B D"], text: Float[Array, "C D"], scale: Float[Array, ""]
+) -> Float[Array, "B C"]:
+    """Compute scale · f Tᵀ in full float32, for stored labels and online ones alike."""
+    # A GPU would multiply in TF32 by default: three decimals of a logit of 100.
+    cosine = jnp.matmul(
+        feature.astype(jnp.float32),
+        text.astype(jnp.float32).T,
+        precision=jax.lax.Precision.HIGHEST,
+    )
+    return scale * cosine
+
+
 @functools.partial(jax.jit, static_argnames="keep")
 def soft_labels(
     feature: Float[Array, "B D"],
@@ -108,13 +121,7 @@ def soft_labels(
     That is index and prob as of `keep_top`, and H of the full label. Region and text
     features are the teacher's, L2-normalised; its scale is exp(logit_scale), 1/τ.
     """
-    # A GPU would multiply in TF32 by default: three decimals of a logit of 100.
-    cosine = jnp.matmul(
-        feature.astype(jnp.float32),
-        text.astype(jnp.float32).T,
-        precision=jax.lax.Precision.HIGHEST,
-    )
-    probability = jax.nn.softmax(scale * cosine, axis=-1)
+    probability = jax.nn.softmax(teacher_logits(feature, text, scale), axis=-1)
     index, prob = keep_top(probability, keep)
     return index, prob.astype(jnp.float16), entropy(probability)
 

@@ -1,6 +1,5 @@
 """The shapes tasks as ordinary data sets: PNG files, rendered once into a cache."""
 
-import json
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from fdbpl_jax.files import write_folder
 from fdbpl_jax.shapes import render, world
 
 PER_CLASS = {"train": 24, "val": 24, "test": 60}  # pictures of each class
-_MANIFEST = "manifest.json"
 
 
 def load_shapes(name: str, cache_dir: Path) -> datasets.Dataset:
@@ -26,10 +24,10 @@ def load_shapes(name: str, cache_dir: Path) -> datasets.Dataset:
     """
     task = world.task(name)
     root = Path(cache_dir) / f"{name}-v{world.VERSION}"
-    if not is_whole(name, root):
+    if not is_whole(root):
         try:
             logging.info("rendering %s into %s", name, root)
-            write_folder(root, partial(_render, name), partial(is_whole, name, root))
+            write_folder(root, partial(_render, name), partial(is_whole, root))
         except OSError as error:
             raise errors.UserError(
                 f"the pictures of '{name}' could not be written to '{root}': {error}",
@@ -45,25 +43,10 @@ def load_shapes(name: str, cache_dir: Path) -> datasets.Dataset:
     )
 
 
-def is_whole(name: str, root: Path) -> bool:
-    """Whether `root` holds every picture of the task, of this version."""
-    try:
-        manifest = json.loads((root / _MANIFEST).read_text())
-    except (OSError, ValueError):
-        return False
-    if manifest != _manifest(name):
-        return False
+def is_whole(root: Path) -> bool:
+    """Whether `root` holds every picture of a task."""
     present = {path.relative_to(root).as_posix() for path in root.glob("*/*/*.png")}
     return all(e.path in present for split in PER_CLASS for e in _examples(split))
-
-
-def _manifest(name: str) -> dict:
-    return {
-        "task": name,
-        "version": world.VERSION,
-        "classes": list(world.class_names()),
-        "per_class": PER_CLASS,
-    }
 
 
 def _examples(split: str) -> tuple[datasets.Example, ...]:
@@ -79,11 +62,10 @@ def _path(split: str, class_name: str, index: int) -> str:
 
 
 def _render(name: str, directory: Path) -> None:
-    for split, count in PER_CLASS.items():
-        for look in world.classes():
-            folder = (directory / _path(split, look.name, 0)).parent
-            folder.mkdir(parents=True)
-            for index in range(count):
-                picture = render.render(name, look, index, split)
-                picture.save(directory / _path(split, look.name, index))
-    (directory / _MANIFEST).write_text(json.dumps(_manifest(name)))
+    looks = world.classes()
+    for split in PER_CLASS:
+        for index, example in enumerate(_examples(split)):
+            file = directory / example.path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            number = index % PER_CLASS[split]
+            render.render(name, looks[example.label], number, split).save(file)

@@ -21,6 +21,8 @@ _STRIPE_ANGLES = {
 PIXEL_NOISE = 28.0  # standard deviation, in grey levels
 COLOUR_CAST = 48.0  # the most that the light shifts a channel
 _MARKS = (4, 10)  # distractor marks a picture, at least and at most
+_SIZE = world.IMAGE_SIZE
+_ROWS, _COLUMNS = np.mgrid[:_SIZE, :_SIZE].astype(np.float32)  # of every pixel
 
 
 def generator(*key: object) -> np.random.Generator:
@@ -54,67 +56,55 @@ def paint_scene(
     look: world.Look | None, rng: np.random.Generator
 ) -> Float[np.ndarray, "H W 3"]:
     """What `draw_scene` photographs, before the light's cast and the camera's noise."""
-    size = world.IMAGE_SIZE
-    rows, columns = np.mgrid[:size, :size].astype(np.float32)
-    canvas = _background(rng, rows, columns)
-    marks = int(rng.integers(_MARKS[0], _MARKS[1] + 1))
-    for _ in range(marks):
-        _draw_mark(canvas, rng, rows, columns)
+    canvas = _background(rng)
+    for _ in range(int(rng.integers(_MARKS[0], _MARKS[1] + 1))):
+        _draw_mark(canvas, rng)
     if look is not None:
-        _draw_object(canvas, look, rng, rows, columns)
+        _draw_object(canvas, look, rng)
     for _ in range(int(rng.integers(1, 5))):  # some lie in front
-        _draw_mark(canvas, rng, rows, columns)
+        _draw_mark(canvas, rng)
     return canvas
 
 
-def _background(
-    rng: np.random.Generator, rows: np.ndarray, columns: np.ndarray
-) -> Float[np.ndarray, "H W 3"]:
+def _background(rng: np.random.Generator) -> Float[np.ndarray, "H W 3"]:
     """A gradient between two muted colours, with soft blotches."""
-    size = len(rows)
     ends = rng.uniform(70, 185, (2, 3)).astype(np.float32)
     angle = rng.uniform(0, 2 * np.pi)
-    ramp = (columns * np.cos(angle) + rows * np.sin(angle)) / size
+    ramp = (_COLUMNS * np.cos(angle) + _ROWS * np.sin(angle)) / _SIZE
     ramp = (ramp - ramp.min()) / (ramp.max() - ramp.min())
     coarse = rng.normal(0, 22, (6, 6, 3)).astype(np.float32)
-    repeat = -(-size // 6)
-    blotches = coarse.repeat(repeat, 0).repeat(repeat, 1)[:size, :size]
+    repeat = -(-_SIZE // 6)
+    blotches = coarse.repeat(repeat, 0).repeat(repeat, 1)[:_SIZE, :_SIZE]
     return ends[0] + (ends[1] - ends[0]) * ramp[..., None] + blotches
 
 
-def _draw_mark(
-    canvas: np.ndarray, rng: np.random.Generator, rows: np.ndarray, columns: np.ndarray
-) -> None:
+def _draw_mark(canvas: np.ndarray, rng: np.random.Generator) -> None:
     """A small bright speck or dash of any colour: a distractor."""
-    size = len(rows)
-    x, y = rng.uniform(0, size, 2)
+    x, y = rng.uniform(0, _SIZE, 2)
     angle = rng.uniform(0, np.pi)
     length, width = rng.uniform(1.5, 6.0), rng.uniform(0.8, 2.2)
-    along = (columns - x) * np.cos(angle) + (rows - y) * np.sin(angle)
-    across = (rows - y) * np.cos(angle) - (columns - x) * np.sin(angle)
+    along, across = _turned(x, y, angle)
     inside = (np.abs(along) < length) & (np.abs(across) < width)
     canvas[inside] = rng.uniform(20, 235, 3)
 
 
 def _draw_object(
-    canvas: np.ndarray,
-    look: world.Look,
-    rng: np.random.Generator,
-    rows: np.ndarray,
-    columns: np.ndarray,
+    canvas: np.ndarray, look: world.Look, rng: np.random.Generator
 ) -> None:
-    size = len(rows)
-    radius = size * rng.uniform(0.34, 0.6) / 2
-    x, y = rng.uniform(radius, size - radius, 2)
-    tilt = np.deg2rad(rng.uniform(-10, 10))
-    dx, dy = columns - x, rows - y
-    u = dx * np.cos(tilt) + dy * np.sin(tilt)
-    v = dy * np.cos(tilt) - dx * np.sin(tilt)
+    radius = _SIZE * rng.uniform(0.34, 0.6) / 2
+    x, y = rng.uniform(radius, _SIZE - radius, 2)
+    u, v = _turned(x, y, np.deg2rad(rng.uniform(-10, 10)))
     cover = np.clip(0.5 - _distance(look.shape, u, v, radius), 0, 1)[..., None]
-    painted = np.where(
-        _texture(look.texture, u, v, rng)[..., None], *_two_tones(look.colour, rng)
-    )
+    own = _texture(look.texture, u, v, rng)[..., None]
+    painted = np.where(own, *_two_tones(look.colour, rng))
     canvas += cover * (painted - canvas)
+
+
+def _turned(x: float, y: float, angle: float) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates of all pixels from a centre (x, y), on axes turned by an angle."""
+    dx, dy = _COLUMNS - x, _ROWS - y
+    along = dx * np.cos(angle) + dy * np.sin(angle)
+    return along, dy * np.cos(angle) - dx * np.sin(angle)
 
 
 def _two_tones(colour: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

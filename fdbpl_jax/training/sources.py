@@ -21,7 +21,7 @@ from fdbpl_jax.learners.learner import Models, Student, frozen_features
 from fdbpl_jax.losses.kdpl import class_agnostic
 from fdbpl_jax.losses.loss import Batch
 from fdbpl_jax.methods.table import Method
-from fdbpl_jax.ril.labels import entropy, information_weight
+from fdbpl_jax.ril.labels import entropy, information_weight, teacher_logits
 from fdbpl_jax.ril.reader import EpochPlan, epoch_iterator, region_batches
 from fdbpl_jax.ril.table import Table
 from fdbpl_jax.training.loop import Source
@@ -149,7 +149,7 @@ def view_batch(
         feature = frozen_features(viewing.student, student["vision"], pixels["student"])
     if viewing.teacher and class_text is not None:
         image = frozen_features(viewing.teacher, teacher["vision"], pixels["teacher"])
-        logits = jnp.exp(teacher["logit_scale"]) * (image @ class_text.T)
+        logits = teacher_logits(image, class_text, jnp.exp(teacher["logit_scale"]))
         probability = jax.nn.softmax(logits)
         if viewing.keep:
             chosen, probability = class_agnostic(logits, viewing.keep)

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fdbpl_jax.clip import convert as convert_module
 from fdbpl_jax.clip.config import parse_config, to_hf_config
 from fdbpl_jax.clip.convert import convert, init_clip, param_shapes, to_hf_tensors
 from fdbpl_jax.errors import UserError
@@ -51,10 +52,57 @@ def test_a_missing_tensor_is_named(tiny_config, tensors):
         convert(tiny_config, tensors)
 
 
-def test_a_tensor_left_over_is_named(tiny_config, tensors):
+def test_a_tensor_that_no_clip_has_is_ignored_with_a_notice(
+    tiny_config, tiny_params, tensors, caplog
+):
+    tensors["logit_bias"] = np.zeros((), np.float32)
+    tensors["text_model.head.weight"] = np.zeros(3, np.int8)
+    equal(convert(tiny_config, tensors, "my/clip"), tiny_params)
+    (record,) = caplog.records
+    assert "'my/clip'" in record.message
+    assert "logit_bias, text_model.head.weight" in record.message
+
+
+@pytest.mark.parametrize("prefix", ["module.", "clip.", "module.clip_model."])
+def test_a_prefix_of_all_names_is_taken_off_with_a_notice(
+    tiny_config, tiny_params, tensors, prefix, caplog
+):
+    wrapped = {prefix + name: tensor for name, tensor in tensors.items()}
+    equal(convert(tiny_config, wrapped, "my/clip"), tiny_params)
+    (record,) = caplog.records
+    assert "'my/clip'" in record.message
+    assert f"'{prefix}'" in record.message
+
+
+def test_a_model_of_two_clips_is_refused(tiny_config, tensors):
+    two = {f"{p}{n}": t for p in ("student.", "teacher.") for n, t in tensors.items()}
+    with pytest.raises(UserError, match=r"hold 0 layers.* names are student\."):
+        convert(tiny_config, two)
+
+
+def test_ordinary_weights_need_no_notice(tiny_config, tensors, caplog):
+    convert(tiny_config, tensors)
+    assert not caplog.records
+
+
+def test_a_layer_left_over_is_named(tiny_config, tensors):
     tensors["vision_model.encoder.layers.2.mlp.fc1.bias"] = np.zeros(40, np.float32)
-    with pytest.raises(UserError, match=r"does not have: vision_model.*layers.2.mlp"):
+    with pytest.raises(UserError, match=r"hold 3 layers of the vision tower.*says 2"):
         convert(tiny_config, tensors)
+
+
+@pytest.mark.parametrize("tower", ["vision", "text"])
+def test_a_million_layers_are_refused_at_once(tiny_config, tensors, tower, monkeypatch):
+    def build(config):
+        raise AssertionError("a tree of a million layers takes minutes")
+
+    monkeypatch.setattr(convert_module, "param_shapes", build)
+    part = getattr(tiny_config, tower)
+    large = dataclasses.replace(part.tower, layers=10**6)
+    part = dataclasses.replace(part, tower=large)
+    config = dataclasses.replace(tiny_config, **{tower: part})
+    with pytest.raises(UserError, match=rf"layers of the {tower} tower.*says 1000000"):
+        convert(config, tensors)
 
 
 @pytest.mark.parametrize(
@@ -74,15 +122,34 @@ def test_a_shape_that_does_not_fit_is_named(tiny_config, tensors, name, shape):
     assert f"{name} {shape}, not {was}" in str(error.value)
 
 
-def test_tensors_of_whole_numbers_are_refused(tiny_config, tensors):
-    tensors["logit_scale"] = np.asarray(4, np.int8)
-    with pytest.raises(UserError, match="not floating point: logit_scale int8"):
+@pytest.mark.parametrize("dtype", [np.int8, np.bool_, np.complex64])
+def test_tensors_that_are_no_floats_are_refused(tiny_config, tensors, dtype):
+    tensors["logit_scale"] = np.asarray(1, dtype)
+    with pytest.raises(UserError, match=f"logit_scale {np.dtype(dtype)}") as error:
+        convert(tiny_config, tensors)
+    assert "float16, bfloat16, float32, float64" in error.value.what
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float16, jnp.bfloat16, np.float32])
+def test_weights_that_are_not_finite_are_refused(tiny_config, tensors, value, dtype):
+    name = "text_model.encoder.layers.0.mlp.fc1.weight"
+    tensors[name] = tensors[name].astype(dtype)
+    tensors[name][3, 2] = value
+    with pytest.raises(UserError, match=f"NaN or infinity in {name}"):
+        convert(tiny_config, tensors)
+
+
+def test_a_logit_scale_that_is_no_logarithm_is_refused(tiny_config, tensors):
+    tensors["logit_scale"] = np.asarray(100, np.float32)
+    with pytest.raises(UserError, match="logit_scale 100"):
         convert(tiny_config, tensors)
 
 
 def test_many_names_are_not_all_listed(tiny_config, tensors):
-    with pytest.raises(UserError, match=r"and \d\d more"):
-        convert(tiny_config, {"logit_scale": tensors["logit_scale"]})
+    few = {n: t for n, t in tensors.items() if n.endswith(".layer_norm1.bias")}
+    with pytest.raises(UserError, match=r"do not hold .* and \d\d more"):
+        convert(tiny_config, few)
 
 
 SIZES = {

@@ -144,6 +144,26 @@ def test_text_features_do_not_depend_on_the_company(clip, monkeypatch):
     assert text_features(clip, []).shape == (0, 10)
 
 
+def test_texts_without_a_finite_feature_are_the_models_fault(clip):
+    table = clip.params["text"]["token_embedding"]
+    text = clip.params["text"] | {"token_embedding": table.at[2].set(jnp.inf)}
+    broken = dataclasses.replace(clip, params=clip.params | {"text": text})
+    assert text_features(broken, ["a bed"]).shape == (1, 10)
+    with pytest.raises(UserError, match=r"1 of 2 texts, .*'cab'") as error:
+        text_features(broken, ["a", "cab"])
+    assert f"model '{clip.name}'" in error.value.what
+    assert "not the training" in error.value.do
+
+
+def test_a_folder_that_cannot_be_read_is_one_line(clip_dir, monkeypatch):
+    def refuse(paths):
+        raise PermissionError(13, "Permission denied", str(clip_dir / "config.json"))
+
+    monkeypatch.setattr(model.files, "refuse_pointers", refuse)
+    with pytest.raises(UserError, match=r"cannot be read: Permission denied \('.*json"):
+        load_clip(str(clip_dir))
+
+
 def test_other_texts_and_models_are_rarely_compiled_anew(clip):
     text_features(clip, ["a", "b", "c"])
     before = model._text_features._cache_size()

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import shutil
 import socket
 
@@ -8,10 +9,12 @@ import pytest
 from fdbpl_jax.clip.tokenizer import (
     check_tokenizer,
     load_tokenizer,
+    refuse_same_tokens,
     tokenize,
     word_ids,
 )
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.shapes import embedded
 
 
 @pytest.fixture
@@ -32,6 +35,21 @@ def test_words_become_their_pieces(tokenizer):
     assert word_ids(tokenizer, "a") == [6]
     assert word_ids(tokenizer, "ab Cd") == [0, 7, 2, 9]
     assert word_ids(tokenizer, "  ") == []
+
+
+def test_texts_are_mended_and_unescaped(tokenizer):
+    assert word_ids(tokenizer, "Ｄe&#97;f") == word_ids(tokenizer, "deaf")
+    with pytest.raises(UserError, match="special token"):
+        word_ids(tokenizer, "a &lt;|endoftext|&gt;")
+
+
+def test_names_of_the_same_tokens_are_refused():
+    """Blanks around a hyphen are no tokens, which the text alone does not say."""
+    embedded_tokenizer = load_tokenizer(embedded("student"))
+    refuse_same_tokens(embedded_tokenizer, ("red dot", "red-dot", "reddot"), "data")
+    with pytest.raises(UserError, match="'red-dot' and 'red - dot' in 'data' read the"):
+        refuse_same_tokens(embedded_tokenizer, ("red-dot", "red - dot"), "data")
+    refuse_same_tokens(embedded_tokenizer, ("missile", "missile"), "data")
 
 
 def test_texts_are_framed_and_padded(tokenizer, tiny_config):
@@ -86,6 +104,53 @@ def test_a_directory_without_tokenizer_is_refused(tokenizer_dir, tmp_path, missi
     (path / missing).unlink()
     with pytest.raises(UserError, match="no tokenizer in"):
         load_tokenizer(path)
+
+
+@pytest.fixture
+def merging_dir(tokenizer_dir, tmp_path):
+    """A vocabulary with the words "ab" and "abc", and the merges that make them."""
+    path = shutil.copytree(tokenizer_dir, tmp_path / "merging")
+    words = [*"abc", *(letter + "</w>" for letter in "abc"), "ab", "ab</w>", "abc</w>"]
+    vocab = {word: i for i, word in enumerate([*words, *SPECIAL])}
+    (path / "vocab.json").write_text(json.dumps(vocab))
+    (path / "merges.txt").write_text("#version: 0.2\na b\na b</w>\nab c</w>\n")
+    return path
+
+
+SPECIAL = ["<|startoftext|>", "<|endoftext|>"]
+
+
+def test_words_are_made_by_merges(merging_dir):
+    tokenizer = load_tokenizer(merging_dir)
+    assert word_ids(tokenizer, "abc ab c") == [8, 7, 5]
+
+
+@pytest.mark.parametrize("form", ["two files", "one file"])
+def test_merges_cut_short_are_refused(merging_dir, tmp_path, form):
+    path = merging_dir
+    if form == "one file":
+        path = tmp_path / "saved"
+        load_tokenizer(merging_dir).save_pretrained(path)
+        content = json.loads((path / "tokenizer.json").read_text())
+        del content["model"]["merges"][-1]
+        (path / "tokenizer.json").write_text(json.dumps(content))
+    else:
+        (path / "merges.txt").write_text("#version: 0.2\na b\na b</w>\n")
+    with pytest.raises(UserError, match=r"no merge makes 1 of 11 tokens.*'abc</w>'"):
+        load_tokenizer(path)
+
+
+def test_merges_of_another_vocabulary_are_refused(merging_dir):
+    (merging_dir / "merges.txt").write_text("#version: 0.2\nb a\n")
+    with pytest.raises(UserError, match="cannot be read"):
+        load_tokenizer(merging_dir)
+
+
+def test_added_tokens_need_no_merge(merging_dir, tmp_path):
+    tokenizer = load_tokenizer(merging_dir)
+    tokenizer.add_tokens(["<cat-toy>"])
+    tokenizer.save_pretrained(tmp_path / "saved")
+    assert load_tokenizer(tmp_path / "saved").get_vocab()["<cat-toy>"] == 11
 
 
 def test_a_damaged_tokenizer_is_refused(tmp_path):

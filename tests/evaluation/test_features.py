@@ -307,9 +307,9 @@ def test_no_examples_are_no_rows(clip, data, tower, tmp_path):
 def test_decoding_does_not_run_away_from_the_tower(clip, data, monkeypatch, tmp_path):
     started = []
 
-    def counted(image, size):
-        started.append(size)
-        return preprocess(image, size)
+    def counted(image, settings):
+        started.append(settings)
+        return preprocess(image, settings)
 
     def image_features(clip, pixels):
         batches.append(len(started))

@@ -12,8 +12,9 @@ from fdbpl_jax.clip.model import load_clip, unit
 from fdbpl_jax.clip.vision import encode_image
 from fdbpl_jax.data.images import read_image
 from fdbpl_jax.data.splits import subset
+from fdbpl_jax.evaluation.accuracy import share_correct
 from fdbpl_jax.evaluation.features import split_features
-from fdbpl_jax.evaluation.prompted import prompted_accuracy
+from fdbpl_jax.evaluation.prompted import _predict, predictions
 from fdbpl_jax.evaluation.test_set import HeldOut
 from fdbpl_jax.learners import promptkd
 from fdbpl_jax.learners.cocoop import COCOOP
@@ -22,8 +23,8 @@ from fdbpl_jax.learners.learner import Models, Start, Trained, init_prompt
 from fdbpl_jax.learners.promptkd import PROMPTKD
 from fdbpl_jax.learners.vision import VPT
 from fdbpl_jax.methods.published import PROMPT
+from fdbpl_jax.shapes import embedded
 from fdbpl_jax.shapes.dataset import load_shapes
-from fdbpl_jax.shapes.pair import embedded
 
 
 class Stand(NamedTuple):
@@ -63,7 +64,7 @@ def classes_of(stand, learner, prompt):
 def pixels(stand):
     student, root = stand.models.student, stand.held.dataset.root
     images = [
-        preprocess(read_image(root, example.path), student.image.size)
+        preprocess(read_image(root, example.path), student.image)
         for example in stand.held.examples
     ]
     return normalise(student.image, jnp.asarray(np.stack(images)))
@@ -79,7 +80,9 @@ def test_prompted_images_are_encoded_under_their_prompts(stand):
     text = classes_of(stand, VPT, prompt).text
     tower, params = clip.config.vision, clip.params["vision"]
     image = unit(encode_image(tower, params, pixels(stand), trained.vision))
-    accuracy = prompted_accuracy(stand.models, VPT, prompt, Trained(trained), held)
+    accuracy = share_correct(
+        predictions(stand.models, VPT, prompt, Trained(trained), held), held.labels
+    )
     assert accuracy == pytest.approx(by_hand(image, text, held.labels))
     plain = by_hand(held.features, text, held.labels)
     assert accuracy != pytest.approx(plain)
@@ -96,7 +99,9 @@ def test_promptkd_is_tested_with_its_running_statistics(stand):
     text = classes_of(stand, PROMPTKD, prompt).text
     assert text.shape == (len(stand.names), width)
     both = Trained(trained, running)
-    accuracy = prompted_accuracy(stand.models, PROMPTKD, prompt, both, held)
+    accuracy = share_correct(
+        predictions(stand.models, PROMPTKD, prompt, both, held), held.labels
+    )
     assert accuracy == pytest.approx(by_hand(image, text, held.labels))
 
 
@@ -113,6 +118,20 @@ def test_each_image_has_the_text_of_its_own_context(stand):
         text = encode_context(tower, params, layout, contexts[-1])
         hits.append(int(jnp.argmax(text @ image)) == label)
     assert np.ptp(np.stack(contexts), axis=0).max() > 0.1
-    accuracy = prompted_accuracy(stand.models, COCOOP, prompt, Trained(trained), held)
+    accuracy = share_correct(
+        predictions(stand.models, COCOOP, prompt, Trained(trained), held), held.labels
+    )
     assert accuracy == pytest.approx(100 * np.mean(hits))
     assert len(hits) % 16  # the last images do not fill what is encoded at once
+
+
+def test_text_by_image_is_multiplied_in_full_float32(stand):
+    """A GPU would multiply in TF32 by default, and accuracy depend on the device."""
+    prompt, params = PROMPT["cocoop"], stand.models.student.params["text"]
+    trained = learned(stand, COCOOP, prompt)
+    classes = classes_of(stand, COCOOP, prompt)
+    inputs = params, classes, trained, jnp.asarray(stand.held.features[:2])
+    lowered = _predict.lower(COCOOP, stand.models.static, *inputs).as_text()
+    products = [line for line in lowered.splitlines() if "dot_general" in line]
+    assert len(products) > 10
+    assert all("precision = [HIGHEST, HIGHEST]" in line for line in products)

@@ -9,8 +9,10 @@ from support.protocol_runs import small
 
 from fdbpl_jax.data.types import Dataset
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.experiments import run as runner
+from fdbpl_jax.experiments.cells import load_inputs
 from fdbpl_jax.experiments.protocols import refuse_few_classes
-from fdbpl_jax.experiments.run import open_datasets, run
+from fdbpl_jax.experiments.run import run
 from fdbpl_jax.experiments.settings import run_config
 
 ROW = "zero-shot (data-set template)"
@@ -31,6 +33,10 @@ def _root(tmp_path_factory):
     (root / "animals" / "cat" / "0.png").write_text("broken")
     (root / "half.csv").write_text("\n".join(lines[:1] + lines[5:]))
     return root
+
+
+def open_datasets(config, workdir):
+    return runner.open_datasets(config, load_inputs(config), workdir)
 
 
 def config_of(root, datasets, **changes):

@@ -13,7 +13,7 @@ from fdbpl_jax.experiments import run as runner
 from fdbpl_jax.experiments.run import prepare_all, refuse_failures, run
 from fdbpl_jax.experiments.settings import run_config
 from fdbpl_jax.reports.write import read_report
-from fdbpl_jax.shapes.pair import embedded
+from fdbpl_jax.shapes import embedded
 
 
 @pytest.fixture(name="config")

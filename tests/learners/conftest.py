@@ -3,7 +3,7 @@
 import pytest
 
 from fdbpl_jax.clip.model import load_clip
-from fdbpl_jax.shapes.pair import embedded
+from fdbpl_jax.shapes import embedded
 
 
 @pytest.fixture(scope="session", name="clip")

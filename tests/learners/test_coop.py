@@ -1,3 +1,5 @@
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,7 @@ from fdbpl_jax.config import PromptConfig
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.learners.coop import (
     class_layout,
+    class_row,
     encode_context,
     init_context,
     negative_prompt,
@@ -48,6 +51,41 @@ def test_untrained_prompt_reads_as_its_words(clip, position, template, class_spe
     expected /= jnp.linalg.norm(expected, axis=-1, keepdims=True)
     actual = features(clip, prompt, start(clip, prompt))
     np.testing.assert_allclose(actual, expected, atol=2e-5)
+
+
+class OneTokenForThree:
+    """A tokenizer to which ")." is one token, as it is to CLIP's."""
+
+    bos_token_id, eos_token_id, pad_token_id = 1, 2, 0
+
+    def __call__(self, text, *, add_special_tokens=True):
+        pieces = re.findall(r"\w+|[^\w\s]+", text)
+        return {"input_ids": [3 + self.words.index(piece) for piece in pieces]}
+
+    words = ("kite", "(", "bird", ")", ").", ".")
+
+    def get_vocab(self):
+        return dict.fromkeys(self.words, 0)
+
+
+@pytest.mark.parametrize(
+    ("position", "slots", "words"),
+    [
+        ("end", [1, 2], [3, 4, 5, 6]),
+        ("middle", [1, 6], [2, 3, 4, 5]),
+        ("front", [5, 6], [1, 2, 3, 4]),
+    ],
+)
+def test_a_name_and_its_full_stop_are_tokenised_together(clip, position, slots, words):
+    """As in CoOp: in front of the context stand as many tokens as the name has."""
+    prompt = PromptConfig(context_length=2, init="", position=position)
+    ids, slot = class_row(OneTokenForThree(), clip.config.text, "kite (bird)", prompt)
+    assert [at for at, place in enumerate(slot) if place >= 0] == slots
+    assert [ids[at] for at in words] == [3, 4, 5, 7]  # kite ( bird ).
+    assert (ids[0], ids[-1], len(ids)) == (1, 2, 8)
+    ids, slot = class_row(OneTokenForThree(), clip.config.text, "kite", prompt)
+    after = ids[ids.index(3) + 1 :]
+    assert [x for x in after if x] == [8, 2]  # "." and EOS
 
 
 def test_word_start_is_the_words_embeddings(clip):

@@ -50,8 +50,8 @@ def test_words_are_names_and_what_follows_two_dashes_goes_on(call, made, tmp_pat
     assert call(*words, "--", "--config.seeds=1", "run") == (0, "")
     ((names, options),) = made
     assert names == ["table2", "figure9"]
-    assert options.keeps == ("1", "2")
-    assert options.flags == ("--config.seeds=1", "run")
+    assert options.keeps == ["1", "2"]
+    assert options.flags == ["--config.seeds=1", "run"]
     for name in ("table2", "figure8", "paper"):
         assert (tmp_path / "paper" / f"{name}.md").exists()
     assert (tmp_path / "paper" / "figure8.png").read_bytes()[1:4] == b"PNG"

@@ -12,8 +12,12 @@ from support.paper_reports import FACTS, write
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.files import csv_text
 from fdbpl_jax.paper import published
-from fdbpl_jax.paper.figures import COMPONENTS, component_sheet, time_sheet
-from fdbpl_jax.paper.kept_labels import keep_sheet
+from fdbpl_jax.paper.figures import (
+    COMPONENTS,
+    component_sheet,
+    keep_sheet,
+    time_sheet,
+)
 from fdbpl_jax.paper.page import sheets_of
 from fdbpl_jax.reports.facts import TableFacts
 
@@ -47,7 +51,7 @@ def test_times_stand_beside_those_of_kdpl_with_the_same_learner(tmp_path, number
         cells += trained("vpt", 3.0, dataset=dataset)
     write(tmp_path, "table2", cells)
     sheet = time_sheet(tmp_path, numbers)
-    found = {line[:2]: line[2:] for line in sheet.lines}
+    found = {line[:2]: line[2:] for line in sheet.table.lines}
     assert found["dtd", "coop+fdbpl"] == ("2.00", "× 5.00")
     assert found["eurosat", "coop"] == ("4.00", "× 3.00")
     assert found["dtd", "vpt"] == ("3.00", "–")
@@ -90,10 +94,10 @@ def test_what_k_costs_is_in_the_order_of_k(tmp_path, numbers):
     write_keep(tmp_path, 5, [(0.5, 0.01, 0.01), (0.9, 0.01, 0.01)])
     write_keep(tmp_path, 20, [(0.5, 0.1, 0.1), (0.9, 0.1, 0.1)])
     sheet = keep_sheet(tmp_path, numbers)
-    assert [line[2] for line in sheet.lines] == ["5", "10", "20"]
+    assert [line[2] for line in sheet.table.lines] == ["5", "10", "20"]
     # Median of a seed's epochs, so that compilation does not count; mean over seeds.
-    assert [line[6] for line in sheet.lines] == ["10.0", "30.0", "100.0"]
-    assert [line[7:] for line in sheet.lines] == [
+    assert [line[6] for line in sheet.table.lines] == ["10.0", "30.0", "100.0"]
+    assert [line[7:] for line in sheet.table.lines] == [
         ("5.0", "5", "500"),
         ("10.0", "10", "1000"),
         ("20.0", "20", "2000"),
@@ -112,7 +116,7 @@ def test_what_k_costs_is_in_the_order_of_k(tmp_path, numbers):
 def test_a_table_that_is_not_on_a_local_disk_has_no_size(tmp_path, numbers):
     write_keep(tmp_path, 5, [(0.5,), (0.5,)], disk_bytes=0)
     sheet = keep_sheet(tmp_path, numbers)
-    assert sheet.lines[0][-1] == "–"
+    assert sheet.table.lines[0][-1] == "–"
     assert records(sheet)[0]["disk_bytes_per_region"] == ""
     assert len(sheet.panels) == 4  # none of the disk
 
@@ -123,7 +127,7 @@ def test_peak_memory_is_of_what_a_process_trained_first(tmp_path, numbers):
         cells += trained(method, 2.0, 300 * MIB, dataset="eurosat")
         write(tmp_path, f"figure10/{part}", cells)
     sheet = component_sheet(tmp_path, numbers)
-    assert [line[-2:] for line in sheet.lines] == [("100", "100")] * 2 + [
+    assert [line[-2:] for line in sheet.table.lines] == [("100", "100")] * 2 + [
         ("–", "–")
     ] * 2
     assert len(sheet.panels) == 5  # no memory of the second data set
@@ -135,10 +139,10 @@ def test_half_a_cell_and_methods_without_a_table_do_not_count(tmp_path, numbers)
     half.mkdir()
     (half / "metrics.jsonl").write_text("{")
     sheet = keep_sheet(tmp_path, numbers)
-    assert [line[6] for line in sheet.lines] == ["10.0"]
+    assert [line[6] for line in sheet.table.lines] == ["10.0"]
     facts = dataclasses.replace(FACTS, tables={})
     write(tmp_path, "figure9/5", trained("coop", 1.0), facts)
-    assert keep_sheet(tmp_path, numbers) is None
+    assert sheets_of(tmp_path, numbers) == []
 
 
 def test_a_cell_without_times_of_epochs_is_refused(tmp_path, numbers):
@@ -156,8 +160,8 @@ def test_components_stand_in_the_order_in_which_they_are_added(tmp_path, numbers
         memory = 200 if part == "kdpl" else 50
         write(tmp_path, f"figure10/{part}", trained(method, 2.0, memory * MIB))
     sheet = component_sheet(tmp_path, numbers)
-    assert [line[1] for line in sheet.lines] == list(COMPONENTS.values())
-    assert [line[-1] for line in sheet.lines] == ["100", "25", "25", "25", "25"]
+    assert [line[1] for line in sheet.table.lines] == list(COMPONENTS.values())
+    assert [line[-1] for line in sheet.table.lines] == ["100", "25", "25", "25", "25"]
     accuracy, seconds, memory = sheet.panels
     assert set(accuracy.series) == {"base", "new", "HM"}
     assert accuracy.series["base"] == (61.5,) * 5
@@ -168,7 +172,7 @@ def test_components_stand_in_the_order_in_which_they_are_added(tmp_path, numbers
 def test_without_kdpl_there_is_no_share_of_its_memory(tmp_path, numbers):
     write(tmp_path, "figure10/pos", trained("coop+fdbpl", 2.0, 50 * MIB, new=None))
     sheet = component_sheet(tmp_path, numbers)
-    assert sheet.lines[0][-1] == "–"
+    assert sheet.table.lines[0][-1] == "–"
     assert set(sheet.panels[0].series) == {"base"}  # nothing was tested on new classes
 
 
@@ -193,5 +197,5 @@ def test_what_was_not_run_is_not_there(tmp_path, numbers):
 
 def test_table_facts_are_read_back(tmp_path, numbers):
     write(tmp_path, "table2", trained("coop", 4.0))
-    (facts,) = time_sheet(tmp_path, numbers).facts
-    assert facts.tables["dtd"] == TableFacts(10, 5, True, 1.0, 1000, 0.01)
+    (run,) = time_sheet(tmp_path, numbers).runs
+    assert run.facts.tables["dtd"] == TableFacts(10, 5, True, 1.0, 1000, 0.01)

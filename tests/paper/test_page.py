@@ -1,26 +1,21 @@
 """Sheets on one page and as PNG: nothing is fetched, nothing breaks out."""
 
+import dataclasses
 import io
 import re
-from operator import itemgetter
+from pathlib import Path
 
 import pytest
 from PIL import Image
 from support.paper_reports import FACTS
 
 from fdbpl_jax.paper import page, published
-from fdbpl_jax.paper.sheet import PublishedTable, Sheet, column
+from fdbpl_jax.paper.sheet import FinishedRun, Sheet
 from fdbpl_jax.plots import Panel
+from fdbpl_jax.reports.columns import Column, TextTable
 
 HOSTILE = '<script>alert("1")</script> & "x" onload=y'
 BARS = Panel(HOSTILE, "s", (HOSTILE, "b"), {"": (1.0, 2.0)}, "bars")
-
-
-def columns(word, number):
-    return [
-        column(word, "", itemgetter(0), word=True),
-        column(number, "", itemgetter(1)),
-    ]
 
 
 def sheet(**change):
@@ -29,10 +24,18 @@ def sheet(**change):
         "title": "Table 2",
         "about": "",
         "columns": columns("data set", "accuracy"),
-        "rows": [("dtd", "1.00"), ("eurosat", "2.00")],
-        "facts": (FACTS,),
+        "lines": [line("dtd", "1.00"), line("eurosat", "2.00")],
+        "runs": (FinishedRun(Path(), (), FACTS),),
     }
     return Sheet(**values | change)
+
+
+def columns(word, number):
+    return [Column(word, ("word",), word=True), Column(number, ("number",))]
+
+
+def line(word, number):
+    return {"word": word, "number": number}
 
 
 def size(png):
@@ -45,23 +48,22 @@ def test_every_sheet_is_a_png():
     assert page.sheet_png(sheet(picture=b"as it is")) == b"as it is"
     table, plot = (size(page.sheet_png(s)) for s in (sheet(), sheet(panels=(BARS,))))
     assert table != plot
-    assert size(page.sheet_png(sheet(rows=[("dtd", "1")] * 9)))[1] > table[1]
+    assert size(page.sheet_png(sheet(lines=[line("dtd", "1")] * 9)))[1] > table[1]
 
 
 @pytest.mark.parametrize("panels", [(), (BARS, BARS)])
 def test_the_page_escapes_everything_and_plots_are_in_it(panels):
+    facts = dataclasses.replace(FACTS, failures=(HOSTILE,))
     text = page.html(
         [
             sheet(
                 title=HOSTILE,
                 about=HOSTILE,
                 columns=columns(HOSTILE, HOSTILE),
-                rows=[(HOSTILE, HOSTILE)],
-                lost=(HOSTILE,),
+                lines=[line(HOSTILE, HOSTILE)],
+                runs=(FinishedRun(Path(), (), facts),),
                 panels=panels,
-                published=PublishedTable(
-                    (HOSTILE, "base"), [(HOSTILE, "1.0")], words=2
-                ),
+                published=TextTable((HOSTILE, "base"), [(HOSTILE, "1.0")], words=2),
             )
         ],
         published.load(),

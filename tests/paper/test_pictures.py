@@ -43,23 +43,23 @@ def _drawn(tmp_path):
 def test_what_was_drawn_is_shown_with_what_it_is(drawn):
     sheet = picture_sheet(drawn, "figure11")
     assert sheet.picture == b"figure11"
-    assert sheet.titles == ("image", "class")
-    assert sheet.lines == [("a/1.png", "a")]
-    assert sheet.facts[0].student == "small 123"
+    assert sheet.table.titles == ("image", "class")
+    assert sheet.table.lines == [("a/1.png", "a")]
+    assert sheet.runs[0].facts.student == "small 123"
 
 
 def test_cases_are_counted_and_listed(drawn):
     sheet = picture_sheet(drawn, "figure12")
     assert sheet.picture == b"figure12"
     assert "of 1692 test images 2 put right, 1 put wrong" in sheet.about
-    assert sheet.lines[1] == ("a/1.png", "put wrong", "a", "a", "b", "-0.125")
+    assert sheet.table.lines[1] == ("a/1.png", "put wrong", "a", "a", "b", "-0.125")
     assert sheet.records[1][-1] == 0.25
 
 
 def test_a_long_list_is_cut_on_the_page_but_not_in_the_file(drawn):
     keep(drawn, "figure12", Case._fields, CASES + 100 * CASES[1:2])
     sheet = picture_sheet(drawn, "figure12")
-    assert len(sheet.lines) == 40
+    assert len(sheet.table.lines) == 40
     assert len(sheet.records) == 104
 
 
@@ -96,14 +96,14 @@ def test_finished_cells_are_drawn_and_shown(workdir, tmp_path):
     for name in ("figure11", "figure12"):
         draw(name, tmp_path, str(workdir / "shapes"))
         assert picture_sheet(tmp_path, name).picture[1:4] == b"PNG"
-    shown = picture_sheet(tmp_path, "figure11").rows
-    assert len({name for _, name in shown}) == len(shown) == 6
+    shown = picture_sheet(tmp_path, "figure11").lines
+    assert len({line["class"] for line in shown}) == len(shown) == 6
     opened = [
         open_cell(trained / f"seed{seed}", "", str(workdir / "shapes"))
         for seed in (1, 2)
     ]
     cases = changed_cases(*opened, workdir / "features")
-    assert picture_sheet(tmp_path, "figure12").rows == [tuple(case) for case in cases]
+    assert picture_sheet(tmp_path, "figure12").lines == [c._asdict() for c in cases]
 
 
 def test_a_file_name_that_is_not_unicode_is_listed():

@@ -5,7 +5,7 @@ import collections
 import msgspec
 import pytest
 
-from fdbpl_jax.paper.published import Published, load, select
+from fdbpl_jax.paper.published import Published, load
 
 TARGETS = ("imagenetv2", "imagenet_sketch", "imagenet_a", "imagenet_r")
 SETS = [
@@ -37,6 +37,15 @@ METHODS = [
 @pytest.fixture(scope="module")
 def published() -> Published:
     return load()
+
+
+def select(published, **fields):
+    """The numbers whose fields have these values, in order."""
+    return [
+        number
+        for number in published.numbers
+        if all(getattr(number, name) == value for name, value in fields.items())
+    ]
 
 
 def excepted(published, topic):

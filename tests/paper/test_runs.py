@@ -16,7 +16,6 @@ from fdbpl_jax.paper.runs import (
     NAMES,
     PaperOptions,
     PaperRun,
-    all_runs,
     make,
     run_flags,
     runs_of,
@@ -26,7 +25,7 @@ CHECKOUT = Path(__file__).parents[2]
 EMBEDDED = PaperOptions(Path("w"))
 ON_DISK = PaperOptions(
     *(Path("w"), "dtd,eurosat", "DATA", "hub/small", "hub/large"),
-    *("", (), (), ("--config.seeds=1,2",)),
+    *(None, (), (), ("--config.seeds=1,2",)),
 )
 
 
@@ -55,7 +54,7 @@ def test_all_tables_and_figures_of_the_paper_can_be_asked_for():
 def test_every_run_has_a_config_that_takes_its_part(monkeypatch):
     monkeypatch.chdir(CHECKOUT)
     for options in (EMBEDDED, ON_DISK):
-        for run in all_runs(NAMES, options):
+        for run in (run for name in NAMES for run in runs_of(name, options)):
             config = __import__(f"configs.paper.{run.config}", fromlist=["x"])
             argument = run_flags(run, options)[0].partition(":")[2]
             name = config.get_config(*([argument] if argument else [])).name
@@ -76,7 +75,7 @@ def test_flags_of_runs_on_disk():
 
 
 def test_sparse_labels_keep_what_is_asked():
-    options = dataclasses.replace(EMBEDDED, keep="3")
+    options = dataclasses.replace(EMBEDDED, keep=3)
     keeps = {
         run.part: "--config.ril.keep=3" in run_flags(run, options)
         for run in runs_of("table4", options)

@@ -1,29 +1,38 @@
-"""Columns of sheets: one description, two ways of reading a row."""
+"""Columns of sheets: one description, two ways of reading a line."""
 
 from support.paper_reports import FACTS
 
-from fdbpl_jax.paper.sheet import Sheet, SheetColumn, column
+from fdbpl_jax.paper.sheet import FinishedRun, Sheet
+from fdbpl_jax.reports.columns import Column
 
 
-def test_columns_are_texts_on_the_page_and_values_in_the_file():
+def sheet(columns, lines, tmp_path, **change):
+    runs = (FinishedRun(tmp_path, (), FACTS),)
+    return Sheet("table2", "", "", columns, lines, runs, **change)
+
+
+def test_columns_are_texts_on_the_page_and_values_in_the_file(tmp_path):
     columns = [
-        column("name", "name", lambda row: row[0], word=True),
-        column("", "count", lambda row: row[1]),
-        column("half", "", lambda row: row[1] and row[1] / 2),
-        SheetColumn("sum", ("a", "b"), lambda row: (row[1], 1), "{}+{}".format),
+        Column("name", ("name",), word=True),
+        Column("", ("count",)),
+        Column("half", ("half",), in_file=False),
+        Column("sum", ("a", "b"), "{}+{}".format),
     ]
-    rows = [("x", 4), ("y", 0)]
-    sheet = Sheet("table2", "", "", columns, rows, (FACTS,), limit=1)
-    assert (sheet.titles, sheet.words) == (("name", "half", "sum"), 1)
-    assert sheet.lines == [("x", "2.0", "4+1")]
-    assert sheet.records == [
+    lines = [
+        {"name": "x", "count": 4, "half": 2.0, "a": 4, "b": 1},
+        {"name": "y", "count": 0, "half": 0.0, "a": 0, "b": 1},
+    ]
+    made = sheet(columns, lines, tmp_path, limit=1)
+    assert (made.table.titles, made.table.words) == (("name", "half", "sum"), 1)
+    assert made.table.lines == [("x", "2.0", "4+1")]
+    assert made.records == [
         ["name", "count", "a", "b"],
         ["x", 4, 4, 1],
         ["y", 0, 0, 1],
     ]
 
 
-def test_only_a_missing_value_is_blank():
-    number = column("n", "n", lambda row: row, "{:.1f}".format)
-    sheet = Sheet("table2", "", "", [number], [0.0, None], (FACTS,))
-    assert sheet.lines == [("0.0",), ("–",)]
+def test_only_a_missing_value_is_blank(tmp_path):
+    number = Column("n", ("n",), "{:.1f}".format)
+    made = sheet([number], [{"n": 0.0}, {"n": None}], tmp_path)
+    assert made.table.lines == [("0.0",), ("–",)]

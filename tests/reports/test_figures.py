@@ -5,11 +5,11 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
-from support.cells import cell
+from support.cells import cell, summarise
 
 from fdbpl_jax.plots import COLOURS, Panel
 from fdbpl_jax.reports.figures import accuracy_panel, drawn, time_panel
-from fdbpl_jax.reports.results import AVERAGE, summarise
+from fdbpl_jax.reports.results import AVERAGE
 
 HOSTILE = '<script>alert("1")</script> & $x^2$'
 
@@ -54,7 +54,7 @@ def _width(svg: str) -> float:
 
 def test_accuracy_marks_stand_where_the_numbers_are():
     rows = [row for row in summarise(cells()) if row.dataset == "b"]
-    svg = svg_of(accuracy_panel(rows))
+    svg = svg_of(accuracy_panel(rows, new=True))
     zero, coop, _ = (x for x, _ in _marks(svg, "base"))  # 50, 70 ± 10, 70 ± 10
     zero_new, coop_new, _ = (x for x, _ in _marks(svg, "new"))  # 50, 35 ± 5
     assert zero == zero_new
@@ -71,7 +71,7 @@ def test_accuracy_marks_stand_where_the_numbers_are():
 
 def test_numbers_and_names_are_written_once_a_method():
     rows = [row for row in summarise(cells()) if row.dataset == "b"]
-    panel = accuracy_panel(rows)
+    panel = accuracy_panel(rows, new=True)
     assert panel.names == ("zero-shot", "coop", "coop+fdbpl")
     assert panel.texts[:2] == ("50.00 / 50.00 / 50.00", "70.00 / 35.00 / 46.67")
     texts = [e.text for e in ET.fromstring(svg_of(panel)).iter("text")]
@@ -103,7 +103,7 @@ def test_figures_stay_inside_their_frame(spread):
         for s in (-1, 0, 1)
     ]
     rows = summarise(found)
-    for panel in (accuracy_panel(rows), time_panel(rows)):
+    for panel in (accuracy_panel(rows, new=True), time_panel(rows)):
         svg = svg_of(panel)
         labels = panel.series if panel.spreads else ()
         xs = [float(x) for x in re.findall(r' x="([-\d.]+)"', svg)]
@@ -115,7 +115,7 @@ def test_figures_stay_inside_their_frame(spread):
 
 def test_noise_does_not_look_like_a_difference():
     rows = summarise([cell("a", "m", 0, 50.01, 50.0, 1.0, 1.0, 9, 1)])
-    svg = svg_of(accuracy_panel(rows))
+    svg = svg_of(accuracy_panel(rows, new=True))
     ((base, _),), ((new, _),) = _marks(svg, "base"), _marks(svg, "new")
     assert 0 < base - new < 0.01 * _width(svg)
 

@@ -5,9 +5,10 @@ import json
 import math
 
 import pytest
+from support.cells import summarise
 
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.reports.results import AVERAGE, CellResult, summarise
+from fdbpl_jax.reports.results import AVERAGE, CellResult
 
 
 def cell(dataset, method, seed, base, new, train=1.0, test=0.5, memory=100):

@@ -8,13 +8,12 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from support.cells import cell
+from support.cells import cell, summarise
 from support.tables import unpadded
 
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.reports.columns import seconds_text
 from fdbpl_jax.reports.facts import RunFacts, TableFacts
-from fdbpl_jax.reports.results import summarise
 from fdbpl_jax.reports.text import terminal_table
 from fdbpl_jax.reports.write import read_report, write_report
 
@@ -212,6 +211,22 @@ def test_page_escapes_everything(tmp_path):
     )["report.html"]
     assert "script" not in _Page(text).tags
     assert "<script" not in text
+
+
+def test_no_name_forges_a_line(tmp_path):
+    forged = "ant\n| forged\x1b[31m"
+    found = cells(datasets=(forged, "b"), methods=("coop",))[:-1]  # one missing
+    change = dict.fromkeys(("protocol", "device", "student"), forged)
+    change |= {"config": ((forged, forged),), "notes": (forged,), "failures": (forged,)}
+    tables = {forged: TableFacts(1, 1, True, 1.0, 0, 1.0)}
+    files = _written(tmp_path, found, **change, tables=tables)
+    files["terminal"] = terminal_table(summarise(found))
+    for name, text in files.items():
+        assert "\x1b" not in text, name
+        starts = [
+            line for line in text.split("\n") if line.lstrip("| -").startswith("forged")
+        ]
+        assert not starts, name
 
 
 def test_what_is_missing_is_said_everywhere(tmp_path):

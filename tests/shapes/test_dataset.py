@@ -52,7 +52,7 @@ def test_interrupted_rendering_is_not_read_as_whole(tmp_path, monkeypatch):
         dataset.load_shapes("shapes-plain", tmp_path)
     assert list(tmp_path.iterdir()) == []
     loaded = dataset.load_shapes("shapes-plain", tmp_path)
-    assert dataset.is_whole("shapes-plain", loaded.root)
+    assert dataset.is_whole(loaded.root)
 
 
 def test_damaged_folder_is_rendered_again(tmp_path):
@@ -88,7 +88,7 @@ def test_two_at_once(tmp_path):
     for worker in workers:
         worker.join()
     assert found[0] == found[1]
-    assert dataset.is_whole("shapes-negative", found[0].root)
+    assert dataset.is_whole(found[0].root)
     assert [path.name for path in tmp_path.iterdir()] == [found[0].root.name]
 
 

@@ -1,8 +1,7 @@
 import pytest
 
 from fdbpl_jax.clip import model
-from fdbpl_jax.shapes import world
-from fdbpl_jax.shapes.pair import embedded
+from fdbpl_jax.shapes import embedded, world
 from tools.pair import zero_shot
 
 PER_CLASS = 12

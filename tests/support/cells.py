@@ -1,6 +1,7 @@
 """Cells of a made-up protocol, for tests of tables and reports."""
 
-from fdbpl_jax.reports.results import CellResult
+from fdbpl_jax.reports import results
+from fdbpl_jax.reports.results import CellResult, Row
 
 
 def cell(dataset, method, seed, base, new, train, test, steps, memory) -> CellResult:
@@ -18,3 +19,20 @@ def cell(dataset, method, seed, base, new, train, test, steps, memory) -> CellRe
         trained_values=2048 if steps else 0,
         peak_memory_bytes=memory,
     )
+
+
+def summarise(cells, planned=(), averaged=()) -> list[Row]:
+    """Rows of a protocol that planned its data sets × methods × seeds, unless told.
+
+    Of a method without seeds, one cell; averages are over all data sets.
+    """
+    seeds = sorted({cell.seed for cell in cells if cell.seed is not None})
+    unseeded = {cell.method for cell in cells if cell.seed is None}
+    plan = planned or [
+        (dataset, method, seed)
+        for dataset in dict.fromkeys(cell.dataset for cell in cells)
+        for method in dict.fromkeys(cell.method for cell in cells)
+        for seed in ([None] if method in unseeded else seeds)
+    ]
+    datasets = list(dict.fromkeys(dataset for dataset, _, _ in plan))
+    return results.summarise(cells, plan, averaged or datasets)

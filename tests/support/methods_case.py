@@ -32,7 +32,7 @@ SCALE = 12.0
 WEIGHTS = FdbplConfig(
     lambda_neg=0.7, lambda_diff1=0.3, lambda_diff2=2.0, alpha=1.5, delta=0.2
 )
-TERMS = TermConfig(kgcoop=3.0, promptsrc_mean=2.0)
+TERMS = TermConfig(kgcoop=3.0, promptsrc_mean=2.0, promptsrc_std=1.0)
 
 
 def normal(seed, *shape, scale=1.0):
@@ -100,8 +100,9 @@ def learned_cocoop():
 
 
 def learned_maple():
-    couple = shaken(maple.init_couple(jax.random.key(9), 3, 16, 24), 10)
-    return maple.MaplePrompt(context(), couple, deep())
+    """As deep as the text tower, which is deeper than the image tower."""
+    couple = shaken(maple.init_couple(jax.random.key(9), 4, 16, 24), 10)
+    return maple.MaplePrompt(context(), couple, normal(6, 3, LENGTH, 16, scale=0.1))
 
 
 def learned_promptkd():

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from fdbpl_jax.reports.facts import RunFacts, TableFacts
-from fdbpl_jax.reports.results import summarise
 from fdbpl_jax.reports.write import write_report
+from support.cells import summarise
 
 FACTS = RunFacts(
     protocol="base2new",

@@ -2,8 +2,7 @@ import numpy as np
 import transformers
 
 from fdbpl_jax.clip import tokenizer
-from fdbpl_jax.shapes import world
-from fdbpl_jax.shapes.pair import embedded
+from fdbpl_jax.shapes import embedded, world
 from tools.pair import captions, pool, vocabulary
 
 

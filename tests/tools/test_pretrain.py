@@ -3,8 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fdbpl_jax.clip import model
-from fdbpl_jax.shapes import render, world
-from fdbpl_jax.shapes.pair import embedded
+from fdbpl_jax.shapes import embedded, render, world
 from tools.pair import pool, pretrain, train
 
 

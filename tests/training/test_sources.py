@@ -5,11 +5,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fdbpl_jax.clip.model import image_features, logit_scale
 from fdbpl_jax.config import CropConfig
 from fdbpl_jax.data.images import read_image
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.learners.learner import Student
+from fdbpl_jax.ril.labels import soft_labels
 from fdbpl_jax.ril.reader import EpochPlan, epoch_iterator, region_batches
 from fdbpl_jax.ril.regions import crop_region
+from fdbpl_jax.training.sources import Viewing, view_batch
 from fdbpl_jax.training.views import Cutter
 
 pytest_plugins = ["ril.conftest"]
@@ -93,3 +97,27 @@ def test_sizes_that_are_equal_share_their_pixels():
     box = np.array([1, 2, 10, 10], np.uint16)
     made = Cutter({"student": 8, "teacher": 8}, "host").cut(image, box, False)
     assert made["student"] is made["teacher"]
+
+
+def test_online_labels_are_those_of_a_table_on_every_device(student, teacher):
+    """Logits in full float32: a GPU's default, TF32, moves a logit of 100 by 0.05."""
+    text = np.eye(7, teacher.config.projection, dtype=np.float32)
+    draw = np.random.default_rng(0).integers
+    sides = {"student": student.image.size, "teacher": teacher.image.size}
+    pixels = {
+        name: draw(256, size=(4, side, side, 3), dtype=np.uint8)
+        for name, side in sides.items()
+    }
+    static = (Student(clip.config, clip.image) for clip in (student, teacher))
+    viewing = Viewing(*static, prompted=False, keep=0)
+    inputs = student.params, teacher.params, text, pixels, np.zeros(4, np.int32)
+    lowered = view_batch.lower(viewing, *inputs).as_text()
+    lines = [line for line in lowered.splitlines() if "dot_general" in line]
+    (logits,) = (line for line in lines if line.endswith("-> tensor<4x7xf32>"))
+    assert "precision = [HIGHEST, HIGHEST]" in logits
+    probability = view_batch(viewing, *inputs).teacher[0]
+    feature = image_features(teacher, pixels["teacher"])
+    scale = np.float32(logit_scale(teacher))
+    index, stored, _ = soft_labels(feature, text, scale, 7)
+    found = np.take_along_axis(np.asarray(probability), np.asarray(index), axis=-1)
+    np.testing.assert_array_equal(found.astype(np.float16), stored)

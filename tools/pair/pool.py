@@ -59,8 +59,8 @@ def look_before() -> Int[np.ndarray, "4 145"]:
 
 
 def draw_batch(
-    rng: np.random.Generator, pictures: Pictures, shown: Int[np.ndarray, "B"]
-) -> tuple[UInt8[np.ndarray, "B H W 3"], Int[np.ndarray, "B"]]:
+    rng: np.random.Generator, pictures: Pictures, shown: Int[np.ndarray, " B"]
+) -> tuple[UInt8[np.ndarray, "B H W 3"], Int[np.ndarray, " B"]]:
     """Photos, and the conditions under which they look as `shown` asks."""
     condition = rng.integers(len(CONDITIONS), size=len(shown))
     before = look_before()[condition, shown]
@@ -92,7 +92,7 @@ def draw_captions(per_look: int, seed: int) -> list[list[str]]:
 
 def augment(
     pixels: UInt8[Array, "B H W 3"],
-    condition: Int[Array, "B"],
+    condition: Int[Array, " B"],
     key: PRNGKeyArray,
     uncut: Float[Array, ""],
     size: int,

@@ -146,9 +146,9 @@ def _make_step(
         params: dict[str, Any],
         state: Any,
         pixels: UInt8[Array, "B H W 3"],
-        condition: Int[Array, "B"],
+        condition: Int[Array, " B"],
         said: Int[Array, "V T"],
-        answer: Int[Array, "B"],
+        answer: Int[Array, " B"],
         uncut: Float[Array, ""],
         key: PRNGKeyArray,
     ) -> tuple[dict[str, Any], Any, Float[Array, ""]]:
@@ -165,7 +165,7 @@ def _loss(
     config: clip_config.ClipConfig,
     pixels: Float[Array, "B S S 3"],
     said: Int[Array, "V T"],
-    answer: Int[Array, "B"],
+    answer: Int[Array, " B"],
 ) -> Float[Array, ""]:
     mean, std = (jnp.array(x)[None, None, None] for x in (SETTINGS.mean, SETTINGS.std))
     scaled = (pixels / 255 - mean) / std  # never rounded to whole grey levels

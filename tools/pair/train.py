@@ -18,7 +18,7 @@ from jaxtyping import Int
 from fdbpl_jax import errors
 from fdbpl_jax.clip import model, tokenizer
 from fdbpl_jax.clip.text import eos_position
-from fdbpl_jax.shapes.pair import embedded
+from fdbpl_jax.shapes import embedded
 from tools.pair import captions, pool, pretrain, vocabulary, zero_shot
 
 _OUT = flags.DEFINE_string("out", None, "folder to write student/ and teacher/ into")

@@ -15,11 +15,12 @@ _HALF = len(world.class_names()) // 2
 
 def draw_split(
     task: str, split: str, per_class: int, size: int
-) -> tuple[UInt8[np.ndarray, "N S S 3"], Int[np.ndarray, "N"]]:
+) -> tuple[UInt8[np.ndarray, "N S S 3"], Int[np.ndarray, " N"]]:
     """The first pictures of each class of a split, as a tower sees them, and labels."""
     looks = world.classes()
+    settings = image.ImageSettings(size)
     pixels = [
-        image.preprocess(render.render(task, look, index, split), size)
+        image.preprocess(render.render(task, look, index, split), settings)
         for look in looks
         for index in range(per_class)
     ]
@@ -28,7 +29,7 @@ def draw_split(
 
 def accuracy(
     images: Float[np.ndarray, "N D"],
-    labels: Int[np.ndarray, "N"],
+    labels: Int[np.ndarray, " N"],
     texts: Float[np.ndarray, "C D"],
 ) -> tuple[float, float]:
     """Per cent right on base and on new, each told apart only among its own half."""
