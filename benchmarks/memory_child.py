@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from fdbpl_jax.signals import end_by_signals
+
 os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
 
 _SEED = 0
@@ -83,4 +85,5 @@ def _process_peak(run: Callable[[], None]) -> int:
 
 
 if __name__ == "__main__":
+    end_by_signals()
     main()

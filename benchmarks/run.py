@@ -32,7 +32,8 @@ from benchmarks.suites import (
     whole_job,
 )
 from benchmarks.timing import cores, load, machine
-from fdbpl_jax.cli import run_app
+from fdbpl_jax.cli import path_flag, run_app
+from fdbpl_jax.signals import end_by_signals
 
 SUITES = {
     "train": train.measure,
@@ -47,7 +48,7 @@ SUITES = {
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The sizes: a preset.")
 _SUITE = flags.DEFINE_multi_enum("suite", ["all"], [*SUITES, "all"], "Repeatable.")
-_OUT = flags.DEFINE_string("out", None, "Folder for benchmark.json and benchmark.md.")
+_OUT = path_flag("out", None, "Folder for benchmark.json and benchmark.md.")
 
 
 def main() -> None:
@@ -93,4 +94,5 @@ def _log(line: str) -> None:
 
 
 if __name__ == "__main__":
+    end_by_signals()
     run_app(main, required=["config", "out"])

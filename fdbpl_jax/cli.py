@@ -1,32 +1,105 @@
 """The frame of every command: flags in, one clear message out on bad input."""
 
+import contextlib
+import functools
 import logging as std_logging
+import os
 import sys
-from collections.abc import Callable, Sequence
+import traceback
+import typing
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import msgspec
 from absl import app, flags, logging
 
-from fdbpl_jax.errors import UserError, printable
+from fdbpl_jax.errors import OUTSIDE, UserError, one_line, printable
 
 _PACKAGE = str(Path(__file__).parent)
+_SIGPIPE = 13
+
+flags.disclaim_key_flags()  # `--help` lists what is defined here with its command
 
 
 def run_app(main: Callable[[], None], required: Sequence[str] = ()) -> None:
     """Parse the flags, of which some are `required`, and run `main`.
 
-    A `UserError`, or a flag that does not exist or does not parse, ends in its message
-    on stderr and exit status 2; any other exception keeps its traceback.
+    An error from outside, or a flag that does not exist or does not parse, ends in its
+    message on stderr and exit status 2; any other exception keeps its traceback.
     """
 
-    def guarded(argv: list[str]) -> None:
+    def command(argv: list[str]) -> None:
         _log_plainly()
-        try:
+        with _one_message():
             main()
-        except UserError as error:
-            _refuse(error)
+            _flush()
 
-    app.run(guarded, flags_parser=lambda argv: _parse(argv, required))
+    def parse(argv: list[str]) -> list[str]:
+        with _one_message():
+            return _parse(argv, required)
+
+    app.run(command, flags_parser=parse)
+
+
+@contextlib.contextmanager
+def _one_message() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:  # the reader of our output has read enough
+        _drop_output()
+        sys.exit(128 + _SIGPIPE)
+    except (flags.Error, *OUTSIDE) as error:
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        try:
+            _flush()
+        except OSError:
+            _drop_output()
+        sys.exit(2)
+
+
+class _Path(flags.ArgumentParser):
+    """A path, in which "~" is the home folder: few shells see it after "="."""
+
+    def parse(self, argument: str) -> str:
+        """The path without "~"."""
+        return os.path.expanduser(argument)
+
+
+class _Value(flags.ArgumentParser):
+    """A value, or several with commas, of one of the types of `config.py`."""
+
+    def __init__(self, kind: Any) -> None:
+        self._kind = kind
+        self.syntactic_help = "values with commas" if self._is_list else "a number"
+
+    @property
+    def _is_list(self) -> bool:
+        return typing.get_origin(self._kind) is tuple
+
+    def parse(self, argument: Any) -> Any:
+        """The checked value; ValueError says what was expected."""
+        if self._is_list and isinstance(argument, str):
+            argument = [part for part in argument.split(",") if part]
+        try:
+            return msgspec.convert(argument, self._kind, strict=False)
+        except msgspec.ValidationError as error:
+            raise ValueError(str(error).partition(" - at")[0]) from error
+
+
+def value_flag(name: str, default: Any, kind: Any, description: str) -> Any:
+    """Define a flag of a type of `config.py`, so that its bounds hold here, too."""
+    # A list as text: absl parses no other default.
+    text = ",".join(map(str, default)) if isinstance(default, tuple) else default
+    serializer = flags.ArgumentSerializer()
+    return flags.DEFINE(_Value(kind), name, text, description, serializer=serializer)
+
+
+def path_flag(name: str, default: str | None, description: str) -> flags.FlagHolder:
+    """Define a flag that is a file, a folder, or a name that stands for one."""
+    serializer = flags.ArgumentSerializer()
+    return flags.DEFINE(_Path(), name, default, description, serializer=serializer)
 
 
 def command_of(argv: list[str]) -> str:
@@ -48,29 +121,47 @@ def share_of(text: str) -> tuple[int, int]:
       UserError: it is not of this form, or the index is not below the count.
     """
     index, _, count = text.partition("/")
-    if index.isdecimal() and count.isdecimal() and int(index) < int(count):
+    is_short = len(text) < 20
+    if is_short and index.isdecimal() and count.isdecimal() and int(index) < int(count):
         return int(index), int(count)
     raise UserError(f"--shard is '{text}'", "Give index/count, such as 0/4 to 3/4.")
 
 
-class _OneLine(std_logging.Formatter):
-    """Time and message, the message on one line."""
-
-    def formatMessage(self, record: std_logging.LogRecord) -> str:
-        record.message = printable(record.message)
-        return super().formatMessage(record)
-
-
 def _log_plainly() -> None:
-    """Log time and message; of other libraries only warnings."""
+    """Log time and message, a warning once; of other libraries only warnings."""
     logging.set_verbosity(logging.INFO)
+    warned = set()
+
+    def is_shown(record: std_logging.LogRecord) -> bool:
+        record.msg, record.args = one_line(record.getMessage()), None
+        is_ours = _PACKAGE in record.pathname
+        if record.levelno != std_logging.WARNING:
+            # Threads of Orbax print the trace of an error that it raises all the same.
+            is_error = record.levelno > std_logging.WARNING and not record.exc_info
+            return is_ours or is_error
+        is_new = record.msg not in warned
+        warned.add(record.msg)
+        return is_new
+
     handler = logging.get_absl_handler()
-    handler.setFormatter(_OneLine("%(asctime)s %(message)s", "%H:%M:%S"))
-    handler.addFilter(
-        lambda record: (
-            record.levelno >= std_logging.WARNING or _PACKAGE in record.pathname
-        )
-    )
+    handler.setFormatter(std_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    handler.addFilter(is_shown)
+    warnings.showwarning = functools.partial(_log_warning, set())
+
+
+def _log_warning(
+    places: set[tuple[str, int]],
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: Any = None,
+    line: str | None = None,
+) -> None:
+    """Log a library's warning as one line, once of each place in its source."""
+    if (filename, lineno) not in places:
+        places.add((filename, lineno))
+        logging.warning("%s", message)
 
 
 def _parse(argv: list[str], required: Sequence[str]) -> list[str]:
@@ -84,9 +175,18 @@ def _parse(argv: list[str], required: Sequence[str]) -> list[str]:
             getattr(flags.FLAGS[name].value, "to_dict", None)
         if len(rest) > 1:
             raise UserError(f"argument '{rest[1]}' is not a flag", "Try --help.")
-    # A config file that is missing or lacks a key raises these from within the parser.
-    except (UserError, flags.Error, OSError, AttributeError, KeyError, TypeError) as e:
-        _refuse(e)
+    except (flags.Error, *OUTSIDE):
+        raise
+    except SystemExit:  # `--help` has been printed; absl ends with 1
+        _flush()
+        sys.exit(0)
+    # Whatever else a config file raises is raised within the parser.
+    except Exception as error:
+        text = error.args[0] if isinstance(error, KeyError) else error
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{place.filename}, line {place.lineno}"
+        kind = type(error).__name__
+        raise UserError(f"{kind}: {text}", f"Raised in {where}.") from error
     return rest
 
 
@@ -98,7 +198,11 @@ def _refuse_repeated(argv: list[str]) -> None:
             raise UserError(f"--{name} is given twice", "Give it once.")
 
 
-def _refuse(error: Exception) -> None:
-    text = error.args[0] if isinstance(error, KeyError) else str(error)
-    print(f"error: {printable(str(text))}", file=sys.stderr)
-    sys.exit(2)
+def _flush() -> None:
+    if sys.stdout is not None:  # None: it was closed before the program began
+        sys.stdout.flush()
+
+
+def _drop_output() -> None:
+    """Let what was printed and cannot be written go, or Python says so at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,10 +1,14 @@
 """The exception whose message is for the user, and text kept on one line."""
 
 import difflib
+import os
 import re
 from collections.abc import Iterable
 
+from jax.errors import JaxRuntimeError
+
 _LISTED = 50  # names at most in a message: there may be thousands
+_LONGEST = 4000  # characters of a message
 
 # They move the cursor, end the line, turn its direction, or cannot be written at all:
 # a name that holds them could forge a line of a log.
@@ -31,6 +35,23 @@ class UserError(Exception):
 
     def __str__(self) -> str:
         return printable(f"{self.what.rstrip('.')}. {self.do}".rstrip())
+
+
+# Errors from outside; anything else is a bug and keeps its traceback.
+OUTSIDE = (UserError, OSError, MemoryError, JaxRuntimeError)
+
+
+def one_line(text: object) -> str:
+    """A message, or that of an error from outside, as one line that a terminal prints.
+
+    Control characters are escaped, and a text of more than some thousand is cut.
+    """
+    if isinstance(text, OSError) and text.strerror:
+        where = f": '{os.fsdecode(text.filename)}'" if text.filename else ""
+        text = f"{text.strerror}{where}"
+    words = " ".join(str(text).split()) or type(text).__name__
+    words = words if len(words) <= _LONGEST else f"{words[:_LONGEST]} …"
+    return printable(words)
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:

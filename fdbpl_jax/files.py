@@ -1,16 +1,24 @@
 """Files and folders, replaced completely or not at all, and what is in them."""
 
+import contextlib
 import csv
 import errno
+import fcntl
+import glob
 import io
 import os
 import shutil
 import stat
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from fdbpl_jax.errors import UserError, printable
+from absl import logging
+
+from fdbpl_jax.errors import UserError, one_line, printable
+
+_LEFT_SECONDS = 86400  # age of a temporary file that nobody writes any more
 
 
 def png_file(path: str | Path) -> Path:
@@ -84,6 +92,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_left(path)
         try:
             temporary.write_bytes(content)
             os.replace(temporary, path)
@@ -110,6 +119,7 @@ def write_folder(
       OSError: it cannot be written.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
+    _remove_left(folder)
     part, old = (
         folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.{end}")
         for end in ("tmp", "old")
@@ -127,3 +137,46 @@ def write_folder(
     finally:
         shutil.rmtree(old, ignore_errors=True)
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _remove_left(path: Path) -> None:
+    """Remove what processes that were killed while they wrote `path` have left."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.*"):
+        with contextlib.suppress(OSError):  # another process removes it, too
+            if left.stat().st_mtime > time.time() - _LEFT_SECONDS:
+                continue
+            left.unlink() if left.is_file() else shutil.rmtree(left)
+
+
+@contextlib.contextmanager
+def lock(file: Path, wait: bool = False) -> Iterator[bool]:
+    """Try to lock a file, or `wait` for it, while the context lasts.
+
+    Yields whether that worked. The lock is the operating system's: it ends with the
+    process that holds it, however that ends. Where nothing can be locked every try
+    works, and two processes only do the same work twice.
+    """
+    descriptor = None
+    try:
+        descriptor = _open_new(file)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        is_mine = True
+    except BlockingIOError:
+        is_mine = False
+    except OSError as error:
+        message = "locks do not work here (%s)"
+        logging.log_first_n(logging.WARNING, message, 1, one_line(error))
+        is_mine = True
+    try:
+        yield is_mine
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _open_new(file: Path) -> int:
+    while True:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # The process that finishes the work may remove the folder.
+        with contextlib.suppress(FileNotFoundError):
+            return os.open(file, os.O_RDWR | os.O_CREAT, 0o666)

@@ -8,16 +8,17 @@ from absl import flags, logging
 from ml_collections import config_flags
 
 from fdbpl_jax import device
-from fdbpl_jax.cli import run_app, share_of, show
+from fdbpl_jax.cli import path_flag, run_app, share_of, show, value_flag
+from fdbpl_jax.config import Processes
 from fdbpl_jax.experiments.plan import plan, plan_text
-from fdbpl_jax.experiments.processes import run_shares
-from fdbpl_jax.experiments.run import Share, prepare_all, refuse_failures, run
+from fdbpl_jax.experiments.processes import Share, run_shares
+from fdbpl_jax.experiments.run import prepare_all, refuse_failures, run
 from fdbpl_jax.experiments.settings import run_config
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Config file; any value of it: --config.data.shots=8."
 )
-_WORKDIR = flags.DEFINE_string("workdir", "runs", "Where tables, cells and reports go.")
+_WORKDIR = path_flag("workdir", "runs", "Where tables, cells and reports go.")
 _ONLY = flags.DEFINE_list(
     "only", [], "Train only these of the config's methods; report the others unchanged."
 )
@@ -32,13 +33,13 @@ _PREPARE = flags.DEFINE_bool(
     False,
     "Make tables, test features and programs, and stop: before several --shard.",
 )
-_JOBS = flags.DEFINE_integer("jobs", 1, "Processes that share the cells.", 1)
+_JOBS = value_flag("jobs", 1, Processes, "Processes that share the cells.")
 _SHARD = flags.DEFINE_string(
     "shard", "0/1", "index/count: train every count-th cell only."
 )
 
 
-def _main() -> None:
+def _command() -> None:
     _CONFIG.value.data.skip_broken_images |= _SKIP_BROKEN.value
     config = run_config(_CONFIG.value)
     share = Share(_ONLY.value, *share_of(_SHARD.value))
@@ -62,5 +63,10 @@ def _main() -> None:
     run(config, workdir, command, share)
 
 
+def main() -> None:
+    """Run the command of `sys.argv`."""
+    run_app(_command, required=("config",))
+
+
 if __name__ == "__main__":
-    run_app(_main, required=("config",))
+    main()

@@ -1,13 +1,14 @@
 """Peak memory of a training step, each in a separate process."""
 
 import json
-import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 
 from ml_collections import ConfigDict
 
 from benchmarks.section import Section, Target, markdown_table
+from fdbpl_jax.signals import start, wait
 
 _GIB = 2**30
 _MANY = 21_000  # classes, about ImageNet-21k's
@@ -49,13 +50,14 @@ def measure(sizes: ConfigDict, log: Callable[[str], None]) -> Section:
 
 def _child(side: str, classes: int, sizes: ConfigDict) -> dict:
     arguments = [side, str(classes), str(sizes.batch), sizes.student]
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.memory_child", *arguments],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return json.loads(done.stdout.splitlines()[-1])
+    command = [sys.executable, "-m", "benchmarks.memory_child", *arguments]
+    with tempfile.TemporaryFile("w+") as output:
+        status = wait(start(command, output))
+        output.seek(0)
+        lines = output.read().splitlines()
+    if status:
+        raise RuntimeError(f"{' '.join(command)} ended with {status}: {lines[-1:]}")
+    return json.loads(lines[-1])
 
 
 def _peaks(of_side: dict[int, dict]) -> dict[int, float]:

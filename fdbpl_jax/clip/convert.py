@@ -157,7 +157,10 @@ def _without_prefix(
     prefixes = [prefix for prefix in ends if prefix == "" or prefix.endswith(".")]
     prefix = prefixes[0] if len(prefixes) == 1 else ""
     if prefix:
-        logging.warning("%s have names with '%s' in front, taken off", whose, prefix)
+        others = [name for name in tensors if not name.startswith(prefix)]
+        rest = f"; ignored are {_listed(others)}" if others else ""
+        notice = "%s have names with '%s' in front, taken off%s"
+        logging.warning(notice, whose, prefix, rest)
     return {
         name.removeprefix(prefix): tensor
         for name, tensor in tensors.items()

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from absl import flags
 
-from fdbpl_jax.cli import command_of, run_app, show
+from fdbpl_jax.cli import command_of, path_flag, run_app, show
 from fdbpl_jax.data.catalogue import CATALOGUE
 from fdbpl_jax.data.check import Finding, check_dataset
 from fdbpl_jax.data.datasets import OWN
 from fdbpl_jax.errors import unknown_name
 
-_ROOT = flags.DEFINE_string("root", None, "The folder that holds the data sets.")
+_ROOT = path_flag("root", None, "The folder that holds the data sets.")
 _DATASETS = flags.DEFINE_list(
     "datasets",
     [],
@@ -23,7 +23,7 @@ _DECODE = flags.DEFINE_bool("decode", False, "Decode every image: slow and thoro
 
 
 def _check() -> None:
-    root = Path(_ROOT.value).expanduser().absolute()
+    root = Path(_ROOT.value).absolute()
     for name in _DATASETS.value:
         if name not in (*CATALOGUE, *OWN) and not (root / name).exists():
             raise unknown_name("data set", name, [*CATALOGUE, *OWN])

@@ -1,6 +1,5 @@
-"""Checks of a run's settings, before anything is computed."""
+"""Checks of a run's settings that take more than one value or a list of names."""
 
-import math
 import re
 from typing import Any
 
@@ -11,7 +10,7 @@ from fdbpl_jax.methods.table import METHODS, Names
 
 
 def check_config(config: RunConfig) -> None:
-    """Refuse values that no run could use, before anything is computed.
+    """Refuse values that no run could use; bounds of numbers are `config.py`'s.
 
     Raises:
       UserError: the first of them.
@@ -21,8 +20,6 @@ def check_config(config: RunConfig) -> None:
     once = len(set(config.seeds)) == len(config.seeds)
     _require(once, "seeds", config.seeds, "give each seed once")
     _require(len(config.data.datasets) > 0, "data.datasets", "", "name one at least")
-    for name, shots in (("data", (config.data.shots,)), ("sweep", config.sweep.shots)):
-        _require(all(n >= 1 for n in shots), f"{name}.shots", shots, "at least 1")
     _check_protocol(config)
     template = config.data.template
     holds = not template or (
@@ -34,16 +31,7 @@ def check_config(config: RunConfig) -> None:
     _one_of("eval_split", config.eval_split, ("test", "val"))
     _one_of("platform", config.platform, ("", "cpu", "gpu", "tpu"))
     _one_of("dtype", config.dtype, ("", "float32", "bfloat16"))
-    _at_least(1, "", config, "checkpoint_epochs")
     _check_ril(config.ril)
-    _at_least(1, "sweep.", config.sweep, "at_once")
-    rates = config.sweep.lr
-    _require(all(rate >= 0 for rate in rates), "sweep.lr", rates, "0 or more")
-    for method, optim in config.optim:
-        where = f"optim of {method}: "
-        _at_least(1, where, optim, "epochs", "batch_size")
-        names = "lr", "momentum", "weight_decay", "warmup_lr", "warmup_epochs"
-        _at_least(0, where, optim, *names)
     for method, prompt in config.prompt:
         _check_prompt(method, prompt)
     for method in config.methods:
@@ -52,7 +40,6 @@ def check_config(config: RunConfig) -> None:
                 f"method '{method}' trains on a list of names, and names.file is empty",
                 "Set --config.names.file to a text file with one name a line.",
             )
-    _at_least(2, "names.", config.names, "keep")
 
 
 def _check_protocol(config: RunConfig) -> None:
@@ -80,23 +67,9 @@ def _check_protocol(config: RunConfig) -> None:
 def _check_ril(ril: RilConfig) -> None:
     _one_of("ril.label", ril.label, ("mr", "ms", "full"))
     _one_of("ril.access", ril.access, ("slab", "random"))
-    _at_least(0, "ril.", ril, "regions", "keep")
-    _at_least(1, "ril.", ril, "regions_per_epoch")
-    scale, ratio, flip = ril.crop.scale, ril.crop.ratio, ril.crop.flip
-    in_order = 0 < scale[0] <= scale[1] <= 1
-    _require(in_order, "ril.crop.scale", scale, "0 < low <= high <= 1")
-    _require(0 < ratio[0] <= ratio[1], "ril.crop.ratio", ratio, "0 < low <= high")
-    _require(0 <= flip <= 1, "ril.crop.flip", flip, "0 to 1")
-
-
-def _at_least(least: int, where: str, config: Any, *names: str) -> None:
-    """Refuse fields of a part of the config that are smaller, or not finite."""
-    allowed = f"at least {least}" if least else "0 or more"
-    for name in names:
-        value = getattr(config, name)
-        # An integer may be too large for `isfinite`, and is finite.
-        holds = value >= least and (isinstance(value, int) or math.isfinite(value))
-        _require(holds, f"{where}{name}", value, allowed)
+    for name in ("scale", "ratio"):
+        low, high = getattr(ril.crop, name)
+        _require(0 < low <= high, f"ril.crop.{name}", (low, high), "0 < low <= high")
 
 
 def _require(holds: bool, name: str, value: Any, allowed: str) -> None:

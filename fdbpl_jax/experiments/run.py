@@ -4,12 +4,12 @@ For each data set: what its cells share, then the cells; then one report. A cell
 fails does not stop the others.
 """
 
-import dataclasses
+import contextlib
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-import jax
 from absl import logging
 
 from fdbpl_jax.cli import show
@@ -17,12 +17,13 @@ from fdbpl_jax.clip.tokenizer import refuse_same_tokens
 from fdbpl_jax.config import RunConfig
 from fdbpl_jax.data.open_dataset import has_template
 from fdbpl_jax.data.types import Dataset, first_few
-from fdbpl_jax.errors import UserError, unknown_name
+from fdbpl_jax.errors import OUTSIDE, UserError, unknown_name
 from fdbpl_jax.experiments.assemble import compile_steps
 from fdbpl_jax.experiments.cautions import before_training, training_text
 from fdbpl_jax.experiments.cell import read_rejection, run_cells, untrained_results
 from fdbpl_jax.experiments.cells import Cell, RunInputs, load_inputs
 from fdbpl_jax.experiments.identity import cell_settings, claim
+from fdbpl_jax.experiments.processes import Share
 from fdbpl_jax.experiments.shared_inputs import SharedInputs, dataset_of, prepare
 from fdbpl_jax.experiments.summary import (
     DatasetResults,
@@ -31,34 +32,13 @@ from fdbpl_jax.experiments.summary import (
     facts_of,
     rows_of,
 )
+from fdbpl_jax.files import lock
+from fdbpl_jax.reports.facts import RunFacts
 from fdbpl_jax.reports.results import CellResult, Row
 from fdbpl_jax.reports.text import terminal_notes, terminal_table
 from fdbpl_jax.reports.write import write_report
 
-# Errors from outside; anything else is a bug and stops the run.
-_FAILURES = (UserError, OSError, MemoryError, jax.errors.JaxRuntimeError)
-
-
-@dataclasses.dataclass(frozen=True)
-class Share:
-    """Which unfinished cells this process trains."""
-
-    only: Sequence[str] = ()  # methods; empty: all of them
-    index: int = 0  # every `count`-th cell from this one on
-    count: int = 1
-
-    def of(self, cells: Sequence[Cell]) -> list[Cell]:
-        """The cells to train, and all finished ones, which are only read."""
-        mine = {cell.directory for cell in cells[self.index :: self.count]}
-        return [
-            cell
-            for cell in cells
-            if cell.is_finished
-            or (
-                cell.directory in mine
-                and (not self.only or cell.method.name in self.only)
-            )
-        ]
+_LOCK = ".lock"  # file in a cell's folder; who trains the cell holds it
 
 
 def run(
@@ -93,13 +73,27 @@ def run(
         raise results.failures[0].error
     rows = rows_of(config, results)
     facts = facts_of(config, results, rows, command, started)
-    directory = workdir / config.folder
-    write_report(directory, rows, results.cells, facts)
     show(terminal_table(rows))
-    show(terminal_notes(facts))
-    logging.info("report: %s", directory / "report.html")
-    refuse_failures(results.failures)
+    show(f"\n{terminal_notes(facts)}")
+    unwritten = _report(workdir / config.folder, rows, results, facts)
+    refuse_failures([*results.failures, *unwritten])
     return rows
+
+
+def _report(
+    directory: Path, rows: Sequence[Row], results: RunResults, facts: RunFacts
+) -> list[Failure]:
+    """Write the report; what keeps it from being written, if it had to be."""
+    try:
+        write_report(directory, rows, results.cells, facts)
+    except UserError as error:
+        # What is only to be read, as a finished run may be, keeps the report it has.
+        if os.access(directory, os.R_OK) and not os.access(directory, os.W_OK):
+            logging.warning("the report stays as it was: %s", error)
+            return []
+        return [_failed("the report", error)]
+    logging.info("report: %s", directory / "report.html")
+    return []
 
 
 def open_datasets(
@@ -141,7 +135,7 @@ def _run_dataset(
     """Run this process's share of the cells, and read those that are finished."""
     try:
         shared = prepare(config, dataset, targets, inputs, workdir)
-    except _FAILURES as error:
+    except OUTSIDE as error:
         failure = _failed(f"all cells of {dataset.name}", error)
         return DatasetResults(None, [], [], [failure])
     if text := training_text(shared):
@@ -149,30 +143,68 @@ def _run_dataset(
     for doubt in before_training(config, [shared]):
         logging.warning("%s", doubt)
     cells = share.of(shared.cells)
-    for cell in cells:
-        claim(cell.directory, cell_settings(config, shared, cell))
-    results = untrained_results(shared)
-    failures: list[Failure] = []
-    for method in config.methods:
-        of_method = [cell for cell in cells if cell.method.name == method]
-        # A few at a time, so that what is done is also logged.
-        at_once = config.sweep.at_once
-        for first in range(0, len(of_method), at_once):
-            group = of_method[first : first + at_once]
-            group_results, group_failures = _attempt(config, shared, group)
-            results += group_results
-            failures += group_failures
+    with contextlib.ExitStack() as stack:
+        if not all(cell.is_finished for cell in cells):
+            # Of two runs with other settings one is refused, also if both begin now.
+            stack.enter_context(lock(workdir / config.folder / _LOCK, wait=True))
+        for cell in cells:
+            claim(cell.directory, cell_settings(config, shared, cell))
+    untrained = untrained_results(shared)
+    results, failures = _run_cells(config, shared, cells)
     finished = [cell for cell in cells if cell.is_finished]
     rejection = [line for cell in finished for line in read_rejection(cell)]
-    return DatasetResults(shared, results, rejection, failures)
+    return DatasetResults(shared, [*untrained, *results], rejection, failures)
+
+
+def _run_cells(
+    config: RunConfig, shared: SharedInputs, cells: Sequence[Cell]
+) -> tuple[list[CellResult], list[Failure]]:
+    """Run the cells, those last that another process is training; in their order."""
+    outcomes = []
+    elsewhere: list[Cell] = []
+    # A few at a time, so that what is done is also logged.
+    at_once = config.sweep.at_once
+    groups = [
+        of_method[first : first + at_once]
+        for method in config.methods
+        for of_method in [[cell for cell in cells if cell.method.name == method]]
+        for first in range(0, len(of_method), at_once)
+    ]
+    for group in groups:
+        with contextlib.ExitStack() as locks:
+            mine: list[Cell] = []
+            for cell in group:
+                free = cell.is_finished or locks.enter_context(_lock(cell))
+                (mine if free else elsewhere).append(cell)
+            outcomes.append(_attempt(config, shared, mine))
+    for cell in elsewhere:
+        logging.info("%s: waiting for another process that trains it", cell.directory)
+        with _lock(cell, wait=True):
+            outcomes.append(_attempt(config, shared, [cell]))
+    order: list[tuple[str, int | None]]
+    order = [(cell.name, cell.seed) for cell in cells]
+    results = [result for part, _ in outcomes for result in part]
+    results.sort(key=lambda result: order.index((result.method, result.seed)))
+    return results, [failure for _, part in outcomes for failure in part]
+
+
+def _lock(cell: Cell, wait: bool = False) -> contextlib.AbstractContextManager[bool]:
+    """The right to train a cell; nobody has it whose folder is gone."""
+    if not cell.directory.is_dir():
+        return contextlib.nullcontext(True)
+    return lock(cell.directory / _LOCK, wait)
 
 
 def _attempt(
     config: RunConfig, shared: SharedInputs, cells: Sequence[Cell]
 ) -> tuple[list[CellResult], list[Failure]]:
     try:
+        for cell in cells:
+            if not cell.directory.is_dir():
+                what = f"'{cell.directory}' was removed while this run used it"
+                raise UserError(what)
         results = run_cells(config, shared, cells)
-    except _FAILURES as error:
+    except OUTSIDE as error:
         if len(cells) == 1:
             name = f"{shared.dataset.name} {cells[0].name} seed {cells[0].seed}"
             return [], [_failed(name, error)]
@@ -197,7 +229,7 @@ def prepare_all(config: RunConfig, workdir: Path) -> Sequence[Failure]:
             shared = prepare(config, dataset, targets, inputs, workdir)
             unfinished = [cell for cell in shared.cells if not cell.is_finished]
             compile_steps(config, shared, unfinished)
-        except _FAILURES as error:
+        except OUTSIDE as error:
             failures.append(_failed(f"what cells of {dataset.name} share", error))
     return failures
 

@@ -6,6 +6,9 @@ ConfigDict, so every setting has one type, one meaning and one check.
 """
 
 import dataclasses
+import os
+import re
+import reprlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +29,12 @@ from fdbpl_jax.config import (
 from fdbpl_jax.errors import UserError, unknown_name
 from fdbpl_jax.experiments.checks import check_config
 from fdbpl_jax.methods.table import METHODS, method_named
+
+# Settings that are paths, by their part of the config.
+_PATHS = (
+    *(("", "student"), ("", "teacher")),
+    *(("data", "root"), ("ril", "path"), ("names", "file")),
+)
 
 
 def config_key(method: str) -> str:
@@ -99,12 +108,31 @@ def run_config(config: config_dict.ConfigDict) -> RunConfig:
             pairs.append((method, _over(getattr(published, kind), layers)))
         values[kind] = pairs
     _refuse_unknown(RunConfig, values, "config")
+    for part, key in _PATHS:
+        place = values[part] if part else values
+        if isinstance(place[key], str):
+            place[key] = os.path.expanduser(place[key])
     try:
         checked = msgspec.convert(values, RunConfig)
     except msgspec.ValidationError as error:
-        raise UserError(f"config: {error}", "`--help` has the defaults.") from error
+        raise _refused(str(error), values) from error
+    except UnicodeEncodeError as error:
+        raise UserError(f"config has {error.object!r}, which is not UTF-8") from error
     check_config(checked)
     return checked
+
+
+def _refused(problem: str, values: Mapping[str, Any]) -> UserError:
+    """Say which setting has which value, and what is expected there."""
+    expected, _, path = problem.partition(" - at `$")
+    keys = [int(key) if key.isdecimal() else key for key in re.findall(r"\w+", path)]
+    value: Any = values
+    for key in keys:
+        value = value[key]
+    name = ".".join(map(str, keys))
+    if keys[0] in ("optim", "prompt"):  # pairs of a method and its settings
+        name = f"{keys[0]} of {values[keys[0]][keys[1]][0]}: {keys[-1]}"
+    return UserError(f"config {name} is {reprlib.repr(value)}", f"{expected}.")
 
 
 def _names(text: str) -> tuple[str, ...]:

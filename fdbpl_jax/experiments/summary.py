@@ -10,6 +10,7 @@ from fdbpl_jax import device
 from fdbpl_jax.clip.model import Clip
 from fdbpl_jax.config import RunConfig
 from fdbpl_jax.data.types import Dataset, first_few
+from fdbpl_jax.errors import one_line
 from fdbpl_jax.experiments.cautions import (
     after_training,
     before_training,
@@ -41,7 +42,7 @@ class Failure(NamedTuple):
 
     def __str__(self) -> str:
         """One line."""
-        return f"{self.what}: {' '.join(str(self.error).split())}"
+        return f"{self.what}: {one_line(self.error)}"
 
 
 class DatasetResults(NamedTuple):

@@ -16,7 +16,7 @@ import numpy as np
 from absl import flags, logging
 from jaxtyping import Float, Float32
 
-from fdbpl_jax.cli import run_app, show
+from fdbpl_jax.cli import path_flag, run_app, show
 from fdbpl_jax.clip.model import Clip, load_clip
 from fdbpl_jax.clip.tokenizer import refuse_same_tokens
 from fdbpl_jax.config import PromptConfig
@@ -27,13 +27,13 @@ from fdbpl_jax.interop.torch_file import read_state
 from fdbpl_jax.learners.coop import class_row
 from fdbpl_jax.training.checkpoint import export_prompts
 
-_CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Of a prompt learner.")
-_STUDENT = flags.DEFINE_string("student", None, "The CLIP it was trained on.")
-_NAMES = flags.DEFINE_string("class_names", None, "Text file, one a line, in order.")
+_CHECKPOINT = path_flag("checkpoint", None, "Of a prompt learner.")
+_STUDENT = path_flag("student", None, "The CLIP it was trained on.")
+_NAMES = path_flag("class_names", None, "Text file, one a line, in order.")
 _POSITION = flags.DEFINE_enum(
     "position", "end", ["end", "middle", "front"], "Of the class name."
 )
-_EXPORT = flags.DEFINE_string("export", None, "Folder of the export, made new.")
+_EXPORT = path_flag("export", None, "Folder of the export, made new.")
 
 _KEPT = ("token_prefix", "token_suffix")  # embeddings that CoOp keeps beside "ctx"
 _CLASSES = "Give the classes that it was trained on, in that order."
@@ -116,7 +116,7 @@ def _alike(actual: np.ndarray, expected: np.ndarray) -> bool:
     return fits and bool((np.abs(actual - expected) < _HALF).all())
 
 
-def _main() -> None:
+def _command() -> None:
     clip = load_clip(_STUDENT.value)
     names = read_names(Path(_NAMES.value))
     refuse_same_tokens(clip.tokenizer, names, _NAMES.value)
@@ -142,5 +142,10 @@ def _main() -> None:
     show(f"{_EXPORT.value}: {tokens}, {len(names)} classes")
 
 
+def main() -> None:
+    """Run the command of `sys.argv`."""
+    run_app(_command, required=("checkpoint", "student", "class_names", "export"))
+
+
 if __name__ == "__main__":
-    run_app(_main, required=("checkpoint", "student", "class_names", "export"))
+    main()

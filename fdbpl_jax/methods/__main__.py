@@ -89,7 +89,7 @@ def _row(name: str) -> tuple[str, ...]:
     )
 
 
-def _main() -> None:
+def _command() -> None:
     names = [name for name in METHODS if name.startswith(_FOR.value)]
     if not names:
         raise unknown_name("method", _FOR.value, METHODS)
@@ -98,5 +98,10 @@ def _main() -> None:
     print(tabulate(rows, _COLUMNS, "pipe", colalign=align, disable_numparse=True))
 
 
+def main() -> None:
+    """Run the command of `sys.argv`."""
+    run_app(_command)
+
+
 if __name__ == "__main__":
-    run_app(_main)
+    main()

@@ -17,12 +17,14 @@ writes a PNG, and what it shows as a CSV file beside it.
 """
 
 import dataclasses
+import os
 import sys
 from pathlib import Path
 
 from absl import flags, logging
 
-from fdbpl_jax.cli import command_of, run_app
+from fdbpl_jax.cli import command_of, path_flag, run_app, value_flag
+from fdbpl_jax.config import Count
 from fdbpl_jax.errors import UserError, unknown_name
 from fdbpl_jax.files import csv_text, png_file, write_bytes, write_text
 from fdbpl_jax.paper.attention import attention
@@ -33,33 +35,32 @@ from fdbpl_jax.paper.page import write_paper
 from fdbpl_jax.paper.runs import PaperOptions, make
 
 _FLAGS = flags.FLAGS
-flags.DEFINE_string("workdir", "runs", "Of the runs of configs/paper/.")
+path_flag("workdir", "runs", "Of the runs of configs/paper/.")
 flags.DEFINE_string(
     "datasets",
     "",
     "On disk, with commas. Tables 1, 6 and figures 9 to 12 train on the first.",
 )
-flags.DEFINE_string("data_root", "", "The folder that holds the data.")
-flags.DEFINE_string(
+path_flag("data_root", "", "The folder that holds the data.")
+path_flag(
     "student", "", "Directory or hub id; default: the embedded one, or the cell's."
 )
-flags.DEFINE_string("teacher", "", "Directory or hub id; or the embedded.")
+path_flag("teacher", "", "Directory or hub id; or the embedded.")
 flags.DEFINE_list("teachers", [], "Of table 5; default: the student and the teacher.")
-flags.DEFINE_integer(
-    "keep", None, "K of table 4; default: 20, of the embedded world 5.", 1
+value_flag("keep", None, Count, "K of table 4; default: 20, of the embedded world 5.")
+value_flag(
+    "keeps",
+    (),
+    tuple[Count, ...],
+    "K of figure 9, at most the base classes; default: 5,10,15,20,25.",
 )
-flags.DEFINE_list(
-    "keeps", [], "K of figure 9, at most the base classes; default: 5,10,15,20,25."
+path_flag("cell", None, "attention, cases: of a finished cell.")
+path_flag("other", "", "cases: folder of the one it is compared to.")
+path_flag("picture", "", "File to draw; default: in the cell.")
+value_flag(
+    "images", 6, Count, "How many to draw, of different classes; cases: of each kind."
 )
-flags.DEFINE_string("cell", None, "attention, cases: of a finished cell.")
-flags.DEFINE_string("other", "", "cases: folder of the one it is compared to.")
-flags.DEFINE_string("picture", "", "File to draw; default: in the cell.")
-flags.DEFINE_integer(
-    "images", 6, "How many to draw, of different classes; cases: of each kind.", 1
-)
-flags.DEFINE_string(
-    "features", "", "cases: folder of kept image features; default: in the cell."
-)
+path_flag("features", "", "cases: folder of kept image features; default: in the cell.")
 
 
 def _run(names: list[str], more: list[str]) -> None:
@@ -69,6 +70,8 @@ def _run(names: list[str], more: list[str]) -> None:
         if field.name in _FLAGS
     }
     values |= {"workdir": Path(_FLAGS.workdir), "flags": more}
+    values["teachers"] = [os.path.expanduser(name) for name in _FLAGS.teachers]
+    values["keeps"] = [str(keep) for keep in _FLAGS.keeps]
     failed = make(names, PaperOptions(**values))
     try:
         _page()

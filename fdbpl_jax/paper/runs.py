@@ -5,7 +5,6 @@ not run again. A run that fails does not stop the others.
 """
 
 import dataclasses
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from fdbpl_jax.errors import UserError, unknown_name
 from fdbpl_jax.paper.figures import COMPONENTS
 from fdbpl_jax.paper.pictures import DIFFERENCES, DRAWN, draw
 from fdbpl_jax.paper.tables import TITLES
+from fdbpl_jax.signals import start, wait
 
 CONFIGS = Path("configs/paper")  # of the checkout that the command is run in
 NAMES = (*TITLES, "figure1", "figure8", "figure9", "figure10", *DRAWN)
@@ -150,7 +150,7 @@ def _made(run: PaperRun, options: PaperOptions) -> bool:
     logging.info("%s %s", *run)
     # What cells share is made in a process before one whose memory is compared.
     commands = [[*command, "--prepare"], command] if run.apart else [command]
-    return all(subprocess.run(c, check=False).returncode == 0 for c in commands)
+    return all(wait(start(c)) == 0 for c in commands)
 
 
 def _drawn(name: str, options: PaperOptions) -> bool:

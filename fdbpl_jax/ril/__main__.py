@@ -16,10 +16,19 @@ import sys
 
 from absl import flags, logging
 
-from fdbpl_jax.cli import command_of, run_app, share_of, show
+from fdbpl_jax.cli import command_of, path_flag, run_app, share_of, show, value_flag
 from fdbpl_jax.clip.model import cast, load_clip
 from fdbpl_jax.clip.tokenizer import refuse_same_tokens
-from fdbpl_jax.config import CropConfig, RilConfig
+from fdbpl_jax.config import (
+    Count,
+    CountOrNone,
+    CropConfig,
+    Fraction,
+    Positive,
+    RilConfig,
+    Seed,
+    Threads,
+)
 from fdbpl_jax.data.open_dataset import open_by_flag
 from fdbpl_jax.data.splits import few_shot, subset
 from fdbpl_jax.data.types import Dataset, Example
@@ -37,50 +46,51 @@ from fdbpl_jax.shapes import embedded
 
 _CROP = CropConfig()
 
-_PATH = flags.DEFINE_string("path", "", "The table: a folder, or a URL like gs://….")
+_PATH = path_flag("path", "", "The table: a folder, or a URL like gs://….")
 _DATASET = flags.DEFINE_string("dataset", "shapes-negative", "Of the training images.")
-_DATA_ROOT = flags.DEFINE_string("data_root", "", "The folder that holds the data.")
-_PICTURE = flags.DEFINE_string("picture", "", "show: the PNG file to draw into.")
+_DATA_ROOT = path_flag("data_root", "", "The folder that holds the data.")
+_PICTURE = path_flag("picture", "", "show: the PNG file to draw into.")
 _IMAGE = flags.DEFINE_string(
     "image", "", "show: the image that is drawn, by its path in the table."
 )
-_STUDENT = flags.DEFINE_string("student", "", "Directory or hub id; or the embedded.")
-_TEACHER = flags.DEFINE_string("teacher", "", "Directory or hub id; or the embedded.")
+_STUDENT = path_flag("student", "", "Directory or hub id; or the embedded.")
+_TEACHER = path_flag("teacher", "", "Directory or hub id; or the embedded.")
 _FEATURES = flags.DEFINE_bool("features", True, "Store the student's features.")
 _SUBSET = flags.DEFINE_string("subset", "base", "Classes: base, new or all.")
-_SHOTS = flags.DEFINE_integer("shots", 16, "Images per class; 0: all.")
-_SEEDS = flags.DEFINE_list("seeds", "1,2,3", "Seeds whose few-shot images are stored.")
-_REGIONS = flags.DEFINE_integer("regions", 50, "M, per image; the paper: 500.")
-_KEEP = flags.DEFINE_integer("keep", 0, "K; 0: 20, or all if there are fewer.")
-_RIL_SEED = flags.DEFINE_integer("ril_seed", 0, "Seed of the boxes and flips.")
-_SCALE = flags.DEFINE_list("scale", list(map(str, _CROP.scale)), "Share of the area.")
-_RATIO = flags.DEFINE_list("ratio", list(map(str, _CROP.ratio)), "Width / height.")
-_FLIP = flags.DEFINE_float("flip", _CROP.flip, "Probability of mirroring.")
-_BATCH = flags.DEFINE_integer("batch_size", 128, "Regions computed at once.", 1)
+_SHOTS = value_flag("shots", 16, CountOrNone, "Images per class; 0: all.")
+_SEEDS = value_flag(
+    "seeds", (1, 2, 3), tuple[Seed, ...], "Seeds whose few-shot images are stored."
+)
+_REGIONS = value_flag("regions", 50, Count, "M, per image; the paper: 500.")
+_KEEP = value_flag("keep", 0, CountOrNone, "K; 0: 20, or all if there are fewer.")
+_RIL_SEED = value_flag("ril_seed", 0, Seed, "Seed of the boxes and flips.")
+_SCALE = value_flag(
+    "scale", _CROP.scale, tuple[Fraction, Fraction], "Share of the area."
+)
+_RATIO = value_flag("ratio", _CROP.ratio, tuple[Positive, Positive], "Width / height.")
+_FLIP = value_flag("flip", _CROP.flip, Fraction, "Probability of mirroring.")
+_BATCH = value_flag("batch_size", 128, Count, "Regions computed at once.")
 _DTYPE = flags.DEFINE_enum(
     "dtype", "", ["", "float32", "bfloat16"],
     "Of the towers; default: bfloat16 where the device has it, else float32.",
 )  # fmt: skip
-_WORKERS = flags.DEFINE_integer("workers", 0, "Threads; 0: one per processor.", 0)
+_WORKERS = value_flag("workers", 0, Threads, "Threads; 0: one per processor.")
 _SHARD = flags.DEFINE_string("shard", "0/1", "index/count: every count-th block only.")
 
 
 def _build() -> None:
+    path, share = _path(), share_of(_SHARD.value)
+    crop = CropConfig(_pair(_SCALE), _pair(_RATIO), _FLIP.value)
+    config = RilConfig(keep=_KEEP.value, seed=_RIL_SEED.value, crop=crop)
     dataset = open_by_flag(_DATASET.value, _DATA_ROOT.value)
     dtype = tower_dtype(_DTYPE.value)
     teacher = cast(load_clip(_TEACHER.value or str(embedded("teacher"))), dtype)
     student = None
     if _FEATURES.value:
         student = cast(load_clip(_STUDENT.value or str(embedded("student"))), dtype)
-    config = RilConfig(
-        keep=_KEEP.value,
-        seed=_RIL_SEED.value,
-        crop=CropConfig(_pair(_SCALE), _pair(_RATIO), _FLIP.value),
-    )
     refuse_same_tokens(teacher.tokenizer, dataset.class_names, dataset.name)
     spec = plan_spec(_chosen(dataset), teacher, student, config, _REGIONS.value)
-    settings = BuildSettings(_BATCH.value, _WORKERS.value, share_of(_SHARD.value))
-    path = _path()
+    settings = BuildSettings(_BATCH.value, _WORKERS.value, share)
     report = build_table(path, spec, dataset.root, teacher, student, settings=settings)
     rate = report.regions_built / report.seconds
     logging.info(
@@ -95,26 +105,17 @@ def _chosen(dataset: Dataset) -> Dataset:
     if not _SHOTS.value:
         return chosen
     drawn: set[Example] = set()
-    for seed in _numbers(_SEEDS, int):
+    for seed in _SEEDS.value:
         shots = few_shot(dataset, _SHOTS.value, seed)
         drawn.update(subset(shots, _SUBSET.value).train)
     return dataclasses.replace(chosen, train=tuple(drawn))
 
 
-def _numbers(flag: flags.FlagHolder, kind: type) -> tuple:
-    try:
-        return tuple(kind(text) for text in flag.value)
-    except ValueError as error:
-        what = f"--{flag.name} is {','.join(flag.value)}"
-        raise UserError(what, "Give numbers.") from error
-
-
 def _pair(flag: flags.FlagHolder) -> tuple[float, float]:
-    values = _numbers(flag, float)
-    if len(values) != 2 or not 0 < values[0] <= values[1]:
+    if not 0 < flag.value[0] <= flag.value[1]:
         advice = "Give two positive numbers, the lower one first."
-        raise UserError(f"--{flag.name} is {values}", advice)
-    return values
+        raise UserError(f"--{flag.name} is {flag.value}", advice)
+    return flag.value
 
 
 def _path() -> str:

@@ -14,10 +14,10 @@ from jaxtyping import Bool, UInt16
 
 from fdbpl_jax.clip.model import Clip
 from fdbpl_jax.data.source_images import SourceImages
+from fdbpl_jax.progress import progress
 from fdbpl_jax.ril import ledger, store
 from fdbpl_jax.ril.compute import BuildModels, compute, load_models
 from fdbpl_jax.ril.crops import BlockWork, check_images, cut_batches
-from fdbpl_jax.ril.progress import progress
 from fdbpl_jax.ril.regions import draw_regions
 from fdbpl_jax.ril.spec import ImageRecord, TableSpec
 
@@ -79,7 +79,7 @@ def make_blocks(site: Site, blocks: Sequence[int]) -> int:
     check_images(site.source, images)
     with ThreadPoolExecutor(site.settings.threads) as pool:
         models = load_models(site.spec, site.teacher, site.student)
-        with progress(title, len(images) * site.spec.regions) as update:
+        with progress(title, len(images) * site.spec.regions, "region") as update:
             while left:
                 now = _make_free(site, models, left, pool, update)
                 built += now

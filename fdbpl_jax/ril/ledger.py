@@ -2,17 +2,15 @@
 
 import contextlib
 import dataclasses
-import fcntl
-import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import tensorstore as ts
-from absl import logging
 
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.files import lock
 from fdbpl_jax.ril import manifest, store
 from fdbpl_jax.ril.spec import TableSpec, first_difference
 from fdbpl_jax.ril.table import array_shapes, check_fits, images_per_block
@@ -125,42 +123,15 @@ def lock_folder(folder: ts.KvStore) -> Path | None:
     return local / "building" if local else None
 
 
-@contextlib.contextmanager
-def claim(folder: Path | None, block: int) -> Iterator[bool]:
-    """Try to claim a block while the context lasts; yield whether that worked.
+def claim(folder: Path | None, block: int) -> contextlib.AbstractContextManager[bool]:
+    """Try to claim a block while the context lasts, by a lock on a file in `folder`.
 
-    A claim is a lock of the operating system on a file in `folder`: it ends with the
-    process that holds it, however that ends. Object stores have no such locks (None);
-    there every claim works, and each builder has its own share of the blocks.
+    Object stores have no locks (None); there every claim works, and each builder has
+    its own share of the blocks.
     """
     if folder is None:
-        yield True
-        return
-    descriptor = _open(folder, block)
-    try:
-        yield _try_lock(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _open(folder: Path, block: int) -> int:
-    while True:
-        folder.mkdir(parents=True, exist_ok=True)
-        # A builder that finishes the table removes the folder.
-        with contextlib.suppress(FileNotFoundError):
-            return os.open(folder / f"{block:06d}.lock", os.O_RDWR | os.O_CREAT, 0o666)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        # Without locks two builders only do the same work twice.
-        message = "no locks on this file system (%s)"
-        logging.log_first_n(logging.WARNING, message, 1, error)
-    return True
+        return contextlib.nullcontext(True)
+    return lock(folder / f"{block:06d}.lock")
 
 
 def check_space(folder: ts.KvStore, need: int) -> None:

@@ -34,11 +34,15 @@ def open_folder(path: str | Path) -> ts.KvStore:
     text = str(path).removeprefix("file://")
     where: str | dict = f"{text.rstrip('/')}/"
     if "://" not in text:
-        local = Path(text).expanduser().absolute()
+        local = Path(os.path.expanduser(text)).absolute()
         where = {"driver": "file", "path": f"{local}/"}
     try:
-        return ts.KvStore.open(where).result()
-    except ValueError as error:
+        folder = ts.KvStore.open(where).result()
+        if folder.spec().to_json()["driver"] == "memory":
+            raise ValueError("it would be gone with this process")
+        return folder
+    # A path that is not UTF-8 raises a RuntimeError.
+    except (ValueError, RuntimeError) as error:
         raise UserError(
             f"'{path}' is no place for a RIL table ({_reason(error)})",
             "Give a folder, or a URL that TensorStore knows.",

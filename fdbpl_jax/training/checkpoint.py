@@ -1,6 +1,11 @@
 """Saved training states and exported prompts. The only importer of Orbax."""
 
+import contextlib
+import errno
 import json
+import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +13,12 @@ import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
-from fdbpl_jax.errors import UserError
+from fdbpl_jax.errors import UserError, one_line
 from fdbpl_jax.files import write_text
 
 _EXPORT_FORMAT = 1
 _KEPT = 2  # checkpoints of a cell
+_OVERHEAD = 200_000  # bytes of what Orbax writes beside the arrays, at most
 
 
 class Checkpoints:
@@ -44,7 +50,8 @@ class Checkpoints:
         """
         spent = {name: np.float64(value) for name, value in spent.items()}
         items = {"state": state, "loader": loader, "spent": spent}
-        self._checkpointer.save_checkpointables(epoch, items, force=True)
+        with _writing(Path(self._checkpointer.directory), state):
+            self._checkpointer.save_checkpointables(epoch, items, force=True)
 
     def restore(self, state: Any, loader: Any) -> tuple[Any, int, dict[str, float]]:
         """The newest saved state, its epoch and time spent; `loader` is set there.
@@ -77,6 +84,23 @@ class Checkpoints:
         return saved["state"], epoch, seconds
 
 
+@contextlib.contextmanager
+def _writing(folder: Path, arrays: Any) -> Iterator[None]:
+    """Refuse to begin what a disk cannot hold, and say in one line why Orbax failed."""
+    need = 2 * sum(array.nbytes for array in jax.tree.leaves(arrays)) + _OVERHEAD
+    try:
+        # Of a full disk Orbax's threads report by themselves, at length.
+        if shutil.disk_usage(folder).free < need:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        yield
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"cannot write '{folder}': {one_line(error)}",
+            "Make room or allow writing there and run the same command again: it goes "
+            "on from the last checkpoint.",
+        ) from error
+
+
 def export_prompts(directory: Path, prompts: dict, facts: dict[str, Any]) -> None:
     """Writes prompts and all that is needed to use them elsewhere.
 
@@ -89,7 +113,8 @@ def export_prompts(directory: Path, prompts: dict, facts: dict[str, Any]) -> Non
     (directory / "prompts.json").unlink(missing_ok=True)
     # As NumPy arrays: they load on any machine, whatever devices it has.
     host = jax.device_get(prompts)
-    ocp.save((directory / "prompts").resolve(), host, overwrite=True)
+    with _writing(directory, host):
+        ocp.save((directory / "prompts").resolve(), host, overwrite=True)
     # Written last: without it there is no export.
     text = json.dumps(meta, indent=2, sort_keys=True) + "\n"
     write_text(directory / "prompts.json", text)

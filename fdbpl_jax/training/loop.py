@@ -15,6 +15,7 @@ from fdbpl_jax import STARTED
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.learners.learner import Prompts
 from fdbpl_jax.losses.loss import Batch
+from fdbpl_jax.progress import progress
 from fdbpl_jax.training.checkpoint import Checkpoints
 from fdbpl_jax.training.metrics import MetricsWriter
 from fdbpl_jax.training.state import Frozen, Hyper, RegionBatch, StepSetup, TrainState
@@ -122,19 +123,37 @@ def _train_together(
 ) -> None:
     """To the last epoch, from the one that all of `runs` have come to."""
     last = setup.schedule.epochs
-    for epoch in range(runs[0].epoch, last):
-        start = time.perf_counter()
-        metrics = _run_epoch(setup, runs, frozen)
-        seconds = (time.perf_counter() - start) / len(runs)
-        message = "first epoch done %.1f s after the program began"
-        logging.log_first_n(logging.INFO, message, 1, time.monotonic() - STARTED)
-        for progress, of_run in zip(runs, metrics, strict=True):
-            _refuse_not_finite(setup, progress, of_run["loss"])
-        for progress, of_run in zip(runs, metrics, strict=True):
-            _record_epoch(setup, progress, of_run, seconds)
-        if (epoch + 1) % checkpoint_epochs == 0 or epoch + 1 == last:
-            for progress in runs:
-                progress.save()
+    steps = (last - runs[0].epoch) * setup.schedule.steps_per_epoch
+    with progress(_title(runs), steps, "step") as update:
+        for epoch in range(runs[0].epoch, last):
+            _train_epoch(setup, runs, frozen, update)
+            if (epoch + 1) % checkpoint_epochs == 0 or epoch + 1 == last:
+                for run in runs:
+                    run.save()
+
+
+def _title(runs: Sequence[_Progress]) -> str:
+    """Data set, method and seed of the first, and how many more there are."""
+    more = f" and {len(runs) - 1} more" if len(runs) > 1 else ""
+    return "/".join(runs[0].run.directory.parts[-3:]) + more
+
+
+def _train_epoch(
+    setup: StepSetup,
+    runs: Sequence[_Progress],
+    frozen: Frozen,
+    update: Callable[[int], object],
+) -> None:
+    """Advance every run by an epoch, and write its metrics."""
+    start = time.perf_counter()
+    metrics = _run_epoch(setup, runs, frozen, update)
+    seconds = (time.perf_counter() - start) / len(runs)
+    message = "first epoch done %.1f s after the program began"
+    logging.log_first_n(logging.INFO, message, 1, time.monotonic() - STARTED)
+    for run, of_run in zip(runs, metrics, strict=True):
+        _refuse_not_finite(setup, run, of_run["loss"])
+    for run, of_run in zip(runs, metrics, strict=True):
+        _record_epoch(setup, run, of_run, seconds)
 
 
 def _record_epoch(
@@ -153,17 +172,27 @@ def _record_epoch(
 
 
 def _run_epoch(
-    setup: StepSetup, runs: Sequence[_Progress], frozen: Frozen
+    setup: StepSetup,
+    runs: Sequence[_Progress],
+    frozen: Frozen,
+    update: Callable[[int], object],
 ) -> list[dict[str, np.ndarray]]:
-    """Advance every run by an epoch; the metrics of its steps, on the host."""
-    calls = []
+    """Advance every run by an epoch; the metrics of its steps, on the host.
+
+    `update` is told of the steps that are done.
+    """
+    calls: list[list[Metrics]] = []
     for _ in range(runs[0].run.source.calls_per_epoch):
-        batches = [progress.run.source.prepare(_next(progress)) for progress in runs]
+        batches = [run.run.source.prepare(_next(run)) for run in runs]
         results = _run_call(setup, runs, frozen, batches)
-        for progress, (state, _) in zip(runs, results, strict=True):
-            progress.state = state
+        for run, (state, _) in zip(runs, results, strict=True):
+            run.state = state
+        if calls:  # the device has another call in work meanwhile
+            jax.block_until_ready(calls[-1])
+            update(len(calls[-1][0]["loss"]))
         calls.append([metrics for _, metrics in results])
     host = jax.device_get(calls)  # the epoch's only transfer back
+    update(len(host[-1][0]["loss"]))
     return [
         {name: np.concatenate([call[name] for call in of_run]) for name in of_run[0]}
         for of_run in zip(*host, strict=True)

@@ -74,6 +74,16 @@ def test_a_prefix_of_all_names_is_taken_off_with_a_notice(
     assert f"'{prefix}'" in record.message
 
 
+def test_what_is_outside_of_the_prefix_is_ignored_with_the_notice(
+    tiny_config, tiny_params, tensors, caplog
+):
+    wrapped = {f"clip.{name}": tensor for name, tensor in tensors.items()}
+    wrapped["head.weight"] = wrapped["text_projection.weight"] = np.zeros(3)
+    equal(convert(tiny_config, wrapped), tiny_params)
+    (record,) = caplog.records
+    assert "head.weight, text_projection.weight" in record.message
+
+
 def test_a_model_of_two_clips_is_refused(tiny_config, tensors):
     two = {f"{p}{n}": t for p in ("student.", "teacher.") for n, t in tensors.items()}
     with pytest.raises(UserError, match=r"hold 0 layers.* names are student\."):

@@ -104,7 +104,8 @@ def identity(workdir, method, change_data=None, change_models=None, **changes):
     held = (HeldOut(part, (), None, None) for part in parts)
     sets = tuple(TestSet(part.dataset.name, part, None) for part in held)
     shared = SharedInputs(
-        *(dataset, inputs.models, inputs.names, sets, sets, cells, table, None, 0.0)
+        *(dataset, inputs.models, inputs.names, sets, sets, (), None),
+        *(cells, table, None, 0.0),
     )
     return cells[0].directory, cell_settings(config, shared, cells[0])
 

@@ -7,8 +7,8 @@ from support.tables import unpadded
 from fdbpl_jax.data.types import Dataset
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.experiments import cell
-from fdbpl_jax.experiments.processes import run_shares
-from fdbpl_jax.experiments.run import Share, run
+from fdbpl_jax.experiments.processes import Share, run_shares
+from fdbpl_jax.experiments.run import run
 from fdbpl_jax.experiments.settings import run_config
 from fdbpl_jax.experiments.sweep import settings_of
 

@@ -59,6 +59,23 @@ def test_a_setting_for_a_method_that_does_not_run_is_refused(section, name, valu
     run_config(config)
 
 
+def test_a_home_folder_may_be_written_as_one(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    config = default_config()
+    places = ("student", "teacher", "data.root", "ril.path", "names.file")
+    config.update_from_flattened_dict(dict.fromkeys(places, "~/x"))
+    run = run_config(config)
+    found = run.student, run.teacher, run.data.root, run.ril.path, run.names.file
+    assert set(found) == {"/home/me/x"}
+
+
+def test_what_is_wrong_with_a_method_s_setting_is_said_with_its_name():
+    config = default_config()
+    config.optim_for.coop.lr = -1.0
+    with pytest.raises(UserError, match=r"config optim of coop: lr is -1.0. Expected"):
+        run_config(config)
+
+
 def test_a_method_named_twice_is_refused():
     config = default_config()
     config.methods = "coop, coop+kdpl,coop"
@@ -108,6 +125,12 @@ def test_unknown_key_names_the_nearest():
         ("ril.label", "md"),
         ("ril.access", "chunk"),
         ("ril.keep", -1),
+        ("ril.keep", 10**30),
+        ("seeds", (1, 2**31)),
+        ("sweep.lambda_neg", (0.1, float("nan"))),
+        ("fdbpl.delta", float("inf")),
+        ("optim.momentum", 1.5),
+        ("ril.crop.ratio", (0.0, 1.0)),
         ("ril.regions_per_epoch", 0),
         ("ril.crop.scale", (0.9, 0.1)),
         ("ril.crop.flip", 1.5),

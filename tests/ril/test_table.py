@@ -136,6 +136,19 @@ def test_arrays_are_plain_zarr(built):
     assert inner == ["bytes", "zstd", "crc32c"]
 
 
+@pytest.mark.parametrize("path", ["memory://table", "memory://", "nothing://x"])
+def test_a_place_that_keeps_no_table_is_refused(path):
+    with pytest.raises(UserError, match="is no place for a RIL table"):
+        store.open_folder(path)
+
+
+def test_home_folders_are_found_and_unknown_ones_are_folders(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert store.folder_path(store.open_folder("~/t")) == tmp_path / "t"
+    unknown = store.folder_path(store.open_folder("~nobody-of-this-name/t"))
+    assert unknown.parts[-2:] == ("~nobody-of-this-name", "t")
+
+
 def test_legal_zeros_survive(tmp_path):
     folder = store.open_folder(tmp_path)
     array = store.open_array(folder, "flip", (5, 3), "bool", 2)

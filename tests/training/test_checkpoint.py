@@ -1,3 +1,5 @@
+import shutil
+
 import grain
 import jax.numpy as jnp
 import numpy as np
@@ -82,3 +84,28 @@ def test_a_state_of_another_version_is_refused(tmp_path, saved):
         pytest.raises(UserError, match=r"epoch 4 .*cell' does not hold this run's"),
     ):
         checkpoints.restore(state(0), loader())
+
+
+def test_a_full_disk_is_one_line_and_nothing_of_orbax(tmp_path, monkeypatch):
+    full = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
+    with (
+        Checkpoints(tmp_path / "checkpoints") as checkpoints,
+        pytest.raises(UserError, match=r"write .*checkpoints': No space left on"),
+    ):
+        checkpoints.save(1, state(1), loader(), NOTHING)
+    assert not list((tmp_path / "checkpoints").iterdir())
+    with pytest.raises(UserError, match=r"write .*export': No space left on device"):
+        export_prompts(tmp_path / "export", {"positive": state(1)}, {})
+
+
+def test_what_orbax_cannot_write_is_a_message(tmp_path, monkeypatch):
+    def fails(*arguments, **settings):
+        raise ValueError("RESOURCE_EXHAUSTED: Failed to write 9 bytes\n[source]")
+
+    with Checkpoints(tmp_path) as checkpoints:
+        monkeypatch.setattr(
+            checkpoints._checkpointer, "save_checkpointables", fails, raising=True
+        )
+        with pytest.raises(UserError, match="RESOURCE_EXHAUSTED: Failed to write 9"):
+            checkpoints.save(1, state(1), loader(), NOTHING)

@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import json
 import shutil
@@ -9,6 +10,7 @@ import pytest
 from support import steps
 
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.training import loop
 from fdbpl_jax.training.loop import Run, Saving, Source, train
 from fdbpl_jax.training.state import init_state
 from fdbpl_jax.training.step import run_steps
@@ -42,6 +44,20 @@ def run(directory, **faults):
     state = init_state(setup, steps.prompts(setup))
     one = Run(state, steps.hyper(), source(**faults), directory)
     return train(setup, [one], steps.frozen(), Saving(2))[0]
+
+
+def test_progress_tells_of_every_step(tmp_path, monkeypatch):
+    told = []
+
+    @contextlib.contextmanager
+    def progress(title, total, unit):
+        told.append((title, total, unit))
+        yield told.append
+
+    monkeypatch.setattr(loop, "progress", progress)
+    run(tmp_path / "dtd" / "coop" / "seed1")
+    assert told[0] == ("dtd/coop/seed1", 18, "step")
+    assert told[1:] == [3] * EPOCHS
 
 
 def lines(directory):

@@ -4,7 +4,7 @@ import sys
 import pytest
 from absl import logging
 
-from fdbpl_jax.ril import progress
+from fdbpl_jax import progress
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def lines(monkeypatch):
 
 
 def test_logs_now_and_then_where_there_is_no_terminal(lines):
-    with progress.progress("table", 1000) as update:
+    with progress.progress("table", 1000, "region") as update:
         for _ in range(7):
             update(50)
     assert lines == [
@@ -31,7 +31,7 @@ def test_shows_a_bar_on_a_terminal(lines, monkeypatch):
     terminal = io.StringIO()
     monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
     monkeypatch.setattr(sys, "stderr", terminal)
-    with progress.progress("table", 200) as update:
+    with progress.progress("table", 200, "region") as update:
         update(200)
     assert "200/200" in terminal.getvalue()
     assert "region/s" in terminal.getvalue()

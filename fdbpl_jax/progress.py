@@ -1,4 +1,4 @@
-"""Progress of a build: a bar on a terminal, a log line now and then elsewhere."""
+"""Progress of long work: a bar on a terminal, a log line now and then elsewhere."""
 
 import contextlib
 import sys
@@ -12,28 +12,28 @@ _LOG_SECONDS = 10.0
 
 
 @contextlib.contextmanager
-def progress(title: str, total: int) -> Iterator[Callable[[int], object]]:
-    """Show regions/s and the time to finish; yield a function that counts regions."""
+def progress(title: str, total: int, unit: str) -> Iterator[Callable[[int], object]]:
+    """Show the rate and the time to finish; yield a function that counts units."""
     if not sys.stderr.isatty():
-        yield _logger(title, total)
+        yield _logger(title, total, unit)
         return
-    with tqdm(total=total, desc=title, unit="region", smoothing=0.1) as bar:
+    with tqdm(total=total, desc=title, unit=unit, smoothing=0.1) as bar:
         yield bar.update
 
 
-def _logger(title: str, total: int) -> Callable[[int], None]:
+def _logger(title: str, total: int, unit: str) -> Callable[[int], None]:
     start = logged = time.monotonic()
     done = 0
 
-    def update(regions: int) -> None:
+    def update(count: int) -> None:
         nonlocal done, logged
-        done += regions
+        done += count
         now = time.monotonic()
         if now - logged < _LOG_SECONDS:
             return
         logged, rate = now, done / (now - start)
         logging.info(
-            "%s: %d of %d regions, %.0f regions/s, %.0f s to finish",
+            f"%s: %d of %d {unit}s, %.{int(rate < 10)}f {unit}s/s, %.0f s to finish",
             *(title, done, total, rate, (total - done) / rate),
         )
 
