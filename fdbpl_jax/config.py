@@ -29,6 +29,8 @@ class DataConfig:
     datasets: tuple[str, ...] = ("shapes-negative",)  # trained on
     targets: tuple[str, ...] = ()  # tested on too, by protocols that transfer
     shots: Count = 16  # training images per class
+    template: str = ""  # of own data, "{}" for the class; empty: "a photo of a {}."
+    skip_broken_images: bool = False  # leave them out; else they are refused
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,6 +22,9 @@ _WORKDIR = path_flag("workdir", "runs", "Where tables, cells and reports go.")
 _ONLY = flags.DEFINE_list(
     "only", [], "Train only these of the config's methods; report the others unchanged."
 )
+_SKIP_BROKEN = flags.DEFINE_bool(
+    "skip_broken_images", False, "Leave out images that cannot be read, and list them."
+)
 _DRY_RUN = flags.DEFINE_bool(
     "dry_run", False, "Print the cells, the tables' sizes and the time, and stop."
 )
@@ -37,6 +40,7 @@ _SHARD = flags.DEFINE_string(
 
 
 def _command() -> None:
+    _CONFIG.value.data.skip_broken_images |= _SKIP_BROKEN.value
     config = run_config(_CONFIG.value)
     share = Share(_ONLY.value, *share_of(_SHARD.value))
     device.require(config.platform)

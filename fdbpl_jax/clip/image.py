@@ -23,6 +23,10 @@ _FIXED = {
     "resample": 3,  # bicubic
 }
 
+# An image more times longer than wide is cut before it is resized: whole it could take
+# a thousand times the memory of an ordinary one.
+_THIN = 8
+
 
 @dataclasses.dataclass(frozen=True)
 class ImageSettings:
@@ -99,10 +103,30 @@ def preprocess(
     short = min(width, height)
     # Rounded down, as torchvision and transformers do.
     new_width, new_height = size * width // short, size * height // short
-    resized = image.resize((new_width, new_height), bicubic)
     # `round` takes halves to the even number, as torchvision does.
     left, top = round((new_width - size) / 2), round((new_height - size) / 2)
+    if max(new_width, new_height) > _THIN * size:
+        scale = width / new_width, height / new_height
+        return _cut_first(image, (left, top), scale, size)
+    resized = image.resize((new_width, new_height), bicubic)
     return np.asarray(resized.crop((left, top, left + size, top + size)))
+
+
+def _cut_first(
+    image: PIL.Image.Image,
+    corner: tuple[int, int],
+    scale: tuple[float, float],
+    size: int,
+) -> UInt8[np.ndarray, "{size} {size} 3"]:
+    """Cut the square at a corner of the resized image, without resizing all of it.
+
+    `scale` is pixels of the image per pixel of the resized one, across and down. The
+    result is that of the long way, but for rounding and for where Pillow cuts off an
+    overshoot.
+    """
+    left, top = (at * by for at, by in zip(corner, scale, strict=True))
+    box = left, top, left + size * scale[0], top + size * scale[1]
+    return np.asarray(image.resize((size, size), PIL.Image.Resampling.BICUBIC, box))
 
 
 def normalise(

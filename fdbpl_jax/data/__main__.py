@@ -9,11 +9,15 @@ from absl import flags
 from fdbpl_jax.cli import command_of, path_flag, run_app, show
 from fdbpl_jax.data.catalogue import CATALOGUE
 from fdbpl_jax.data.check import Finding, check_dataset
+from fdbpl_jax.data.datasets import OWN
 from fdbpl_jax.errors import unknown_name
 
 _ROOT = path_flag("root", None, "The folder that holds the data sets.")
 _DATASETS = flags.DEFINE_list(
-    "datasets", [], "These must be there; default: any of all that are known."
+    "datasets",
+    [],
+    "These must be there; default: any of all that are known. Own data: a folder or "
+    "list below the root; or folder, csv or hf, if the root is itself one.",
 )
 _DECODE = flags.DEFINE_bool("decode", False, "Decode every image: slow and thorough.")
 
@@ -21,8 +25,8 @@ _DECODE = flags.DEFINE_bool("decode", False, "Decode every image: slow and thoro
 def _check() -> None:
     root = Path(_ROOT.value).absolute()
     for name in _DATASETS.value:
-        if name not in CATALOGUE:
-            raise unknown_name("data set", name, CATALOGUE)
+        if name not in (*CATALOGUE, *OWN) and not (root / name).exists():
+            raise unknown_name("data set", name, [*CATALOGUE, *OWN])
     failed = False
     for name in _DATASETS.value or CATALOGUE:
         start = time.perf_counter()

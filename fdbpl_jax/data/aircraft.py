@@ -7,8 +7,10 @@ from fdbpl_jax.data.catalogue import Layout
 from fdbpl_jax.data.split_file import SPLITS, Row, examples_of, normal_path
 from fdbpl_jax.data.types import Example, first_few
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.files import read_lines
 
 IMAGE_LISTS = "images_variant_*.txt"  # one for each split
+_AGAIN = "Fetch the lists again."
 
 
 def read_aircraft(
@@ -29,7 +31,7 @@ def read_aircraft(
         file = folder / IMAGE_LISTS.replace("*", split)
         rows[split] = [
             _row(file, number, line, labels)
-            for number, line in enumerate(_lines(file), 1)
+            for number, line in read_lines(file, _AGAIN)
         ]
     _refuse_unused(folder, labels, rows)
     return examples_of(folder / IMAGE_LISTS, rows, str)
@@ -37,14 +39,12 @@ def read_aircraft(
 
 def _labels(file: Path) -> dict[str, int]:
     labels: dict[str, int] = {}
-    for variant in _lines(file):
+    for _, variant in read_lines(file, _AGAIN):
         if variant in labels:
-            raise UserError(
-                f"'{file}' lists '{variant}' twice", "Fetch the lists again."
-            )
+            raise UserError(f"'{file}' lists '{variant}' twice", _AGAIN)
         labels[variant] = len(labels)
     if not labels:
-        raise UserError(f"'{file}' names no variant", "Fetch the lists again.")
+        raise UserError(f"'{file}' names no variant", _AGAIN)
     return labels
 
 
@@ -70,13 +70,3 @@ def _row(file: Path, number: int, line: str, labels: dict[str, int]) -> Row:
         )
     path = normal_path(file, f"{image}.jpg")
     return path, labels[variant.strip()], variant.strip()
-
-
-def _lines(file: Path) -> list[str]:
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"list '{file}' cannot be read: {error}", "Fetch the data set again."
-        ) from error
-    return [line.strip() for line in lines if line.strip()]

@@ -15,6 +15,7 @@ from absl import logging
 
 from fdbpl_jax.data.types import first_few, prompt_name
 from fdbpl_jax.errors import UserError, printable
+from fdbpl_jax.files import read_lines
 
 _CALTECH101 = {
     "airplanes": "airplane",
@@ -106,13 +107,8 @@ def read_names(file: Path) -> tuple[str, ...]:
       UserError: it cannot be read, has fewer than two, or is refused by
         `check_class_names`.
     """
-    try:
-        lines = file.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"no names read from '{file}': {error}", "Give a text file in UTF-8."
-        ) from error
-    names = tuple(line.strip() for line in lines if line.strip())
+    lines = read_lines(file, "Give a text file in UTF-8.")
+    names = tuple(name for _, name in lines)
     if len(names) < 2:
         raise UserError(f"'{file}' has fewer than two names", "Give one per line.")
     check_class_names(file, names)

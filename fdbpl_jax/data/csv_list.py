@@ -1,19 +1,22 @@
 """Data sets in a list of images, a CSV file.
 
-The other form, a plain folder of class folders, is `splits.split_folder`.
+The other form, a plain folder of class folders, is in `folder.py`.
 """
 
 import csv
 import dataclasses
+import io
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fdbpl_jax.data.class_names import check_class_names
-from fdbpl_jax.data.split_file import SPLITS, check_files, normal_path
-from fdbpl_jax.data.splits import TEMPLATE, split_classes
+from fdbpl_jax.data.listed_files import check_files, normal_path, refuse_repeats
+from fdbpl_jax.data.split_file import PART_OF, SPLITS
+from fdbpl_jax.data.splits import TEMPLATE, refuse_untested, split_classes
 from fdbpl_jax.data.types import Dataset, Example, first_few
 from fdbpl_jax.errors import UserError, printable, unknown_name
+from fdbpl_jax.files import open_file
 
 _COLUMNS = ("path", "label", "split")  # the last one may be missing
 
@@ -30,11 +33,11 @@ def read_csv(file: Path, template: str = TEMPLATE) -> Dataset:
     """Read a list of images with the header `path,label` or `path,label,split`.
 
     Other columns are ignored. Without a column "split" each class is split as
-    `split_folder` does it. The classes are in sorted order.
+    `split_classes` does it. The classes are in sorted order.
 
     Args:
       file: the list, in UTF-8. Paths in it are relative to its folder; a label is the
-        name of a class; a split is "train", "val" or "test".
+        name of a class; a split is one of `PART_OF`.
       template: the prompt of the data set, "{}" for the class.
 
     Raises:
@@ -44,24 +47,31 @@ def read_csv(file: Path, template: str = TEMPLATE) -> Dataset:
     """
     file = Path(os.path.expanduser(file)).absolute()
     rows = _rows(file)
-    _refuse_repeats(file, rows)
+    refuse_repeats(file, ((row.path, row.line) for row in rows), "lines")
     names = sorted({row.name for row in rows})
     check_class_names(file, names)
+    label_of = {name: label for label, name in enumerate(names)}
+    examples = [Example(row.path, label_of[row.name]) for row in rows]
     if rows[0].split:
-        parts = _stated_parts(file, rows, names)
+        pairs = list(zip(rows, examples, strict=True))
+        parts = {
+            split: tuple(example for row, example in pairs if row.split == split)
+            for split in SPLITS
+        }
+        refuse_untested(file, parts["test"], names)
     else:
-        images: dict[str, list[str]] = {name: [] for name in names}
-        for row in rows:
-            images[row.name].append(row.path)
         do = "Add images of them, or take the classes out of the list."
-        parts = split_classes(file, images, do)
-    check_files(file, file.parent, [example for part in parts for example in part])
-    return Dataset("csv", file.parent, tuple(names), template, *parts)
+        parts = split_classes(file, examples, names, do)
+    check_files(file, file.parent, examples)
+    return Dataset(file.stem, file.parent, tuple(names), template, **parts)
 
 
 def _rows(file: Path) -> list[_Row]:
     try:
-        with open(file, encoding="utf-8-sig", newline="") as lines:
+        with (
+            open_file(file) as stream,
+            io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as lines,
+        ):
             rows = list(_read_rows(file, lines))
     except OSError as error:
         raise UserError(
@@ -109,41 +119,8 @@ def _row(file: Path, line: int, header: Sequence[str], cells: Sequence[str]) -> 
             "Every row needs the path of an image and the name of its class, without "
             "line breaks and control characters.",
         )
-    if split and split[0] not in SPLITS:
-        raise unknown_name(f"split in '{file}', line {line},", split[0], SPLITS)
-    return _Row(line, normal_path(file, path), name, *(split or [""]))
-
-
-def _refuse_repeats(file: Path, rows: Sequence[_Row]) -> None:
-    first: dict[str, int] = {}
-    repeats = [
-        f"'{row.path}' (lines {first[row.path]} and {row.line})"
-        for row in rows
-        if first.setdefault(row.path, row.line) != row.line
-    ]
-    if repeats:
-        raise UserError(
-            f"'{file}' lists {len(repeats)} images twice: {first_few(repeats)}",
-            "An image must be there once; else test scores would be wrong.",
-        )
-
-
-def _stated_parts(
-    file: Path, rows: Sequence[_Row], names: Sequence[str]
-) -> tuple[tuple[Example, ...], ...]:
-    """The parts as the rows state them; every class needs an image to be tested on."""
-    tested = {row.name for row in rows if row.split == "test"}
-    without = [f"'{name}'" for name in names if name not in tested]
-    if without:
-        raise UserError(
-            f"{len(without)} classes in '{file}' have no image in the split 'test': "
-            f"{first_few(without)}",
-            "Give each class one, or leave out the column 'split' to have it drawn.",
-        )
-    label_of = {name: label for label, name in enumerate(names)}
-    return tuple(
-        tuple(
-            Example(row.path, label_of[row.name]) for row in rows if row.split == split
-        )
-        for split in SPLITS
-    )
+    part = "".join(split)
+    if split and part.lower() not in PART_OF:
+        raise unknown_name(f"split in '{file}', line {line},", part, PART_OF)
+    part = PART_OF.get(part.lower(), "")
+    return _Row(line, normal_path(file, path), name, part)

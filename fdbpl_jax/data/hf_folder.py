@@ -14,14 +14,15 @@ import msgspec
 from absl import logging
 
 from fdbpl_jax.data.hf_rows import open_splits, write_images
-from fdbpl_jax.data.listing import inside
-from fdbpl_jax.data.split_file import check_files, read_split
+from fdbpl_jax.data.listed_files import check_files
+from fdbpl_jax.data.split_file import parts_named, read_split
 from fdbpl_jax.data.splits import TEMPLATE
 from fdbpl_jax.data.types import Dataset
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.files import write_folder
+from fdbpl_jax.files import open_file, write_folder
 
 FOLDER = "fdbpl_jax_images"
+SAVED = ("dataset_dict.json", "state.json")  # one of them is in such a folder
 _SPLIT_FILE, _MARKER = "split.json", "export.json"
 _VERSION = 1  # of what is written; another one makes old folders stale
 
@@ -31,7 +32,8 @@ class _Splits(msgspec.Struct):
 
 
 class _File(msgspec.Struct):
-    filename: str
+    # A name, not a path: what is written there must not lead out of the folder.
+    filename: Annotated[str, msgspec.Meta(pattern=r"\A[^/\\.][^/\\]*\Z")]
 
 
 class _State(msgspec.Struct):
@@ -44,9 +46,8 @@ def read_hf(
     """Read a folder that `save_to_disk` of Hugging Face `datasets` made.
 
     Its images are in "fdbpl_jax_images" in it, as <split>/<class>/<number>.<suffix>,
-    written when they are missing or the data have changed. A split named "validation",
-    "valid" or "dev" is "val". If there is no "test", "val" takes its place; of a lone
-    "train" each class is split as `split_folder` does it.
+    written when they are missing or the data have changed. Splits have the names of
+    `PART_OF`; where there is no "test", see `with_test`.
 
     The classes are in the order of their labels.
 
@@ -55,7 +56,7 @@ def read_hf(
       image, label: the columns; empty: the only one there is.
 
     Raises:
-      UserError: `folder` is no such folder or holds links out of it; columns are
+      UserError: `folder` is no such folder or names files outside of it; columns are
         missing or ambiguous; an image is missing, unlabelled or unreadable; classes are
         too small or read the same in a prompt; the library is not installed; nothing
         can be written there; images written before are missing.
@@ -88,7 +89,7 @@ def read_hf(
     except UserError as error:
         do = f"Remove the folder '{images}': the next run writes the images again."
         raise UserError(error.what, do) from error
-    return Dataset("hf", images, class_names, template, **parts)
+    return Dataset(folder.name, images, class_names, template, **parts)
 
 
 def _described(folder: Path) -> tuple[dict[str, Path], str]:
@@ -98,18 +99,16 @@ def _described(folder: Path) -> tuple[dict[str, Path], str]:
     splits = {"train": folder}
     digest = hashlib.sha256()
     try:
-        if not (folder / "state.json").is_file():
-            listed = _inside(folder, folder / "dataset_dict.json").read_bytes()
+        if not (folder / SAVED[1]).is_file():
+            listed = _content(folder / SAVED[0])
             names = msgspec.json.decode(listed, type=_Splits).splits
+            parts_named(folder, names)  # none of which leads out of the folder
             splits = {name: folder / name for name in names}
         for name, split in splits.items():
-            state = _inside(folder, split / "state.json").read_bytes()
-            info = _inside(folder, split / "dataset_info.json").read_bytes()
-            files = [
-                _inside(folder, split / file.filename)
-                for file in msgspec.json.decode(state, type=_State).data_files
-            ]
-            sizes = [(file.name, file.stat().st_size) for file in files]
+            state = _content(split / "state.json")
+            info = _content(split / "dataset_info.json")
+            files = msgspec.json.decode(state, type=_State).data_files
+            sizes = [(f.filename, (split / f.filename).stat().st_size) for f in files]
             digest.update(repr((name, state, info, sizes)).encode())
     except (OSError, msgspec.DecodeError) as error:
         what = f"'{folder}' names no split or no data file ({error})"
@@ -123,12 +122,9 @@ def _described(folder: Path) -> tuple[dict[str, Path], str]:
     return splits, digest.hexdigest()
 
 
-def _inside(folder: Path, file: Path) -> Path:
-    if not inside(folder, file):
-        raise UserError(
-            f"'{file}' lies outside '{folder}'", "Put the file itself there."
-        )
-    return file
+def _content(file: Path) -> bytes:
+    with open_file(file) as stream:
+        return stream.read()
 
 
 def _up_to_date(images: Path, marker: dict[str, Any]) -> bool:

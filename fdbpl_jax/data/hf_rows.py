@@ -5,8 +5,7 @@ The only importer of `datasets`, which is an optional extra.
 
 import io
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,13 @@ from absl import logging
 from PIL import Image
 
 from fdbpl_jax.data.class_names import check_class_names
-from fdbpl_jax.data.split_file import SPLITS, Row
-from fdbpl_jax.data.splits import split_classes
-from fdbpl_jax.data.types import first_few
+from fdbpl_jax.data.images import kinds
+from fdbpl_jax.data.split_file import PART_OF, Row
+from fdbpl_jax.data.splits import with_test
+from fdbpl_jax.data.types import Example, first_few
 from fdbpl_jax.errors import UserError
 
-_PART_OF = dict(zip(SPLITS, SPLITS, strict=True)) | dict.fromkeys(
-    ("validation", "valid", "dev"), "val"
-)
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
-_SUFFIX = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}  # others: their own name
+_SUFFIX = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif", "JPEG2000": "jp2"}  # or its name
 
 
 def open_splits(
@@ -34,7 +30,6 @@ def open_splits(
     Arguments and errors are those of `hf_folder.read_hf`; `folder` is for messages. The
     columns become "image", not decoded, and "label".
     """
-    _check_splits(folder, splits)
     try:
         import datasets
     except ImportError as error:
@@ -73,20 +68,6 @@ def open_splits(
     }
 
 
-def _check_splits(folder: Path, splits: Iterable[str]) -> None:
-    unknown = [name for name in splits if name not in _PART_OF]
-    what = f"has splits of unknown names: {first_few(unknown)}"
-    if not unknown:
-        parts = Counter(_PART_OF[name] for name in splits)
-        if max(parts.values()) == 1:
-            return
-        what = f"has two splits that are the same part: {', '.join(splits)}"
-    raise UserError(
-        f"'{folder}' {what}",
-        f"Save it with splits out of: {', '.join(_PART_OF)}; the last three are 'val'.",
-    )
-
-
 def _column(folder: Path, features: Mapping[str, Any], kind: type, name: str) -> str:
     """The column `name`, or the only one of this kind."""
     columns = [column for column, of in features.items() if isinstance(of, kind)]
@@ -117,17 +98,23 @@ def write_images(
     """
     classes = _used_classes(folder, opened)
     place = {label: number for number, label in enumerate(classes)}
-    rows: dict[str, list[Row]] = {split: [] for split in SPLITS}
+    names = list(classes.values())
+    parts: dict[str, list[Example]] = {}
     for split, data in opened.items():
+        examples = parts[PART_OF[split.lower()]] = []
         for number, row in enumerate(data):
             where = f"row {number} of the split '{split}' in '{folder}'"
             content, suffix = _image_file(where, row["image"])
-            label, name = place[row["label"]], classes[row["label"]]
-            path = f"{split}/{_plain(label, name)}/{number:07d}.{suffix}"
+            label = place[row["label"]]
+            path = f"{split}/{_plain(label, names[label])}/{number:07d}.{suffix}"
             (into / path).parent.mkdir(parents=True, exist_ok=True)
             (into / path).write_bytes(content)
-            rows[_PART_OF[split]].append((path, label, name))
-    return _with_test(folder, list(classes.values()), rows)
+            examples.append(Example(path, label))
+    do = "Add images of them, or take the classes out of the data set."
+    return {
+        split: [(e.path, e.label, names[e.label]) for e in part]
+        for split, part in with_test(folder, parts, names, do).items()
+    }
 
 
 def _used_classes(folder: Path, opened: Mapping[str, Any]) -> dict[int, str]:
@@ -169,32 +156,12 @@ def _image_file(where: str, image: Mapping[str, Any] | None) -> tuple[bytes, str
             "and without empty rows.",
         )
     try:
-        with Image.open(io.BytesIO(content), formats=_FORMATS) as opened:
+        with Image.open(io.BytesIO(content), formats=kinds()) as opened:
             kind = str(opened.format)
     # Which exception a broken image raises depends on its format and where it broke.
     except Exception as error:
         raise UserError(
             f"{where} is no image that we can read ({error})",
-            f"Save the data set without it; readable are {', '.join(_FORMATS)}.",
+            f"Save the data set without it; readable are {', '.join(kinds())}.",
         ) from error
     return content, _SUFFIX.get(kind, kind.lower())
-
-
-def _with_test(
-    folder: Path, names: Sequence[str], rows: Mapping[str, Sequence[Row]]
-) -> Mapping[str, Sequence[Row]]:
-    """The rows with some to test on: those of "val", or drawn from a lone "train"."""
-    if rows["test"]:
-        return rows
-    if rows["val"]:
-        logging.warning("'%s' has no split 'test': 'val' is tested on", folder)
-        return {**rows, "test": rows["val"], "val": []}
-    images: dict[str, list[str]] = {name: [] for name in names}
-    for path, _, name in rows["train"]:
-        images[name].append(path)
-    do = "Add images of them, or take the classes out of the data set."
-    parts = split_classes(folder, images, do)
-    return {
-        split: [(e.path, e.label, names[e.label]) for e in part]
-        for split, part in zip(SPLITS, parts, strict=True)
-    }

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fdbpl_jax.data.catalogue import Layout
-from fdbpl_jax.data.listing import class_folders, folder_names
-from fdbpl_jax.data.types import Dataset, Example, first_few
+from fdbpl_jax.data.listing import class_folders, folder_names, labelled
+from fdbpl_jax.data.types import Dataset, first_few
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.files import read_lines
 
 
 def read_imagenet(name: str, layout: Layout, folder: Path) -> Dataset:
@@ -31,12 +32,8 @@ def read_imagenet(name: str, layout: Layout, folder: Path) -> Dataset:
         root = images / place
         wnids = folder_names(root)
         _check_folders(root, wnids, list(names))
-        files = class_folders(root, wnids, folder / f"fdbpl_jax_{place}_list.json")
-        examples[split] = tuple(
-            Example(f"{place}/{wnid}/{file}", label)
-            for label, wnid in enumerate(wnids)
-            for file in files[wnid]
-        )
+        record = folder / f"fdbpl_jax_{place}_list.json"
+        examples[split] = labelled(class_folders(root, wnids, record), wnids, place)
     words = tuple(names[wnid] for wnid in sorted(names))
     train, test = examples["train"], examples["test"]
     return Dataset(name, images, words, layout.template, train, (), test)
@@ -92,18 +89,10 @@ def read_class_names(file: Path) -> dict[str, str]:
     Raises:
       UserError: it cannot be read, has another line, or a wnid twice.
     """
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"no class names read from '{file}': {error}",
-            "Put CoOp's classnames.txt there: a line '<wnid> <name>' a class.",
-        ) from error
+    do = "Put CoOp's classnames.txt there: a line '<wnid> <name>' a class."
     names: dict[str, str] = {}
-    for number, line in enumerate(lines, 1):
-        wnid, _, name = line.strip().partition(" ")
-        if not line.strip():
-            continue
+    for number, line in read_lines(file, do):
+        wnid, _, name = line.partition(" ")
         if not name.strip() or wnid in names:
             raise UserError(
                 f"'{file}', line {number} is '{line[:80]}'",
@@ -111,7 +100,7 @@ def read_class_names(file: Path) -> dict[str, str]:
             )
         names[wnid] = name.strip()
     if not names:
-        raise UserError(f"'{file}' names no class", "Fetch CoOp's classnames.txt.")
+        raise UserError(f"'{file}' names no class", do)
     return names
 
 
@@ -120,11 +109,7 @@ def _test_only(
 ) -> Dataset:
     root = folder / layout.images
     files = class_folders(root, folders, folder / "fdbpl_jax_test_list.json")
-    test = tuple(
-        Example(f"{name_of_folder}/{file}", label)
-        for label, name_of_folder in enumerate(folders)
-        for file in files[name_of_folder]
-    )
+    test = labelled(files, folders)
     return Dataset(name, root, tuple(words), layout.template, (), (), test)
 
 

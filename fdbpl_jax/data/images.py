@@ -1,7 +1,9 @@
 """Images from disk: upright, in 8-bit RGB, or a clear refusal."""
 
 import contextlib
+import functools
 import hashlib
+import warnings
 from collections.abc import Iterator, Sequence
 from io import BufferedReader
 from pathlib import Path
@@ -11,11 +13,40 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from fdbpl_jax.data.types import first_few
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.files import open_file
 
+# Pillow reads more; some have no mark to be known by, or are run by other programs.
+_KINDS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 # Pillow's own threshold for a decompression bomb. It only warns there and refuses at
 # twice the size; a warning from a reader thread helps nobody, so we refuse at once.
 _MAX_PIXELS = 89_478_485
 _MAX_SIDE = 65_535  # regions are stored with 16-bit coordinates
+
+
+@functools.cache
+def kinds() -> tuple[str, ...]:
+    """The kinds of images that are read, as Pillow calls them."""
+    Image.init()
+    return tuple(kind for kind in _KINDS if kind in Image.OPEN)
+
+
+def fault_of(file: Path) -> str:
+    """Why a file is no image by its first bytes, whatever its suffix; "" if it is one.
+
+    It is not decoded.
+    """
+    try:
+        # Pillow warns of what it does not read; that is in the reason.
+        with open_file(file) as stream, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            Image.open(stream, formats=kinds()).close()
+    except Image.DecompressionBombError:
+        return ""  # too large an image
+    except Exception as error:
+        if file.is_file() and not file.stat().st_size:
+            return "empty"
+        return _reason(error)
+    return ""
 
 
 def read_image(root: Path, path: str) -> Image.Image:
@@ -65,7 +96,7 @@ def all_broken(errors: Sequence[UserError]) -> UserError:
 @contextlib.contextmanager
 def _opened(file: Path) -> Iterator[BufferedReader]:
     try:
-        with file.open("rb") as stream:
+        with open_file(file) as stream:
             yield stream
     except OSError as error:
         raise unreadable(file, error) from error
@@ -73,7 +104,7 @@ def _opened(file: Path) -> Iterator[BufferedReader]:
 
 def _decode(file: Path, stream: BufferedReader) -> Image.Image:
     try:
-        with Image.open(stream) as image:
+        with Image.open(stream, formats=kinds()) as image:
             too_long = max(image.size) > _MAX_SIDE
             if too_long or image.width * image.height > _MAX_PIXELS:
                 raise _too_large(file)
@@ -117,13 +148,16 @@ def unreadable(file: Path, error: Exception) -> UserError:
         return UserError(
             f"image '{file}' is missing", "Put it back, or remove it from the split."
         )
-    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    if isinstance(error, UnidentifiedImageError):  # its text names a stream
-        reason = "not an image of a known format"
     return UserError(
-        f"image '{file}' cannot be read ({reason})",
+        f"image '{file}' cannot be read ({_reason(error)})",
         "Fetch it again, or remove it from the split.",
     )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):  # its text names a stream
+        return "not an image of a known format"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _too_large(file: Path) -> UserError:

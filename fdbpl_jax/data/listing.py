@@ -5,22 +5,26 @@ network one. The kept list is JSON with relative names, so it can move with its 
 a class folder that was changed since (by its modification time) is listed again.
 """
 
-import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 from absl import logging
 
-from fdbpl_jax.data.types import first_few
+from fdbpl_jax.data.images import fault_of
+from fdbpl_jax.data.types import Example, first_few
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.files import write_text
+from fdbpl_jax.files import write_bytes
 
 _TYPES = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif", "ppm")
-IMAGE_SUFFIXES = tuple(f".{name}" for name in _TYPES)
-_PLAIN = rf"(?i)\A[^/\\]*\.({'|'.join(_TYPES)})\Z"  # name of an image, not a path
+IMAGE_SUFFIXES = tuple(f".{name}" for name in _TYPES)  # others: by their first bytes
+_PLAIN = r"\A[^/\\.][^/\\]*\Z"  # a name, not a path
+_JUNK = {  # folders of archives, file servers, disks and interpreters
+    *("__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information"),
+    *("lost+found", "__pycache__"),
+}
 
 
 class _Folder(msgspec.Struct):
@@ -31,35 +35,71 @@ class _Folder(msgspec.Struct):
 
 
 def folder_names(folder: Path) -> list[str]:
-    """The names of the folders in `folder`, sorted; hidden ones left out.
+    """The names of the folders in `folder`, sorted; links to folders are followed.
+
+    Hidden ones and those of archives and file servers are left out, with a logged
+    warning.
 
     Raises:
-      UserError: it cannot be listed, or holds a link to a place outside of it.
-    """
-    return sorted(entry.name for entry in _entries(folder) if entry.is_dir())
-
-
-def image_names(folder: Path) -> list[str]:
-    """The names of the images directly in `folder`, sorted; hidden ones left out.
-
-    Folders and files of other types are left out too, with a logged warning.
-
-    Raises:
-      UserError: it cannot be listed, or holds a link to a place outside of it.
+      UserError: it cannot be listed, or holds a dangling link or a name that is not
+        UTF-8.
     """
     entries = _entries(folder)
-    images = [
-        entry.name
-        for entry in entries
-        if not entry.is_dir() and entry.name.lower().endswith(IMAGE_SUFFIXES)
-    ]
-    others = sorted({entry.name for entry in entries} - set(images))
+    links = [e for e in entries if e.is_symlink() and not e.name.startswith(".")]
+    if lost := [link.name for link in links if not os.path.exists(link)]:
+        raise UserError(
+            f"'{folder}' holds {len(lost)} links to nothing: {first_few(sorted(lost))}",
+            "Mend or remove them.",
+        )
+    names = {entry.name for entry in entries if entry.is_dir()}
+    left_out = {name for name in names if name.startswith(".")} | (names & _JUNK)
+    if left_out:
+        logging.warning(
+            "'%s': left out %d folders that are hidden or of no class: %s",
+            *(folder, len(left_out), first_few(sorted(left_out))),
+        )
+    return sorted(names - left_out)
+
+
+def image_names(root: Path, folders: Sequence[str]) -> dict[str, list[str]]:
+    """The names of the images directly in each of the folders in `root`, sorted.
+
+    Images are known by their suffix or, with another or none, by their first bytes.
+    Folders and files of other kinds are left out, with a logged warning; hidden ones
+    without.
+
+    Raises:
+      UserError: a folder cannot be listed, or holds a name that is not UTF-8, or a
+        pipe, socket, device or dangling link named like an image.
+    """
+    images: dict[str, list[str]] = {}
+    others: list[str] = []
+    for folder in folders:
+        images[folder] = []
+        for entry in sorted(_entries(root / folder), key=lambda entry: entry.name):
+            if _is_image(root / folder, entry):
+                images[folder].append(entry.name)
+            elif not entry.name.startswith(".") and entry.name not in _JUNK:
+                others.append(f"{folder}/{entry.name}")
     if others:
         logging.warning(
             "'%s': ignored %d entries that are no images: %s",
-            *(folder, len(others), first_few(others)),
+            *(root, len(others), first_few(others)),
         )
-    return sorted(images)
+    return images
+
+
+def _is_image(folder: Path, entry: os.DirEntry) -> bool:
+    if entry.name.startswith(".") or entry.is_dir():
+        return False
+    named = entry.name.lower().endswith(IMAGE_SUFFIXES)
+    if named and not entry.is_file():
+        raise UserError(
+            f"'{folder / entry.name}' is named like an image, and is a pipe, socket, "
+            "device or a link to nothing",
+            "Remove it, or put an image there.",
+        )
+    return named or not fault_of(folder / entry.name)
 
 
 def class_folders(
@@ -75,7 +115,7 @@ def class_folders(
     Raises:
       UserError: folders cannot be listed, or hold no image.
     """
-    known, folders = _read(record), {}
+    known, folders, changed = _read(record), {}, {}
     for name in names:
         try:
             stamp = (root / name).stat().st_mtime_ns
@@ -83,54 +123,73 @@ def class_folders(
             raise _unlisted(root / name, error) from error
         folder = known.get(name)
         if folder is None or folder.mtime_ns != stamp:
-            folder = _Folder(stamp, image_names(root / name))
-        folders[name] = folder
-    if empty := [name for name, folder in folders.items() if not folder.images]:
+            changed[name] = stamp
+        else:
+            folders[name] = folder
+    if changed:
+        for name, images in image_names(root, list(changed)).items():
+            folders[name] = _Folder(changed[name], images)
+        _write(record, folders)
+    if empty := [name for name in names if not folders[name].images]:
         raise UserError(
             f"{len(empty)} class folders in '{root}' hold no image: {first_few(empty)}",
             "Unpack the whole archive there again.",
         )
-    if any(known.get(name) is not folder for name, folder in folders.items()):
-        _write(record, folders)
     return {name: folder.images for name, folder in folders.items()}
+
+
+def labelled(
+    images: Mapping[str, Sequence[str]], names: Sequence[str], split: str = ""
+) -> tuple[Example, ...]:
+    """Label the images in class folders, in the order of the class names.
+
+    `images` are by the name of their folder, which is in the split's folder, if any.
+    """
+    place = f"{split}/" if split else ""
+    return tuple(
+        Example(f"{place}{name}/{image}", label)
+        for label, name in enumerate(names)
+        for image in images.get(name, ())
+    )
 
 
 def _read(record: Path) -> dict[str, _Folder]:
     try:
-        # Not msgspec's own reader: a file name need not be valid Unicode.
-        return msgspec.convert(json.loads(record.read_bytes()), dict[str, _Folder])
+        return msgspec.json.decode(record.read_bytes(), type=dict[str, _Folder])
     except (OSError, ValueError):
         return {}  # missing, or not ours: everything is listed anew
 
 
 def _write(record: Path, folders: dict[str, _Folder]) -> None:
     try:
-        write_text(record, json.dumps(msgspec.to_builtins(folders)))
+        write_bytes(record, msgspec.json.encode(folders))
     except UserError as error:
         logging.info("the list of images is not kept: %s", error.what)
 
 
-def inside(root: Path, path: Path) -> bool:
-    """Whether `path`, with all links followed, lies in `root`."""
-    real = os.path.realpath(root)
-    return Path(os.path.realpath(path)).is_relative_to(real)
+def refuse_bytes(where: Path, names: Sequence[str]) -> None:
+    """Refuse names that are not UTF-8: no report or table could hold them."""
+    odd = [os.fsencode(name) for name in names if not _is_text(name)]
+    if odd:
+        raise UserError(
+            f"'{where}' has {len(odd)} names that are not UTF-8: {first_few(odd)}",
+            "Rename them, such as with 'convmv -r -f latin1 -t utf8 --notest'.",
+        )
+
+
+def _is_text(name: str) -> bool:
+    return name.encode(errors="ignore").decode() == name
 
 
 def _entries(folder: Path) -> list[os.DirEntry]:
     try:
         with os.scandir(folder) as entries:
-            shown = [entry for entry in entries if not entry.name.startswith(".")]
+            listed = list(entries)
     except OSError as error:
         raise _unlisted(folder, error) from error
-    links = [entry for entry in shown if entry.is_symlink()]
-    outside = sorted(e.name for e in links if not inside(folder, Path(e.path)))
-    if outside:
-        raise UserError(
-            f"'{folder}' holds {len(outside)} links to places outside of it: "
-            f"{first_few(outside)}",
-            "Put the files themselves there, or set the data root to where they are.",
-        )
-    return shown
+    shown = [entry.name for entry in listed if not entry.name.startswith(".")]
+    refuse_bytes(folder, shown)
+    return listed
 
 
 def _unlisted(folder: Path, error: OSError) -> UserError:

@@ -125,9 +125,23 @@ class SourceImages:
         except UserError as error:
             logging.warning("the record of images is not kept: %s", error.what)
 
+    def broken(self, paths: Sequence[str]) -> list[tuple[str, UserError]]:
+        """Those of the images that cannot be read, and why; looked at as by `facts`."""
+        results = zip(paths, self._attempt(paths, self._inspect), strict=True)
+        return [(path, out) for path, out in results if isinstance(out, UserError)]
+
     def _look_at(
         self, paths: Sequence[str], look: Callable[[str], ImageFacts]
     ) -> list[ImageFacts]:
+        results = self._attempt(paths, look)
+        errors = [result for result in results if isinstance(result, UserError)]
+        if errors:
+            raise all_broken(errors)
+        return [result for result in results if isinstance(result, ImageFacts)]
+
+    def _attempt(
+        self, paths: Sequence[str], look: Callable[[str], ImageFacts]
+    ) -> list[ImageFacts | UserError]:
         def attempt(path: str) -> ImageFacts | UserError:
             try:
                 return look(path)
@@ -137,10 +151,7 @@ class SourceImages:
         with ThreadPoolExecutor(_THREADS) as pool:
             results = list(pool.map(attempt, paths))
         self.save()
-        errors = [result for result in results if isinstance(result, UserError)]
-        if errors:
-            raise all_broken(errors)
-        return [result for result in results if isinstance(result, ImageFacts)]
+        return results
 
     def _inspect(self, path: str) -> ImageFacts:
         facts = self._known(path)

@@ -6,19 +6,20 @@ A split file is JSON, `{"train": [[path, label, class name], ...], "val": [...],
 
 import itertools
 import json
-import os
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import msgspec
 
 from fdbpl_jax.data.class_names import as_read
-from fdbpl_jax.data.listing import inside
+from fdbpl_jax.data.listed_files import normal_path, refuse_repeats
 from fdbpl_jax.data.types import Example, first_few, prompt_name
 from fdbpl_jax.errors import UserError, printable
+from fdbpl_jax.files import open_file
 
 SPLITS = ("train", "val", "test")
+_PART_OF = dict.fromkeys(("val", "validation", "valid", "dev"), "val")
+PART_OF = {"train": "train", **_PART_OF, "test": "test"}  # by names of splits
 
 Row = tuple[str, int, str]  # path, label, class name
 
@@ -55,83 +56,19 @@ def examples_of(
     all_rows = [row for split in SPLITS for row in rows[split]]
     names = _class_names(file, all_rows, class_name)
     class_names = tuple(class_name(name) for name in names)
-    _refuse_repeats(file, rows)
+    listed = ((path, split) for split in SPLITS for path, _, _ in rows[split])
+    refuse_repeats(file, listed, "in")
     return class_names, {
         split: tuple(Example(path, label) for path, label, _ in rows[split])
         for split in SPLITS
     }
 
 
-def check_files(file: Path, root: Path, examples: Sequence[Example]) -> None:
-    """Refuse examples that are no files, or lie outside `root` by a symbolic link.
-
-    Lists each folder once instead of asking for each file: on network file systems
-    that is the difference between seconds and minutes.
-
-    Args:
-      file: the split file, for the message.
-      root: the folder that paths are relative to.
-      examples: what should be there.
-
-    Raises:
-      UserError: with the number of such paths and the first few of them.
-    """
-    names = defaultdict(list)
-    for example in examples:
-        folder, _, name = example.path.rpartition("/")
-        names[folder].append(name)
-    missing, outside = [], []
-    for folder, wanted in names.items():
-        gone, away = _check_folder(root, folder, wanted)
-        missing += gone
-        outside += away
-    if outside:
-        raise UserError(
-            f"'{file}' lists {len(outside)} images that are links to places outside "
-            f"'{root}': {first_few(sorted(outside))}",
-            "Put the images themselves there.",
-        )
-    if missing:
-        raise UserError(
-            f"{len(missing)} of the {len(examples)} images that '{file}' lists are "
-            f"missing in '{root}': {first_few(sorted(missing))}",
-            "Fetch the data set again, or use the split file that belongs to it.",
-        )
-
-
-def _check_folder(
-    root: Path, folder: str, names: Sequence[str]
-) -> tuple[list[str], list[str]]:
-    paths = {name: f"{folder}/{name}".lstrip("/") for name in names}
-    try:
-        with os.scandir(root / folder) as entries:
-            entry_of = {entry.name: entry for entry in entries}
-    except (FileNotFoundError, NotADirectoryError):
-        return list(paths.values()), []
-    except OSError as error:
-        what = f"cannot list the folder '{root / folder}' ({error.strerror or error})"
-        raise UserError(what) from error
-    if not inside(root, root / folder):
-        return [], list(paths.values())
-    missing, outside = [], []
-    for name, path in paths.items():
-        entry = entry_of.get(name)
-        if entry is None or not _is_file(entry):
-            missing.append(path)
-        elif entry.is_symlink() and not inside(root, Path(entry.path)):
-            outside.append(path)
-    return missing, outside
-
-
-def _is_file(entry: os.DirEntry) -> bool:
-    # Only a link needs a look at the file itself; the listing knows the others.
-    return os.path.isfile(entry.path) if entry.is_symlink() else entry.is_file()
-
-
 def _parts(file: Path) -> dict[str, list]:
     do = "Fetch the split file again."
     try:
-        content = json.loads(file.read_bytes())
+        with open_file(file) as stream:
+            content = json.load(stream)
     except FileNotFoundError as error:
         raise UserError(f"split file '{file}' is missing", do) from error
     except OSError as error:
@@ -141,16 +78,36 @@ def _parts(file: Path) -> dict[str, list]:
         raise UserError(f"split file '{file}' is not JSON ({error})", do) from error
     if not isinstance(content, dict):
         raise UserError(f"split file '{file}' is not a JSON object", do)
+    names = parts_named(file, [key for key in content if key in PART_OF])
     for split in SPLITS:
-        if not isinstance(content.get(split), list):
+        if not isinstance(content.get(names.get(split)), list):
             raise UserError(
                 f"split file '{file}' has no list '{split}' (it has: "
                 f"{first_few(sorted(content)) or 'nothing'})",
                 do,
             )
-    if not any(content[split] for split in SPLITS):
+    parts = {split: content[names[split]] for split in SPLITS}
+    if not any(parts.values()):
         raise UserError(f"split file '{file}' lists no image", do)
-    return {split: content[split] for split in SPLITS}
+    return parts
+
+
+def parts_named(where: Path, names: Sequence[str]) -> dict[str, str]:
+    """The name that each part, "train", "val" or "test", has among those of splits.
+
+    Raises:
+      UserError: a split has a name that is not in `PART_OF`, or two are the same part.
+    """
+    what = ""
+    if unknown := [name for name in names if name.lower() not in PART_OF]:
+        what = f"has splits of unknown names: {first_few(unknown)}"
+    named = {PART_OF.get(name.lower(), name): name for name in names}
+    if not what and len(named) < len(names):
+        what = f"has two splits that are the same part: {', '.join(names)}"
+    if what:
+        known = f"{', '.join(PART_OF)}; validation, valid and dev are 'val'"
+        raise UserError(f"'{where}' {what}", f"Name splits out of: {known}.")
+    return named
 
 
 def _rows(file: Path, split: str, part: list) -> list[Row]:
@@ -169,21 +126,6 @@ def _rows(file: Path, split: str, part: list) -> list[Row]:
             ) from error
         rows.append((normal_path(file, path), label, name.strip()))
     return rows
-
-
-def normal_path(file: Path, path: str) -> str:
-    """The path that a list of images names, without "." and doubled slashes.
-
-    Raises:
-      UserError: it is absolute, climbs with "..", or is empty.
-    """
-    pure = PurePosixPath(path)
-    if pure.is_absolute() or ".." in pure.parts or not pure.parts:
-        raise UserError(
-            f"'{file}' lists the path '{path}'",
-            "Paths must be relative to the image folder and without '..'.",
-        )
-    return str(pure)
 
 
 def _class_names(
@@ -224,20 +166,4 @@ def _refuse_gaps(file: Path, labels: Mapping[int, str]) -> None:
             f"split file '{file}' has labels up to {max(labels)} but {gaps} of them "
             f"are never used: {shown}{' and more' if gaps > 5 else ''}",
             do,
-        )
-
-
-def _refuse_repeats(file: Path, rows: Mapping[str, Sequence[Row]]) -> None:
-    first: dict[str, str] = {}
-    repeats = []
-    for split in SPLITS:
-        for path, _, _ in rows[split]:
-            if path in first:
-                repeats.append(f"'{path}' (in {first[path]} and {split})")
-            first.setdefault(path, split)
-    if repeats:
-        raise UserError(
-            f"split file '{file}' lists {len(repeats)} images twice: "
-            f"{first_few(repeats)}",
-            "An image must be in one split, once; else test scores would be wrong.",
         )

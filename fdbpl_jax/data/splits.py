@@ -1,4 +1,4 @@
-"""Few-shot draws, base and new classes, and splits of folders of images.
+"""Few-shot draws, base and new classes, and splits of classes without one.
 
 Every draw ranks images by a hash of (seed, path). So which images of a class are drawn
 depends on nothing but the seed and that class's own paths: not on the order of a
@@ -7,13 +7,13 @@ listing, not on other classes, and 4 shots are the first 4 of 16.
 
 import dataclasses
 import hashlib
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from absl import logging
 
-from fdbpl_jax.data.class_names import check_class_names
-from fdbpl_jax.data.listing import folder_names, image_names
+from fdbpl_jax.data.split_file import SPLITS
 from fdbpl_jax.data.types import Dataset, Example, first_few
 from fdbpl_jax.errors import UserError, unknown_name
 
@@ -94,66 +94,73 @@ def few_shot(dataset: Dataset, shots: int, seed: int) -> Dataset:
     )
 
 
-def split_folder(root: Path, seed: int = 0) -> Dataset:
-    """Read a plain folder of class folders, `<root>/<class>/<image>`.
+def with_test(
+    where: Path, parts: Mapping[str, Sequence[Example]], names: Sequence[str], do: str
+) -> dict[str, tuple[Example, ...]]:
+    """The parts that data state, with one to test on.
 
-    Of each class about 50 % of the images are for training, 20 % for validation and
-    30 % for testing, at least one each; which, is drawn per class. Sub-folders are the
-    classes, in sorted order. Hidden files are ignored, files of other types too, with a
-    logged warning.
-
-    Raises:
-      UserError: if `root` has no class folder, classes have fewer than three images,
-        or a class name is refused by `check_class_names`.
+    Where there is no "test", "val" takes its place, with a logged warning; of a lone
+    "train" each class is split. Arguments and errors are those of `split_classes`.
     """
-    classes = folder_names(root)
-    if not classes:
-        raise UserError(
-            f"'{root}' has no folder in it",
-            "A plain folder of images is <root>/<class>/<image>, a folder a class.",
-        )
-    images = {
-        name: [f"{name}/{image}" for image in image_names(root / name)]
-        for name in classes
-    }
-    do = (
-        "Expected <root>/<class>/<image>, images directly in the class folders: add "
-        "images or remove these folders."
-    )
-    parts = split_classes(root, images, do, seed)
-    return Dataset("folder", root, tuple(classes), TEMPLATE, *parts)
+    stated = {split: tuple(parts.get(split, ())) for split in SPLITS}
+    if stated["test"]:
+        return stated
+    if stated["val"]:
+        logging.warning("'%s' has no split 'test': 'val' is tested on", where)
+        return {**stated, "test": stated["val"], "val": ()}
+    return split_classes(where, stated["train"], names, do)
 
 
 def split_classes(
-    where: Path, images: Mapping[str, Sequence[str]], do: str, seed: int = 0
-) -> tuple[tuple[Example, ...], ...]:
-    """Split every class by itself, with the shares of `split_folder`.
+    where: Path,
+    examples: Sequence[Example],
+    names: Sequence[str],
+    do: str,
+    seed: int = 0,
+) -> dict[str, tuple[Example, ...]]:
+    """Split every class by itself.
+
+    Of each class about 50 % of the images are for training, 20 % for validation and
+    30 % for testing, at least one each; which, is drawn per class.
 
     Args:
       where: the classes are from, for messages.
-      images: paths by class name; the first class gets the label 0.
+      names: of the classes, by label.
       do: what to do about classes with too few images, for messages.
 
     Returns:
       The examples of train, val and test, ordered by label.
 
     Raises:
-      UserError: as `split_folder`.
+      UserError: classes have fewer than three images.
     """
-    check_class_names(where, tuple(images))
-    small = [f"'{name}' ({len(of)})" for name, of in images.items() if len(of) < 3]
-    if small:
+    by_label = _by_label(examples, names)
+    sizes = zip(names, map(len, by_label), strict=True)
+    if small := [f"'{name}' ({size})" for name, size in sizes if size < 3]:
         raise UserError(
             f"{len(small)} classes in '{where}' have fewer than 3 images, one each for "
             f"train, val and test: {first_few(small)}",
             do,
         )
-    parts: tuple[list[Example], ...] = ([], [], [])
-    for label, paths in enumerate(images.values()):
-        examples = [Example(path, label) for path in paths]
-        for part, drawn in zip(parts, _three_parts(examples, seed), strict=True):
-            part += drawn
-    return tuple(map(tuple, parts))
+    drawn = zip(*(_three_parts(of, seed) for of in by_label), strict=True)
+    return {
+        split: tuple(itertools.chain.from_iterable(part))
+        for split, part in zip(SPLITS, drawn, strict=True)
+    }
+
+
+def refuse_untested(
+    where: Path, examples: Sequence[Example], names: Sequence[str]
+) -> None:
+    """Refuse classes without an image in the split "test"."""
+    tested = {example.label for example in examples}
+    without = [f"'{name}'" for label, name in enumerate(names) if label not in tested]
+    if without:
+        raise UserError(
+            f"{len(without)} classes in '{where}' have no image in the split 'test': "
+            f"{first_few(without)}",
+            "Give each class one, or leave out the splits to have them drawn.",
+        )
 
 
 def _three_parts(examples: Sequence[Example], seed: int) -> Sequence[Sequence[Example]]:
@@ -163,16 +170,20 @@ def _three_parts(examples: Sequence[Example], seed: int) -> Sequence[Sequence[Ex
     return ranked[vals + tests :], ranked[:vals], ranked[vals : vals + tests]
 
 
+def _by_label(examples: Sequence[Example], names: Sequence[str]) -> list[list[Example]]:
+    by_label: list[list[Example]] = [[] for _ in names]
+    for example in examples:
+        by_label[example.label].append(example)
+    return by_label
+
+
 def _rank(purpose: str, seed: int, path: str) -> bytes:
     text = f"{purpose}\0{seed}\0{path}"
-    # A file name need not be valid Unicode.
-    return hashlib.sha256(text.encode(errors="surrogateescape")).digest()
+    return hashlib.sha256(text.encode()).digest()
 
 
 def _draw(dataset: Dataset, split: str, shots: int, seed: int) -> tuple[Example, ...]:
-    by_label: list[list[Example]] = [[] for _ in dataset.class_names]
-    for example in getattr(dataset, split):
-        by_label[example.label].append(example)
+    by_label = _by_label(getattr(dataset, split), dataset.class_names)
     short = [
         f"'{name}' ({len(examples)})"
         for name, examples in zip(dataset.class_names, by_label, strict=True)

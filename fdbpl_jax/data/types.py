@@ -24,6 +24,7 @@ class Dataset:
     train: tuple[Example, ...]
     val: tuple[Example, ...]
     test: tuple[Example, ...]
+    left_out: tuple[Example, ...] = ()  # of images that cannot be read
 
 
 def prompt_name(class_name: str) -> str:

@@ -37,6 +37,8 @@ from fdbpl_jax.training.checkpoint import export_prompts
 from fdbpl_jax.training.loop import Run, Saving, TrainingResult, train
 from fdbpl_jax.training.state import StepSetup
 
+OWN_TEMPLATE = "zero-shot (data-set template)"  # the row of the data set's own
+
 
 def run_cells(
     config: RunConfig, shared: SharedInputs, cells: Sequence[Cell]
@@ -195,7 +197,7 @@ def untrained_results(shared: SharedInputs) -> list[CellResult]:
         template = by_student.base.dataset.template
         results += [
             _untrained("zero-shot", by_student, zero_shot, time.perf_counter()),
-            _written("zero-shot, own template", student, template, by_student),
+            _written(OWN_TEMPLATE, student, template, by_student),
             _written("teacher", teacher, template, by_teacher),
         ]
     return results

@@ -22,6 +22,12 @@ def check_config(config: RunConfig) -> None:
     _require(once, "seeds", config.seeds, "give each seed once")
     _require(len(config.data.datasets) > 0, "data.datasets", "", "name one at least")
     _check_protocol(config)
+    template = config.data.template
+    holds = not template or (
+        [template.count(part) for part in ("{}", "{", "}")] == [1, 1, 1]
+        and template.isprintable()
+    )
+    _require(holds, "data.template", template, "a line of text with one {}")
     _one_of("fdbpl.weight_from", config.fdbpl.weight_from, ("teacher", "sparse"))
     _one_of("eval_split", config.eval_split, ("test", "val"))
     _one_of("platform", config.platform, ("", "cpu", "gpu", "tpu"))

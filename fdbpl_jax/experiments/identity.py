@@ -34,6 +34,7 @@ def cell_settings(
         "method": method.name,
         "seed": cell.seed,
         "class_names": cell.dataset.class_names,
+        "template": cell.dataset.template,
         "student": student.fingerprint,
         "dtype": student.dtype,
         "classes": PROTOCOLS[config.protocol].classes[0],
@@ -43,9 +44,12 @@ def cell_settings(
         "prompt": dataclasses.asdict(cell.prompt),
         "optim": dataclasses.asdict(cell.setting.optim),
     }
+    parts = [shared.dataset, *(test_set.base.dataset for test_set in shared.test_sets)]
+    if any(part.left_out for part in parts):
+        paths = {part.name: [e.path for e in part.left_out] for part in parts}
+        settings["left_out"] = paths
     if method.loss.online:
         settings["teacher"] = shared.models.teacher.fingerprint
-        settings["template"] = cell.dataset.template
     if method.regularizer or method.loss.term_weights:
         terms = published_terms(config.terms, config.protocol, cell.dataset.name)
         settings["terms"] = dataclasses.asdict(terms)

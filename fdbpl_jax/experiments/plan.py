@@ -1,6 +1,7 @@
 """The plan of a run: its cells, tables and about how long it takes."""
 
 import dataclasses
+import glob
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -134,7 +135,8 @@ def _table(
     first = dataclasses.replace(data, train=data.train[:1])
     size = images * regions * region_bytes(table_spec(config, first, models, source))
     # All images are read to know the table's name: not where none can be.
-    if not config.ril.path and not any((workdir / "ril").glob(f"{data.name}-*")):
+    tables = (workdir / "ril").glob(f"{glob.escape(data.name)}-*")
+    if not config.ril.path and not any(tables):
         return TablePlan(images, regions, size, there=False)
     spec = table_spec(config, data, models, source)
     path = table_path(config, spec, workdir)

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from fdbpl_jax.data.types import Dataset
+from fdbpl_jax.errors import UserError
+
 
 class Protocol(NamedTuple):
     """What is trained on and tested."""
@@ -23,3 +26,20 @@ PROTOCOLS: Mapping[str, Protocol] = {
     # CoOp: from one data set to the same classes in other images.
     "domain_generalization": Protocol(("all",), transfers=True),
 }
+
+
+def refuse_few_classes(protocol: str, dataset: Dataset) -> None:
+    """Refuse a data set of which some part that is tested has only one class.
+
+    All of its images are put right whatever is learned.
+    """
+    least, classes = 2 * len(PROTOCOLS[protocol].classes), len(dataset.class_names)
+    if classes >= least:
+        return
+    do = "Use a data set of more classes"
+    if classes > 1:
+        do += ", or the protocol few_shot, which tests all classes together"
+    raise UserError(
+        f"{protocol} needs {least} classes; data set '{dataset.name}' has {classes}",
+        f"{do}.",
+    )

@@ -15,6 +15,7 @@ from absl import logging
 from fdbpl_jax.cli import show
 from fdbpl_jax.clip.tokenizer import refuse_same_tokens
 from fdbpl_jax.config import RunConfig
+from fdbpl_jax.data.open_dataset import has_template
 from fdbpl_jax.data.types import Dataset, first_few
 from fdbpl_jax.errors import OUTSIDE, UserError, unknown_name
 from fdbpl_jax.experiments.assemble import compile_steps
@@ -104,14 +105,24 @@ def open_datasets(
     Raises:
       UserError: one cannot be read, or a model reads two class names as one.
     """
-    names = config.data.datasets, config.data.targets
-    sources, targets = (
-        [dataset_of(config, name, workdir) for name in group] for group in names
-    )
-    for dataset in (*sources, *targets):
+    names = [*config.data.datasets, *config.data.targets]
+    if config.data.template and all(map(has_template, names)):
+        raise UserError(
+            f"config data.template is set, and {first_few(names)} come with their own",
+            "Leave it out: it is for your own data.",
+        )
+    datasets = [dataset_of(config, name, workdir) for name in names]
+    called = [dataset.name for dataset in datasets]
+    if twice := sorted({name for name in called if called.count(name) > 1}):
+        raise UserError(
+            f"several data sets are called '{twice[0]}': {first_few(names)}",
+            "Name each once, and rename folders or lists that are called the same.",
+        )
+    for dataset in datasets:
         for clip in inputs.models:
             refuse_same_tokens(clip.tokenizer, dataset.class_names, dataset.name)
-    return sources, targets
+    count = len(config.data.datasets)
+    return datasets[:count], datasets[count:]
 
 
 def _run_dataset(

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from absl import logging
 
 from fdbpl_jax.clip.model import Clip
 from fdbpl_jax.config import RunConfig
+from fdbpl_jax.data.contents import copies, without_broken
 from fdbpl_jax.data.open_dataset import open_dataset
 from fdbpl_jax.data.source_images import SourceImages
 from fdbpl_jax.data.splits import subset
@@ -21,7 +23,7 @@ from fdbpl_jax.evaluation.features import tower_features
 from fdbpl_jax.evaluation.prompted import written_predictions
 from fdbpl_jax.evaluation.test_set import HeldOut, Predicted, TestSet, predicted
 from fdbpl_jax.experiments.cells import Cell, NamesFile, RunInputs, plan_cells
-from fdbpl_jax.experiments.protocols import PROTOCOLS
+from fdbpl_jax.experiments.protocols import PROTOCOLS, refuse_few_classes
 from fdbpl_jax.experiments.ril_table import training_table
 from fdbpl_jax.experiments.training_sets import source_images
 from fdbpl_jax.learners.learner import Models
@@ -57,9 +59,19 @@ class SharedInputs(NamedTuple):
 
 
 def dataset_of(config: RunConfig, name: str, workdir: Path) -> Dataset:
-    """One of the run's data sets; embedded ones are rendered in the workdir."""
-    rendered = workdir / "shapes"
-    return open_dataset(name, config.data.root, rendered, "--config.data.root")
+    """One of the run's data sets; embedded ones are rendered in the workdir.
+
+    Raises:
+      UserError: something is wrong with it, or it has too few classes.
+    """
+    rendered, data = workdir / "shapes", config.data
+    dataset = open_dataset(
+        name, data.root, rendered, "--config.data.root", data.template
+    )
+    refuse_few_classes(config.protocol, dataset)
+    if data.skip_broken_images:
+        dataset = without_broken(dataset, workdir / "images")
+    return dataset
 
 
 def prepare(
@@ -85,6 +97,10 @@ def prepare(
     used = {example.path for cell in cells for example in cell.dataset.train}
     source = images[dataset.root]
     source.facts(sorted(used))  # checked, whether a method reads a table or not
+    for part in parts:
+        tested = [example.path for example in getattr(part, config.eval_split)]
+        for warning in copies(source, sorted(used), images[part.root], tested):
+            logging.warning("%s: %s", part.name, warning)
     training = None
     if any(cell.method.has_teacher for cell in cells):
         part = training_part(config, dataset, cells)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from fdbpl_jax import device
 from fdbpl_jax.clip.model import Clip
 from fdbpl_jax.config import RunConfig
-from fdbpl_jax.data.types import Dataset
+from fdbpl_jax.data.types import Dataset, first_few
 from fdbpl_jax.errors import one_line
 from fdbpl_jax.experiments.cautions import (
     after_training,
@@ -18,11 +18,19 @@ from fdbpl_jax.experiments.cautions import (
     training_text,
     updates_text,
 )
+from fdbpl_jax.experiments.cell import OWN_TEMPLATE
 from fdbpl_jax.experiments.protocols import PROTOCOLS
 from fdbpl_jax.experiments.shared_inputs import STUDENT_TEMPLATE, SharedInputs
 from fdbpl_jax.reports.columns import rejection_texts
 from fdbpl_jax.reports.facts import RunFacts
-from fdbpl_jax.reports.results import CellKey, CellResult, Rejection, Row, summarise
+from fdbpl_jax.reports.results import (
+    AVERAGE,
+    CellKey,
+    CellResult,
+    Rejection,
+    Row,
+    summarise,
+)
 from fdbpl_jax.shapes import embedded
 
 
@@ -69,17 +77,29 @@ class RunResults(NamedTuple):
 
 
 def rows_of(config: RunConfig, results: RunResults) -> Sequence[Row]:
-    """The rows of all planned cells; also of a data set that was not prepared."""
+    """The rows of all planned cells; also of a data set that was not prepared.
+
+    A data set whose template is the student's has no row for it, but counts in its
+    average.
+    """
     cells = [cell for shared in results.shared for cell in shared.cells]
     trained = dict.fromkeys((cell.name, cell.seed) for cell in cells)
     untrained = {
         (cell.method, None): None for cell in results.cells if cell.seed is None
     }
-    tested = [*config.data.datasets, *config.data.targets]
+    tested = [dataset.name for dataset in results.datasets]
     plan: list[CellKey] = [
         (name, *key) for name in tested for key in (*untrained, *trained)
     ]
-    return summarise(results.cells, plan, config.data.targets or tested)
+    averaged = tested[len(config.data.datasets) :] or tested
+    same = {d.name for d in results.datasets if d.template == STUDENT_TEMPLATE}
+    if same.issuperset(averaged):
+        same.add(AVERAGE)
+    return [
+        row
+        for row in summarise(results.cells, plan, averaged)
+        if row.method != OWN_TEMPLATE or row.dataset not in same
+    ]
 
 
 def facts_of(
@@ -108,7 +128,7 @@ def facts_of(
         teacher=_model_text(teacher),
         config=_settings(config),
         started=started,
-        notes=_notes(config, results.shared),
+        notes=_notes(config, results),
         failures=tuple(str(failure) for failure in results.failures),
         sizes={
             dataset.name: (len(dataset.class_names), len(dataset.test))
@@ -164,30 +184,37 @@ def _settings(config: RunConfig) -> tuple[tuple[str, str], ...]:
     return (*((name, str(value)) for name, value in fields.items()), *lines)
 
 
-def _notes(config: RunConfig, shared_inputs: Sequence[SharedInputs]) -> tuple[str, ...]:
+def _notes(config: RunConfig, results: RunResults) -> tuple[str, ...]:
     spent = ", ".join(
         f"{shared.dataset.name} {shared.feature_seconds:.1f} s"
-        for shared in shared_inputs
+        for shared in results.shared
     )
     protocol = PROTOCOLS[config.protocol]
     how = "all classes of a data set together"
     if len(protocol.classes) > 1:
         how = "each half of the classes by itself"
+    left_out = [
+        f"Left out of {dataset.name} as unreadable: {len(dataset.left_out)} images: "
+        f"{first_few([e.path for e in dataset.left_out], 1000)}."
+        for dataset in results.datasets
+        if dataset.left_out
+    ]
     transfer = (
-        f"Prompts are trained on {config.data.datasets[0]} alone; an average is over "
+        f"Prompts are trained on {results.datasets[0].name} alone; an average is over "
         "the other data sets.",
     )
     return (
         f"Accuracy is on the {config.eval_split} images, {how}.",
         *(transfer if protocol.transfers else ()),
-        f"'zero-shot' is the student asked with '{STUDENT_TEMPLATE}'; the next row "
+        f"'zero-shot' is the student asked with '{STUDENT_TEMPLATE}'; '{OWN_TEMPLATE}' "
         "asks it, and 'teacher' asks the teacher, with the data set's own template.",
+        *left_out,
         f"Features of the {config.eval_split} images, once for all methods: {spent}.",
-        *(text for text in map(training_text, shared_inputs) if text),
+        *(text for text in map(training_text, results.shared) if text),
         *(
             f"{shared.dataset.name}, updates per training: "
             f"{updates_text(config, shared.cells)}."
-            for shared in shared_inputs
+            for shared in results.shared
         ),
         "Training time is the wall time of the training loop with compilation, "
         "reading and checkpoints; tables and features of test images are apart.",

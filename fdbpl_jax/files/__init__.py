@@ -2,11 +2,13 @@
 
 import contextlib
 import csv
+import errno
 import fcntl
 import glob
 import io
 import os
 import shutil
+import stat
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -37,6 +39,42 @@ def csv_text(lines: Iterable[Iterable[object]]) -> str:
         [printable(x) if isinstance(x, str) else x for x in line] for line in lines
     )
     return out.getvalue()
+
+
+def open_file(path: Path) -> io.BufferedReader:
+    """Open a file for reading, in bytes.
+
+    Raises:
+      OSError: it cannot be opened, or is a pipe, socket or device: reading one could
+        wait for ever.
+    """
+    return open(path, "rb", opener=_opener)
+
+
+def _opener(name: str, how: int) -> int:
+    file = os.open(name, how | os.O_NONBLOCK)  # not waiting for a pipe's writer
+    mode = os.fstat(file).st_mode
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):  # `open` itself refuses folders
+        return file
+    os.close(file)
+    raise OSError(errno.EINVAL, "a pipe, socket or device, not a file", name)
+
+
+def read_lines(path: Path, do: str) -> Iterator[tuple[int, str]]:
+    """The lines of a text file in UTF-8, each stripped and with its number from 1.
+
+    Empty lines are left out.
+
+    Raises:
+      UserError: it cannot be read; `do` says what to do.
+    """
+    try:
+        with open_file(path) as stream:
+            lines = stream.read().decode("utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"'{path}' cannot be read ({reason})", do) from error
+    return ((n, line.strip()) for n, line in enumerate(lines, 1) if line.strip())
 
 
 def write_text(path: Path, text: str) -> None:

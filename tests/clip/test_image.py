@@ -3,6 +3,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from fdbpl_jax.clip import image
 from fdbpl_jax.clip.image import (
     ImageSettings,
     normalise,
@@ -58,6 +59,32 @@ def test_the_centre_is_cut_where_torchvision_cuts_it(more, first, wide):
     cut = preprocess(PIL.Image.fromarray(numbers), ImageSettings(20))[..., 0]
     expected = np.broadcast_to(first + np.arange(20), (20, 20))
     np.testing.assert_array_equal(cut if wide else cut.T, expected)
+
+
+@pytest.mark.parametrize("size", [(3, 200), (250, 2), (5, 201), (900, 100)], ids=str)
+def test_a_thin_image_is_cut_to_what_the_long_way_shows(size, monkeypatch):
+    # Of medium shades: where black or white is overshot, Pillow's order of the two
+    # directions shows, which depends on the size.
+    medium = picture(*size).point(lambda shade: 64 + shade // 2)
+    short = preprocess(medium, ImageSettings(16))
+    monkeypatch.setattr(image, "_THIN", 1000)
+    long = preprocess(medium, ImageSettings(16))
+    assert np.abs(short.astype(int) - long).max() <= 1
+    assert np.ptp(long.astype(int)) > 9
+
+
+@pytest.mark.parametrize("size", [(1, 60_000), (60_000, 1), (7, 57), (3, 24)], ids=str)
+def test_a_thin_image_takes_little_memory(size, monkeypatch):
+    made, resize = [], PIL.Image.Image.resize
+
+    def noted(self, *args):
+        made.append(resize(self, *args))
+        return made[-1]
+
+    monkeypatch.setattr(PIL.Image.Image, "resize", noted)
+    assert preprocess(picture(*size), ImageSettings(64)).shape == (64, 64, 3)
+    (whole,) = made
+    assert whole.width * whole.height <= 8 * 64 * 64
 
 
 def test_the_settings_survive_the_way_to_the_file_and_back():

@@ -7,7 +7,7 @@ from fdbpl_jax.data import class_names, imagenet
 from fdbpl_jax.data.catalogue import CATALOGUE
 from fdbpl_jax.data.datasets import load_dataset
 from fdbpl_jax.data.split_file import SPLITS
-from fdbpl_jax.data.types import prompt_name
+from fdbpl_jax.data.types import Example, prompt_name
 from fdbpl_jax.errors import UserError
 
 
@@ -135,16 +135,23 @@ def refused(name, root, match):
         load_dataset(name, root)
 
 
-def test_links_out_of_the_data_root_are_refused(tmp_path):
+def test_links_that_the_user_made_are_followed(tmp_path):
     root = lay_out("imagenet", tmp_path)
-    outside = root / "outside"
-    touch(outside / "x.JPEG")
+    before = load_dataset("imagenet", root)
+    outside = tmp_path / "disk"
     train = root / "imagenet" / "images" / "train"
-    (train / WNIDS[0] / "y.JPEG").symlink_to(outside / "x.JPEG")
-    refused("imagenet", root, r"links to places outside of it: y\.JPEG")
-    (train / WNIDS[0] / "y.JPEG").unlink()
-    (train / "n00000009").symlink_to(outside)
-    refused("imagenet", root, "links to places outside of it: n00000009")
+    (train / WNIDS[0]).rename(outside)
+    touch(tmp_path / "x.JPEG")
+    (outside / "y.JPEG").symlink_to(tmp_path / "x.JPEG")
+    (train / WNIDS[0]).symlink_to(outside)
+    after = load_dataset("imagenet", root)
+    added = Example(f"train/{WNIDS[0]}/y.JPEG", 0)
+    assert set(after.train) == {*before.train, added}
+    (outside / "y.JPEG").unlink()
+    (outside / "y.JPEG").symlink_to("nothing")
+    refused("imagenet", root, r"y\.JPEG' is named like an image, .* link to nothing")
+    (train / "n00000009").symlink_to("nothing")
+    refused("imagenet", root, "1 links to nothing: n00000009")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.data_sets import lay_out
+from support.data_sets import lay_out, touch
 
 from fdbpl_jax.data.catalogue import CATALOGUE
 from fdbpl_jax.data.check import check_dataset
@@ -44,7 +44,7 @@ def test_what_is_not_there_says_where_it_goes(root):
 def test_files_that_are_no_images_are_named(root, content):
     file = root / "caltech-101" / "101_ObjectCategories" / "ant" / "1_val.jpg"
     file.write_bytes(content)
-    kind = "unknown format" if content else "empty"
+    kind = "not an image of a known format" if content else "empty"
     assert f"1 files are no images: ant/1_val.jpg ({kind})" in problems(
         "caltech101", root
     )
@@ -52,7 +52,7 @@ def test_files_that_are_no_images_are_named(root, content):
 
 def test_a_cut_image_is_found_by_decoding(root):
     file = root / "caltech-101" / "101_ObjectCategories" / "ant" / "1_val.jpg"
-    file.write_bytes(file.read_bytes()[:200])
+    file.write_bytes(file.read_bytes()[:-4])  # of its pixels
     assert problems("caltech101", root) == ""
     assert "1_val.jpg" in problems("caltech101", root, decode=True)
 
@@ -80,6 +80,37 @@ def test_another_size_is_said(root):
     assert "0 val images where 2 are published" in problems("caltech101", root)
 
 
+def test_copies_in_train_and_test_are_counted(root, caplog):
+    check_dataset("caltech101", root, decode=True)
+    assert "2 of 2 test images are training images, too" in caplog.text
+
+
+def test_a_pipe_does_not_hang(root):
+    file = root / "caltech-101" / "101_ObjectCategories" / "ant" / "1_val.jpg"
+    file.unlink()
+    os.mkfifo(file)
+    assert "1_val.jpg" in problems("caltech101", root)
+
+
+def test_own_data_are_checked(tmp_path):
+    lines = ["path,label"]
+    for name in ("a", "b"):
+        for number in range(3):
+            touch(tmp_path / "own" / name / f"{number}.jpg")
+            lines.append(f"{name}/{number}.jpg,{name}")
+    (tmp_path / "own" / "list.csv").write_text("\n".join(lines))
+    whole = check_dataset("own", tmp_path)
+    assert (whole.name, whole.files, whole.problems) == ("own", 6, ())
+    assert check_dataset("folder", tmp_path / "own") == whole
+    (tmp_path / "own" / "a" / "1.jpg").write_text("text")
+    finding = check_dataset("csv", tmp_path / "own" / "list.csv")
+    assert (finding.name, finding.files) == ("list", 6)
+    assert "1 files are no images: a/1.jpg (not an image" in finding.problems[0]
+    (tmp_path / "own" / "a" / "1.jpg").unlink()
+    assert "a/1.jpg" in problems("csv", tmp_path / "own" / "list.csv")
+    assert "'a' (2)" in problems("folder", tmp_path / "own")
+
+
 def command(*flags):
     return subprocess.run(
         [sys.executable, "-m", "fdbpl_jax.data", *flags],
@@ -101,6 +132,16 @@ def test_the_command_ends_non_zero_only_when_something_is_wrong(tmp_path):
     done = command("check", f"--root={tmp_path}", "--datasets=dtdd")
     assert done.returncode == 2
     assert "Did you mean 'dtd'" in done.stderr
+    own = f"--root={tmp_path}/dtd/images", "--datasets=folder"
+    done = command("check", *own)
+    assert (done.returncode, done.stdout[:7]) == (0, "images ")
+    assert "2 classes; train 2, val 2, test 2" in done.stdout
+    (tmp_path / "dtd" / "images" / "woven" / "1_val.jpg").unlink()
+    done = command("check", *own)
+    assert done.returncode == 1
+    assert "fewer than 3 images, one each for train, val and test: 'woven' (2)" in (
+        done.stdout
+    )
     assert command("chek", f"--root={tmp_path}").returncode == 2
     assert command("check").returncode == 2
     assert command("check", f"--root={tmp_path}/no").returncode == 2

@@ -30,8 +30,8 @@ def test_names_come_in_the_order_of_their_lines(tmp_path):
         (b"cat\x0bdog\nant\n", r"name 'cat\\x0bdog' .* control"),
         (b"cat\n", "fewer than two"),
         (b"", "fewer than two"),
-        (b"\xff\xfe\x00", "no names read"),
-        (None, "no names read"),
+        (b"\xff\xfe\x00", "cannot be read"),
+        (None, "cannot be read"),
     ],
 )
 def test_a_list_that_is_none_is_refused_by_its_file(tmp_path, content, message):

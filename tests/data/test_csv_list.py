@@ -1,5 +1,7 @@
 """A list of images in a CSV file, and everything that can be wrong with one."""
 
+import os
+
 import pytest
 
 from fdbpl_jax.data.datasets import load_dataset
@@ -126,3 +128,22 @@ def test_files_that_are_no_lists_are_refused(tmp_path):
     (tmp_path / "bad.csv").write_bytes(b"path,label\n\xff\xfe,ant\n")
     with pytest.raises(UserError, match="is not a CSV file in UTF-8"):
         load_dataset("csv", tmp_path / "bad.csv")
+
+
+@pytest.mark.parametrize("name", ["validation", "valid", "dev", "Val"])
+def test_other_names_of_val_are_val(tmp_path, name):
+    data = listed(tmp_path, [line.replace(",val", f",{name}") for line in STATED])
+    assert data == listed(tmp_path, STATED)
+    assert data.val == (Example("b/3.jpg", 1),)
+
+
+def test_backslashes_are_named(tmp_path):
+    lines = [r"a\1.jpg,ant,test"]
+    with pytest.raises(UserError, match=r"missing in .*: a\\1.jpg. Write '/' between"):
+        listed(tmp_path, lines, files=["a/1.jpg"])
+
+
+def test_a_pipe_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "list.csv")
+    with pytest.raises(UserError, match=r"cannot read .* pipe, socket or device"):
+        load_dataset("csv", tmp_path / "list.csv")

@@ -1,6 +1,7 @@
 """Data sets by name: real ones where they are present, and what is missing, said."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -88,6 +89,48 @@ def test_missing_split_file_is_refused(root):
     refused(
         "caltech101", root, r"split file '.*split_zhou_Caltech101\.json' is missing"
     )
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A folder and a list of the same images, and a folder as the library saves it."""
+    lines = ["path,label"]
+    for name in ("a", "b"):
+        (tmp_path / "flowers" / name).mkdir(parents=True)
+        for number in range(3):
+            (tmp_path / "flowers" / name / f"{number}.jpg").write_bytes(b"")
+            lines.append(f"{name}/{number}.jpg,{name}")
+    (tmp_path / "flowers" / "leaves.csv").write_text("\n".join(lines))
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved" / "state.json").write_text("{}")
+    return tmp_path
+
+
+def test_own_data_are_called_by_their_folder_or_list(own, monkeypatch):
+    folder = load_dataset("flowers", own, "a scan of a {}.")
+    csv = load_dataset("flowers/leaves.csv", own)
+    assert (folder.name, csv.name) == ("flowers", "leaves")
+    assert (folder.train, folder.test) == (csv.train, csv.test)
+    assert (folder.template, csv.template) == ("a scan of a {}.", "a photo of a {}.")
+    with pytest.raises(UserError, match=r"saved/dataset_info.json'.*save_to_disk"):
+        load_dataset("saved", own)
+    # The name in results, with what was the root.
+    for name, root in (("flowers", own / "flowers"), ("folder", own / "flowers")):
+        assert load_dataset(name, root, folder.template) == folder
+    for name in ("leaves", "csv"):
+        assert load_dataset(name, own / "flowers" / "leaves.csv") == csv
+    # However its path is written.
+    monkeypatch.chdir(own / "flowers" / "a")
+    monkeypatch.setenv("HOME", str(own))
+    for name, root in (("..", "."), ("~/flowers", "/"), (str(own / "flowers"), "/no")):
+        assert load_dataset(name, type(own)(root), folder.template) == folder
+    refused("flower", own, "unknown data set 'flower', and there is no '.*flower'")
+
+
+def test_own_data_whose_name_is_not_utf8_are_refused(own):
+    place = os.fsencode(own) + b"/caf\xe9"
+    os.rename(own / "flowers", place)
+    refused("folder", type(own)(os.fsdecode(place)), "not UTF-8: b'caf.xe9'")
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def refused(folder, match, **columns):
 
 def test_images_are_written_byte_for_byte_with_the_labels_order(whole):
     data = read_hf(whole, "a drawing of a {}.")
-    assert (data.name, data.root) == ("hf", whole / "fdbpl_jax_images")
+    assert (data.name, data.root) == ("set", whole / "fdbpl_jax_images")
     assert data.class_names == ("ant", "AC/DC", "big_bee")
     assert [e.label for e in data.train] == [2, 0, 1, 1]
     assert [e.label for e in data.val] == [0, 1, 2]
@@ -103,8 +103,10 @@ def test_data_file_of_another_size_is_noticed(whole, monkeypatch):
     (file,) = (whole / "train").glob("*.arrow")
     file.write_bytes(file.read_bytes() + b"more")
     asked = []
-    monkeypatch.setattr(hf_rows, "_check_splits", lambda _, s: asked.append([*s]))
-    read_hf(whole)
+    monkeypatch.setattr(hf_folder, "open_splits", lambda _, s, *__: asked.append([*s]))
+    monkeypatch.setattr(hf_folder, "write_images", lambda *_: pytest.skip("written"))
+    with pytest.raises(pytest.skip.Exception):
+        read_hf(whole)
     assert asked == [["train", "validation", "test"]]
 
 
@@ -214,16 +216,29 @@ def test_folders_that_lead_out_or_are_none_are_refused(tmp_path, splits):
     folder.mkdir()
     refused(folder, r"cannot read .*dataset_dict\.json")
     (folder / "dataset_dict.json").write_text(json.dumps({"splits": splits}))
-    refused(folder, "lies outside|names no split|cannot read .*state.json")
+    refused(folder, "unknown names: (/etc|../other)|names no split")
 
 
-def test_data_file_outside_is_refused(tmp_path):
+def test_a_folder_of_nothing_but_links_is_read(whole, tmp_path):
+    """As the cache of Hugging Face keeps what it has fetched."""
+    cache = tmp_path / "cache"
+    for file in whole.rglob("*.*"):
+        link = cache / file.relative_to(whole)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(file)
+    data = read_hf(cache)
+    assert (data.name, data.root) == ("cache", cache / "fdbpl_jax_images")
+    assert (data.train, data.test) == (read_hf(whole).train, read_hf(whole).test)
+
+
+@pytest.mark.parametrize("name", ["../data.arrow", "/etc/passwd", "a/b.arrow", ".."])
+def test_data_file_that_is_said_to_be_outside_is_refused(tmp_path, name):
     folder = tmp_path / "set"
     table([0]).save_to_disk(folder)
-    (file,) = folder.glob("*.arrow")
-    file.rename(tmp_path / "data.arrow")
-    file.symlink_to(tmp_path / "data.arrow")
-    refused(folder, "lies outside")
+    state = json.loads((folder / "state.json").read_text())
+    state["_data_files"] = [{"filename": name}]
+    (folder / "state.json").write_text(json.dumps(state))
+    refused(folder, "names no split or no data file")
 
 
 def test_class_folders_are_plain_names():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fdbpl_jax.data.splits import base_count, few_shot, split_folder, subset
+from fdbpl_jax.data.splits import base_count, few_shot, subset
 from fdbpl_jax.data.types import Dataset, Example
 from fdbpl_jax.errors import UserError
 
@@ -126,54 +126,3 @@ def test_empty_classes_and_no_shots_are_refused():
         few_shot(toy(train=(0, 5, 0), val=()), 4, 1)
     with pytest.raises(UserError, match="shots is 0"):
         few_shot(toy(), 0, 1)
-
-
-def make_folder(root, counts):
-    for name, count in counts.items():
-        (root / name).mkdir(parents=True)
-        for n in range(count):
-            (root / name / f"{n}.JPG").write_bytes(b"")
-    return root
-
-
-def test_folder_is_split_by_class(tmp_path, caplog):
-    root = make_folder(tmp_path, {"b_b": 20, "a": 10, "c": 3, ".git": 1})
-    (root / "a" / "notes.txt").write_text("mine")
-    (root / "a" / "._0.jpg").write_bytes(b"")
-    (root / "readme.md").write_text("mine")
-    data = split_folder(root)
-    assert data.class_names == ("a", "b_b", "c")
-    counts = [Counter(e.label for e in p) for p in (data.train, data.val, data.test)]
-    assert counts == [{0: 5, 1: 10, 2: 1}, {0: 2, 1: 4, 2: 1}, {0: 3, 1: 6, 2: 1}]
-    every = paths(data.train + data.val + data.test)
-    assert len(set(every)) == len(every) == 33
-    assert all((root / path).is_file() for path in every)
-    assert "ignored 1 entries that are no images: notes.txt" in caplog.text
-
-
-def test_folder_split_depends_on_the_seed_and_not_on_the_listing(tmp_path, monkeypatch):
-    root = make_folder(tmp_path, {"a": 20, "b": 20})
-    first = split_folder(root)
-    assert split_folder(root, seed=1).test != first.test
-    from fdbpl_jax.data import listing
-
-    entries = listing._entries
-    monkeypatch.setattr(listing, "_entries", lambda folder: entries(folder)[::-1])
-    assert split_folder(root) == first
-
-
-def test_folder_split_of_a_class_does_not_depend_on_others(tmp_path):
-    alone = split_folder(make_folder(tmp_path / "one", {"b": 20}))
-    both = split_folder(make_folder(tmp_path / "two", {"a": 9, "b": 20}))
-    assert paths(alone.test) == [p for p in paths(both.test) if p.startswith("b/")]
-
-
-def test_folders_that_are_no_classes_are_refused(tmp_path):
-    with pytest.raises(UserError, match="no folder in it"):
-        split_folder(tmp_path)
-    make_folder(tmp_path / "set", {"train/cat": 5, "test/cat": 5})
-    with pytest.raises(UserError, match=r"2 classes in .* 'test' \(0\), 'train' \(0\)"):
-        split_folder(tmp_path / "set")
-    make_folder(tmp_path / "same", {"a b": 3, "a_b": 3})
-    with pytest.raises(UserError, match=r"'a b' and 'a_b' .* read the same"):
-        split_folder(tmp_path / "same")

@@ -10,7 +10,7 @@ from support.protocol_runs import small
 from fdbpl_jax.clip.model import cast
 from fdbpl_jax.data.source_images import SourceImages
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.evaluation.test_set import TestSet
+from fdbpl_jax.evaluation.test_set import HeldOut, TestSet
 from fdbpl_jax.experiments.cells import load_inputs, plan_cells
 from fdbpl_jax.experiments.identity import cell_settings, claim
 from fdbpl_jax.experiments.ril_table import table_images, table_spec
@@ -111,9 +111,11 @@ def identity(workdir, method, change_data=None, change_models=None, **changes):
         table = SimpleNamespace(spec=table_spec(config, images, inputs.models, source))
     targets = [dataset_of(config, name, workdir) for name in config.data.targets]
     parts = evaluated_parts(config, dataset, targets)
-    sets = tuple(TestSet(part.name, None, None) for part in parts)
+    held = (HeldOut(part, (), None, None) for part in parts)
+    sets = tuple(TestSet(part.dataset.name, part, None) for part in held)
     shared = SharedInputs(
-        *(dataset, inputs.models, inputs.names, sets, sets, cells, table, None, 0.0)
+        *(dataset, inputs.models, inputs.names, sets, sets, (), None),
+        *(cells, table, None, 0.0),
     )
     return cells[0].directory, cell_settings(config, shared, cells[0])
 

@@ -53,7 +53,7 @@ def _finished(tmp_path_factory):
 
 def test_one_run_ends_with_a_row_for_each_method_and_its_files(finished):
     workdir, rows = finished
-    expected = ["zero-shot", "zero-shot, own template", "teacher", *METHODS]
+    expected = ["zero-shot", "zero-shot (data-set template)", "teacher", *METHODS]
     assert [row.method for row in rows] == expected
     assert [row.seeds for row in rows[-4:]] == [2] * 4
     folder = workdir / "base2new"

@@ -102,7 +102,7 @@ def test_what_is_varied_is_said(numbers):
 
     assert varied("table3", "coop shots=4") == "shots=4"
     assert varied("table4", "coop+fdbpl", "mr") == "mr"
-    assert varied("table4", "zero-shot, own template", "mr", trained=False) == ""
+    assert varied("table4", "zero-shot (data-set template)", "mr", trained=False) == ""
     assert varied("table4", "teacher", "mr", trained=False) == ""
     assert varied("table5", "teacher", "large", trained=False) == "large"
     both = "coop+fdbpl lambda_diff1=0.1 lambda_diff2=0"
