@@ -64,6 +64,20 @@ def nearest_classes(
     return nearest
 
 
+def cosines(
+    features: Float[Array | np.ndarray, "N D"], text: Float[Array | np.ndarray, "C D"]
+) -> Float[np.ndarray, "N C"]:
+    """The cosine of each image and each text, which `nearest_classes` compare.
+
+    Raises:
+      UserError, ValueError: as `nearest_classes`.
+    """
+    _check(features, text)
+    values = np.asarray(_all_cosines(features, text))
+    _check_finite("image", np.isfinite(values).all(axis=1))
+    return values
+
+
 def nearest_by_image(
     features: Float[np.ndarray, "N D"],
     predict: Callable[[Float[np.ndarray, "b D"]], Int[Array, " b"]],
@@ -116,19 +130,32 @@ def harmonic_mean(base: float, new: float) -> float:
 def _nearest(
     features: Float[Array, "N D"], text: Float[Array, "C D"]
 ) -> tuple[Int[Array, " N"], Bool[Array, " N"], Bool[Array, " C"]]:
-    text32 = text.astype(jnp.float32)
-
-    def nearest_class(feature):
-        # Full float32: the default on GPU and TPU rounds the factors, enough to swap
-        # two near classes and so to make the number depend on the device.
-        scores = jnp.matmul(
-            text32, feature.astype(jnp.float32), precision=jax.lax.Precision.HIGHEST
-        )
-        return jnp.argmax(scores)
-
-    nearest = jax.lax.map(nearest_class, features, batch_size=_IMAGES_AT_ONCE)
+    nearest = jax.lax.map(
+        lambda feature: jnp.argmax(_cosines(text, feature)),
+        features,
+        batch_size=_IMAGES_AT_ONCE,
+    )
     image_finite = jnp.isfinite(features).all(axis=1)
     return nearest, image_finite, jnp.isfinite(text).all(axis=1)
+
+
+@jax.jit
+def _all_cosines(
+    features: Float[Array, "N D"], text: Float[Array, "C D"]
+) -> Float[Array, "N C"]:
+    return jax.lax.map(
+        lambda feature: _cosines(text, feature), features, batch_size=_IMAGES_AT_ONCE
+    )
+
+
+def _cosines(text: Float[Array, "C D"], feature: Float[Array, " D"]) -> Array:
+    # Full float32: the default on GPU and TPU rounds the factors, enough to swap two
+    # near classes and so to make the number depend on the device.
+    return jnp.matmul(
+        text.astype(jnp.float32),
+        feature.astype(jnp.float32),
+        precision=jax.lax.Precision.HIGHEST,
+    )
 
 
 def _check_labels(

@@ -152,23 +152,38 @@ def encoded(
       UserError: as `tower_features`.
     """
     paths = [example.path for example in examples]
-    read = partial(read_image, dataset.root)
-    return _compute(read, paths, [_Tower(clip, encode)])[0]
+    return encoded_images(clip, paths, partial(read_image, dataset.root), encode)
+
+
+def encoded_images(
+    clip: Clip,
+    images: Sequence[In],
+    read: Callable[[In], Image.Image],
+    encode: Encode,
+) -> Float[np.ndarray, "N D"]:
+    """Compute `encode` of images that `read` decodes, resized and centre-cropped.
+
+    Raises:
+      UserError: as `tower_features`.
+    """
+    if not images:
+        return np.zeros((0, clip.config.projection), np.float32)
+    return _compute(read, images, [_Tower(clip, encode)])[0]
 
 
 def _compute(
-    read: Callable[[str], Image.Image], paths: Sequence[str], towers: Sequence[_Tower]
+    read: Callable[[In], Image.Image], paths: Sequence[In], towers: Sequence[_Tower]
 ) -> list[Float[np.ndarray, "N D"]]:
     """The features of every tower; an image is read once for all of them."""
 
-    def prepared(path: str) -> list[UInt8[np.ndarray, "S S 3"]]:
+    def prepared(path: In) -> list[UInt8[np.ndarray, "S S 3"]]:
         image = read(path)
         return [preprocess(image, tower.clip.image) for tower in towers]
 
     features: list[list[Float[np.ndarray, "b D"]]] = [[] for _ in towers]
     progress = tqdm(total=len(paths), unit="image", disable=not sys.stderr.isatty())
     with ThreadPoolExecutor(_THREADS) as pool, progress as bar:
-        images = _readable(_ahead(pool, prepared, paths, 2 * _BATCH))
+        images = _readable(ahead(pool, prepared, paths, 2 * _BATCH))
         done = 0
         while batch := list(itertools.islice(images, _BATCH)):
             for tower, pixels, values in zip(
@@ -195,7 +210,7 @@ def _encode(
 
 
 def _check_finite(
-    clip: Clip, features: Float[np.ndarray, "N D"], paths: Sequence[str]
+    clip: Clip, features: Float[np.ndarray, "N D"], paths: Sequence[object]
 ) -> None:
     bad = np.flatnonzero(~np.isfinite(features).all(axis=1))
     if bad.size:
@@ -206,12 +221,13 @@ def _check_finite(
         )
 
 
-def _ahead(
+def ahead(
     pool: ThreadPoolExecutor,
     function: Callable[[In], Out],
     items: Iterable[In],
     depth: int,
 ) -> Iterator[Future[Out]]:
+    """Apply a function to items in order, at most `depth` of them ahead of the reader."""
     # `pool.map` would start everything at once and hold every decoded image.
     queue: deque[Future[Out]] = deque()
     for item in items:

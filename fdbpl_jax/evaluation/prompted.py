@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
-from fdbpl_jax.clip.model import Clip, text_features
+from fdbpl_jax.clip.model import Clip, image_features, text_features
 from fdbpl_jax.config import PromptConfig
 from fdbpl_jax.data.types import prompt_name
-from fdbpl_jax.evaluation.accuracy import nearest_by_image, nearest_classes
-from fdbpl_jax.evaluation.features import encoded
+from fdbpl_jax.evaluation.accuracy import cosines, nearest_by_image, nearest_classes
+from fdbpl_jax.evaluation.features import Encode, encoded
 from fdbpl_jax.evaluation.test_set import HeldOut
 from fdbpl_jax.learners.learner import (
     Classes,
@@ -43,7 +43,8 @@ def predictions(
     classes = learner.classes(models, prompt, template, names)
     features = held.features
     if learner.prompts_images:
-        features = _prompted_features(models, learner, trained, held)
+        encode = image_encoder(models, learner, trained)
+        features = encoded(models.student, held.dataset, held.examples, encode)
     if learner.text_by_image:
         tower, student = models.student.params["text"], models.static
         predict = functools.partial(
@@ -67,6 +68,31 @@ def written_predictions(
     return nearest_classes(held.features, text)
 
 
+def class_cosines(
+    models: Models,
+    learner: Learner,
+    classes: Classes,
+    trained: Trained,
+    features: Float[np.ndarray, "N D"],
+) -> Float[np.ndarray, "N C"]:
+    """How near each image is to each class: what `predictions` take the highest of.
+
+    Raises:
+      UserError: a feature is not finite.
+    """
+    if not learner.text_by_image:
+        text = class_text(models, learner, classes, trained.prompt)
+        return cosines(features, text)
+    tower, student = models.student.params["text"], models.static
+    rows = []
+    for first in range(0, len(features), _TOGETHER):
+        some = features[first : first + _TOGETHER]
+        filled = np.resize(some, (_TOGETHER, some.shape[1]))
+        row = _cosines(learner, student, tower, classes, trained.prompt, filled)
+        rows.append(np.asarray(row)[: len(some)])
+    return np.concatenate(rows)
+
+
 def class_text(
     models: Models, learner: Learner, classes: Classes, prompt: Prompt
 ) -> Float[Array, "C D"]:
@@ -75,15 +101,12 @@ def class_text(
     return _text(learner, models.static, tower, classes, prompt)
 
 
-def _prompted_features(
-    models: Models, learner: Learner, trained: Trained, held: HeldOut
-) -> Float[np.ndarray, "N D"]:
+def image_encoder(models: Models, learner: Learner, trained: Trained) -> Encode:
+    """Pixels to L2-normalised image features, under image prompts if there are any."""
+    if not learner.prompts_images:
+        return functools.partial(image_features, models.student)
     vision = models.student.params["vision"]
-
-    def encode(pixels: UInt8[np.ndarray, "B S S 3"]) -> Float[Array, "B D"]:
-        return _image(learner, models.static, vision, trained, pixels)
-
-    return encoded(models.student, held.dataset, held.examples, encode)
+    return functools.partial(_image, learner, models.static, vision, trained)
 
 
 @functools.partial(jax.jit, static_argnames=("learner", "student"))
@@ -118,7 +141,20 @@ def _predict(
     prompt: Prompt,
     image: Float[Array, "B D"],
 ) -> Int[Array, " B"]:
+    cosines = _cosines(learner, student, text, classes, prompt, image)
+    return jnp.argmax(cosines, axis=-1)
+
+
+@functools.partial(jax.jit, static_argnames=("learner", "student"))
+def _cosines(
+    learner: Learner,
+    student: Student,
+    text: dict[str, Any],
+    classes: Classes,
+    prompt: Prompt,
+    image: Float[Array, "B D"],
+) -> Float[Array, "B C"]:
     # As `accuracy` multiplies, and here the texts too depend on the image's feature.
     with jax.default_matmul_precision("highest"):
         features = learner.text_features(student, text, classes, prompt, image)
-        return jnp.argmax(products(image, features), axis=-1)
+        return products(image, features)

@@ -120,6 +120,7 @@ class Learner:
     # Student, its image tower, trained prompt, pixels and whether it is training to
     # image features and running statistics; None: the image tower has no prompts.
     image_features: Callable[..., tuple[Array, Any]] | None = None
+    reads_teacher_text: bool = False  # `classes` asks the teacher for their features
     # Running statistics before the first batch, by the teacher's joint width.
     init_running: Callable[[int], Any] | None = None
 

@@ -148,6 +148,7 @@ PROMPTKD = Learner(
     init=_init,
     classes=_classes,
     text_features=fixed_text,
+    reads_teacher_text=True,
     image_features=_image_features,
     init_running=init_running,
 )

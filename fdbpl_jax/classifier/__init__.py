@@ -1,0 +1,1 @@
+"""Learned prompts in use: prediction and evaluation."""

@@ -1,0 +1,192 @@
+"""A CLIP with learned prompts that classifies images."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from PIL import Image
+from scipy.special import softmax
+
+from fdbpl_jax.clip.model import Clip, cast, load_clip, logit_scale
+from fdbpl_jax.config import PromptConfig
+from fdbpl_jax.data.images import read_image
+from fdbpl_jax.errors import UserError
+from fdbpl_jax.evaluation.detection import scores
+from fdbpl_jax.evaluation.features import encoded_images
+from fdbpl_jax.evaluation.prompted import class_cosines, class_text, image_encoder
+from fdbpl_jax.learners.coop import COOP, negative_prompt
+from fdbpl_jax.learners.learner import Classes, Models, Prompts, Trained, from_tree
+from fdbpl_jax.methods.table import Method, method_named
+from fdbpl_jax.training.checkpoint import load_prompts
+
+Picture = str | Path | Image.Image
+
+
+class Prediction(NamedTuple):
+    """What a classifier says of one image."""
+
+    labels: tuple[str, ...]  # class names, the most probable first
+    probabilities: tuple[float, ...]  # of the labels, among all classes
+    # Higher for images of the classes, in nats: positive entropy (negated) plus the
+    # negative prompt's distance from uniform. None: there is no negative prompt.
+    rejection: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Classifier:
+    """Learned prompts with the models that they were learned on."""
+
+    models: Models  # the teacher's place is the student's where no learner reads it
+    method: Method
+    prompt: PromptConfig
+    prompts: Prompts
+    running: Any  # running statistics of learners that have them
+    class_names: tuple[str, ...]
+    template: str  # of hand-written text, for learners that learn none
+
+    @classmethod
+    def load(
+        cls, folder: str | Path, student: str = "", teacher: str = ""
+    ) -> "Classifier":
+        """Read the export of a finished cell, or of `interop.import_torch`.
+
+        Args:
+          folder: the `export` folder.
+          student: folder or hub id of the CLIP that the prompts were learned on; empty:
+            as the export names it.
+          teacher: the same of the teacher, which only PromptKD's prompts need.
+
+        Raises:
+          UserError: no complete export, or a CLIP that is not the export's.
+        """
+        tree, facts = load_prompts(Path(folder))
+        settings = facts["config"]
+        method = method_named(settings["method"])
+        models = _models(facts, student, teacher, method)
+        running = tree.pop("running", None)
+        kinds = {"positive": method.learner.prompt, "negative": COOP.prompt}
+        prompts = {name: from_tree(kinds[name], part) for name, part in tree.items()}
+        if running is not None:
+            running = from_tree(type(method.learner.init_running(1)), running)
+        return cls(
+            models=models,
+            method=method,
+            prompt=PromptConfig(**settings["prompt"]),
+            prompts=Prompts(**prompts),
+            running=running,
+            class_names=tuple(facts["class_names"]),
+            template=facts.get("template", "a photo of a {}."),
+        )
+
+    def predict(
+        self, images: Iterable[Picture], top: int = 5, classes: Sequence[str] = ()
+    ) -> list[Prediction]:
+        """Classify images.
+
+        Args:
+          images: files, or pictures in memory.
+          top: how many classes to name of each, at most.
+          classes: other names than those learned on; the prompts must be able to take
+            them, and class-specific contexts cannot.
+
+        Raises:
+          UserError: listing the images that cannot be read, or for names that the
+            prompts cannot take.
+        """
+        names = tuple(classes) or self.class_names
+        features = self.features(images)
+        cosines = self.cosines(features, names)
+        probabilities = softmax(logit_scale(self.models.student) * cosines, axis=1)
+        rejection = self._rejection(features, names)
+        best = np.argsort(-cosines, axis=1, kind="stable")[:, :top]
+        return [
+            Prediction(
+                tuple(names[label] for label in labels),
+                tuple(float(row[label]) for label in labels),
+                score,
+            )
+            for labels, row, score in zip(best, probabilities, rejection, strict=True)
+        ]
+
+    def features(self, images: Iterable[Picture]) -> Float[np.ndarray, "N D"]:
+        """L2-normalised image features, under the image prompts if there are any.
+
+        Raises:
+          UserError: listing the images that cannot be read.
+        """
+        learner = self.method.learner
+        encode = image_encoder(self.models, learner, self._trained)
+        return encoded_images(self.models.student, list(images), _picture, encode)
+
+    def cosines(
+        self, features: Float[np.ndarray, "N D"], names: Sequence[str]
+    ) -> Float[np.ndarray, "N C"]:
+        """How near each image is to each class under the positive prompt."""
+        classes = self._classes(tuple(names))
+        learner = self.method.learner
+        return class_cosines(self.models, learner, classes, self._trained, features)
+
+    @property
+    def _trained(self) -> Trained:
+        return Trained(self.prompts.positive, self.running)
+
+    def _rejection(
+        self, features: Float[np.ndarray, "N D"], names: Sequence[str]
+    ) -> list[float] | list[None]:
+        if not self.method.measures_rejection:
+            return [None] * len(features)
+        positive = class_text(
+            self.models,
+            self.method.learner,
+            self._classes(tuple(names)),
+            self.prompts.positive,
+        )
+        settings = negative_prompt(self.models.student.tokenizer, self.prompt)
+        classes = COOP.classes(self.models, settings, self.template, names)
+        negative = class_text(self.models, COOP, classes, self.prompts.negative)
+        scale = logit_scale(self.models.student)
+        by_score = scores(features, np.asarray(positive), np.asarray(negative), scale)
+        return by_score["both"].tolist()
+
+    def _classes(self, names: tuple[str, ...]) -> Classes:
+        if self.prompt.class_specific and names != self.class_names:
+            raise UserError(
+                "these prompts are contexts of single classes, and take no other names",
+                f"Leave --classes out: the classes are {', '.join(self.class_names)}.",
+            )
+        return self.method.learner.classes(
+            self.models, self.prompt, self.template, names
+        )
+
+
+def _picture(image: Picture) -> Image.Image:
+    if isinstance(image, Image.Image):
+        return image.convert("RGB")
+    return read_image(Path(), str(image))
+
+
+def _models(
+    facts: dict[str, Any], student: str, teacher: str, method: Method
+) -> Models:
+    first = _model("student", facts, student)
+    if not method.learner.reads_teacher_text:
+        return Models(first, first)
+    return Models(first, _model("teacher", facts, teacher))
+
+
+def _model(role: str, facts: dict[str, Any], source: str) -> Clip:
+    """The CLIP of a role, checked by its fingerprint."""
+    name, expected = facts[role]["name"], facts[role]["sha256"]
+    # Towers in the dtype in which the prompts were learned; imported ones name none.
+    dtype = facts["config"].get("dtype", "float32")
+    clip = cast(load_clip(source or name), dtype)
+    if clip.fingerprint != expected:
+        raise UserError(
+            f"'{clip.name}' is not the {role} that the prompts were learned on, "
+            f"'{name}' (sha256 {expected[:12]}…)",
+            f"Give that one by --{role}.",
+        )
+    return clip
