@@ -11,8 +11,11 @@ from PIL import Image
 from scipy.special import softmax
 
 from fdbpl_jax.clip.model import Clip, cast, load_clip, logit_scale
+from fdbpl_jax.clip.tokenizer import refuse_same_tokens
 from fdbpl_jax.config import PromptConfig
 from fdbpl_jax.data.images import read_image
+from fdbpl_jax.data.types import first_few
+from fdbpl_jax.device import tower_dtype
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.evaluation.detection import scores
 from fdbpl_jax.evaluation.features import encoded_images
@@ -69,12 +72,13 @@ class Classifier:
         running = tree.pop("running", None)
         kinds = {"positive": method.learner.prompt, "negative": COOP.prompt}
         prompts = {name: from_tree(kinds[name], part) for name, part in tree.items()}
-        if running is not None:
+        if method.learner.init_running:
             running = from_tree(type(method.learner.init_running(1)), running)
         return cls(
             models=models,
             method=method,
-            prompt=PromptConfig(**settings["prompt"]),
+            # Imported contexts of earlier versions do not say that they have no words.
+            prompt=PromptConfig(**{"init": "", **settings["prompt"]}),
             prompts=Prompts(**prompts),
             running=running,
             class_names=tuple(facts["class_names"]),
@@ -118,19 +122,20 @@ class Classifier:
           UserError: listing the images that cannot be read.
         """
         learner = self.method.learner
-        encode = image_encoder(self.models, learner, self._trained)
+        encode = image_encoder(self.models, learner, self.trained)
         return encoded_images(self.models.student, list(images), _picture, encode)
 
     def cosines(
         self, features: Float[np.ndarray, "N D"], names: Sequence[str]
     ) -> Float[np.ndarray, "N C"]:
         """How near each image is to each class under the positive prompt."""
-        classes = self._classes(tuple(names))
+        classes = self.classes(tuple(names))
         learner = self.method.learner
-        return class_cosines(self.models, learner, classes, self._trained, features)
+        return class_cosines(self.models, learner, classes, self.trained, features)
 
     @property
-    def _trained(self) -> Trained:
+    def trained(self) -> Trained:
+        """The positive prompt as it is evaluated."""
         return Trained(self.prompts.positive, self.running)
 
     def _rejection(
@@ -141,7 +146,7 @@ class Classifier:
         positive = class_text(
             self.models,
             self.method.learner,
-            self._classes(tuple(names)),
+            self.classes(tuple(names)),
             self.prompts.positive,
         )
         settings = negative_prompt(self.models.student.tokenizer, self.prompt)
@@ -151,12 +156,19 @@ class Classifier:
         by_score = scores(features, np.asarray(positive), np.asarray(negative), scale)
         return by_score["both"].tolist()
 
-    def _classes(self, names: tuple[str, ...]) -> Classes:
+    def classes(self, names: tuple[str, ...]) -> Classes:
+        """The classes as the learner distinguishes them.
+
+        Raises:
+          UserError: names that are the same to CLIP, or that the prompts cannot take.
+        """
         if self.prompt.class_specific and names != self.class_names:
             raise UserError(
-                "these prompts are contexts of single classes, and take no other names",
-                f"Leave --classes out: the classes are {', '.join(self.class_names)}.",
+                f"these are contexts of {len(self.class_names)} single classes, which "
+                "serve no other names and no other order",
+                f"Theirs are: {first_few(self.class_names)}.",
             )
+        refuse_same_tokens(self.models.student.tokenizer, names, "these classes")
         return self.method.learner.classes(
             self.models, self.prompt, self.template, names
         )
@@ -181,12 +193,11 @@ def _model(role: str, facts: dict[str, Any], source: str) -> Clip:
     """The CLIP of a role, checked by its fingerprint."""
     name, expected = facts[role]["name"], facts[role]["sha256"]
     # Towers in the dtype in which the prompts were learned; imported ones name none.
-    dtype = facts["config"].get("dtype", "float32")
+    dtype = tower_dtype(facts["config"].get("dtype", ""))
     clip = cast(load_clip(source or name), dtype)
     if clip.fingerprint != expected:
         raise UserError(
-            f"'{clip.name}' is not the {role} that the prompts were learned on, "
-            f"'{name}' (sha256 {expected[:12]}…)",
-            f"Give that one by --{role}.",
+            f"'{clip.name}' is another {role} than the export's, '{name}'",
+            f"Set --{role} to that one or where it is now.",
         )
     return clip

@@ -227,7 +227,7 @@ def ahead(
     items: Iterable[In],
     depth: int,
 ) -> Iterator[Future[Out]]:
-    """Apply a function to items in order, at most `depth` of them ahead of the reader."""
+    """Apply a function to items in order, at most `depth` ahead of the reader."""
     # `pool.map` would start everything at once and hold every decoded image.
     queue: deque[Future[Out]] = deque()
     for item in items:

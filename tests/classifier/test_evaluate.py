@@ -8,13 +8,14 @@ import sys
 import numpy as np
 import pytest
 
+from fdbpl_jax.classifier.classifier import Classifier
+from fdbpl_jax.classifier.evaluate import evaluate
 from fdbpl_jax.config import PromptConfig
 from fdbpl_jax.data.open_dataset import open_dataset
 from fdbpl_jax.data.splits import subset
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.experiments.run import run
 from fdbpl_jax.experiments.settings import default_config, run_config
-from fdbpl_jax.interop.evaluate import evaluate, open_export
 from fdbpl_jax.shapes import embedded
 from fdbpl_jax.training.checkpoint import export_prompts, load_prompts
 
@@ -42,7 +43,7 @@ def halves(workdir):
 def test_an_export_has_the_accuracies_of_its_cell(workdir, method):
     cell = workdir / "base2new" / "shapes-negative" / method / "seed1"
     result = json.loads((cell / "results.jsonl").read_text())
-    export = open_export(cell / "export")
+    export = Classifier.load(cell / "export")
     found = [evaluate(export, part, workdir) for part in halves(workdir)]
     assert found == [result["base"], result["new"]]
 
@@ -50,7 +51,7 @@ def test_an_export_has_the_accuracies_of_its_cell(workdir, method):
 def test_the_command_prints_the_accuracy(workdir):
     cell = workdir / "base2new" / "shapes-negative" / "coop" / "seed1"
     result = json.loads((cell / "results.jsonl").read_text())
-    command = [sys.executable, "-m", "fdbpl_jax.interop.evaluate"]
+    command = [sys.executable, "-m", "fdbpl_jax.classifier.evaluate"]
     flags = [f"--export={cell / 'export'}", "--dataset=shapes-negative"]
     flags += [f"--data_root={workdir / 'shapes'}", f"--workdir={workdir}"]
     done = subprocess.run(
@@ -73,12 +74,12 @@ def imported(workdir, folder, **changes):
     export_prompts(
         folder, {"positive": {"context": context}}, {**facts, "config": config}
     )
-    return open_export(folder)
+    return Classifier.load(folder)
 
 
 def test_an_imported_context_is_tested_as_ours(workdir, tmp_path):
     base, _ = halves(workdir)
-    ours = open_export(workdir / "base2new/shapes-negative/coop/seed1/export")
+    ours = Classifier.load(workdir / "base2new/shapes-negative/coop/seed1/export")
     export = imported(workdir, tmp_path)
     assert evaluate(export, base, workdir) == evaluate(ours, base, workdir)
 
@@ -95,7 +96,7 @@ def test_an_import_of_an_earlier_version_has_no_words_of_its_own(workdir, tmp_pa
     prompts["positive"]["context"] = prompts["positive"]["context"][:2]
     del facts["shapes"], facts["format"]
     export_prompts(tmp_path, prompts, facts)
-    assert open_export(tmp_path).prompt.init == ""
+    assert Classifier.load(tmp_path).prompt.init == ""
 
 
 def test_contexts_of_single_classes_are_for_those_alone(workdir, tmp_path):
@@ -103,13 +104,15 @@ def test_contexts_of_single_classes_are_for_those_alone(workdir, tmp_path):
     export = imported(workdir, tmp_path, class_specific=True)
     ours = imported(workdir, tmp_path / "common")
     assert evaluate(export, base, workdir) == evaluate(ours, base, workdir)
-    with pytest.raises(UserError, match="single classes, and 'shapes-negative' has"):
+    with pytest.raises(UserError, match="16 single classes, which"):
         evaluate(export, new, workdir)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_data_set_without_test_images_is_refused(workdir, method):
-    export = open_export(workdir / f"base2new/shapes-negative/{method}/seed1/export")
+    export = Classifier.load(
+        workdir / f"base2new/shapes-negative/{method}/seed1/export"
+    )
     empty = dataclasses.replace(halves(workdir)[0], test=())
     with pytest.raises(UserError, match="'shapes-negative' has no test image"):
         evaluate(export, empty, workdir)
@@ -118,4 +121,4 @@ def test_a_data_set_without_test_images_is_refused(workdir, method):
 def test_another_student_is_refused(workdir):
     export = workdir / "base2new/shapes-negative/coop/seed1/export"
     with pytest.raises(UserError, match="another student than the export's"):
-        open_export(export, str(embedded("teacher")))
+        Classifier.load(export, str(embedded("teacher")))
