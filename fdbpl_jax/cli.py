@@ -4,6 +4,7 @@ import contextlib
 import functools
 import logging as std_logging
 import os
+import runpy
 import sys
 import traceback
 import typing
@@ -15,19 +16,40 @@ from typing import Any
 import msgspec
 from absl import app, flags, logging
 
-from fdbpl_jax.errors import OUTSIDE, UserError, one_line, printable
+from fdbpl_jax.errors import OUTSIDE, UserError, one_line, printable, unknown_name
+from fdbpl_jax.terminal.signals import end_by_signals
 
 _PACKAGE = str(Path(__file__).parent)
 _SIGPIPE = 13
 
+# Of `fdbpl`: the module that it runs, and what that does.
+COMMANDS = {
+    "run": ("main", "train and test methods by a protocol, and write the report"),
+    "predict": ("classifier.predict", "classify images by learned prompts"),
+    "evaluate": (
+        "classifier.evaluate",
+        "accuracy of learned prompts on a data set",
+    ),
+    "import": ("interop.import_torch", "contexts that CoOp's or KDPL's code trained"),
+    "ril": ("ril", "build, verify and show tables of regions"),
+    "data": ("data", "check data sets"),
+    "paper": ("paper", "the paper's tables and figures"),
+    "methods": ("methods", "list the methods with their settings"),
+}
+
 flags.disclaim_key_flags()  # `--help` lists what is defined here with its command
 
 
-def run_app(main: Callable[[], None], required: Sequence[str] = ()) -> None:
+def run_app(
+    main: Callable[[], None],
+    required: Sequence[str] = (),
+    words: list[str] | None = None,
+) -> None:
     """Parse the flags, of which some are `required`, and run `main`.
 
-    An error from outside, or a flag that does not exist or does not parse, ends in its
-    message on stderr and exit status 2; any other exception keeps its traceback.
+    `words` gets the arguments that are no flags; None: such a one is refused. An error
+    from outside, or a flag that does not exist or does not parse, ends in its message
+    on stderr and exit status 2; any other exception keeps its traceback.
     """
 
     def command(argv: list[str]) -> None:
@@ -38,7 +60,12 @@ def run_app(main: Callable[[], None], required: Sequence[str] = ()) -> None:
 
     def parse(argv: list[str]) -> list[str]:
         with _one_message():
-            return _parse(argv, required)
+            rest = _parse(argv, required)
+            if words is not None:
+                words.extend(rest[1:])
+            elif len(rest) > 1:
+                raise UserError(f"argument '{rest[1]}' is not a flag", "Try --help.")
+            return rest
 
     app.run(command, flags_parser=parse)
 
@@ -100,6 +127,23 @@ def path_flag(name: str, default: str | None, description: str) -> flags.FlagHol
     """Define a flag that is a file, a folder, or a name that stands for one."""
     serializer = flags.ArgumentSerializer()
     return flags.DEFINE(_Path(), name, default, description, serializer=serializer)
+
+
+def program() -> None:
+    """Run `fdbpl COMMAND …`, which is `python -m` of the command's module."""
+    name = sys.argv.pop(1) if len(sys.argv) > 1 else "--help"
+    if name in ("--help", "-h", "help"):
+        width = max(map(len, COMMANDS))
+        lines = [f"  {name:{width}}  {what}" for name, (_, what) in COMMANDS.items()]
+        show("\n".join(["fdbpl COMMAND …, each with --help of its own:", *lines]))
+        return
+    end_by_signals()
+    with _one_message():
+        if name not in COMMANDS:
+            raise unknown_name("command", name, COMMANDS)
+    # As `python -m` runs it: `--help` lists the flags of the main module.
+    module = f"fdbpl_jax.{COMMANDS[name][0]}"
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 def command_of(argv: list[str]) -> str:
@@ -173,8 +217,6 @@ def _parse(argv: list[str], required: Sequence[str]) -> list[str]:
                 raise UserError(f"--{name} is missing", "Try --help.")
             # A config file that did not load only says so when it is looked into.
             getattr(flags.FLAGS[name].value, "to_dict", None)
-        if len(rest) > 1:
-            raise UserError(f"argument '{rest[1]}' is not a flag", "Try --help.")
     except (flags.Error, *OUTSIDE):
         raise
     except SystemExit:  # `--help` has been printed; absl ends with 1

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags, logging
@@ -13,7 +14,7 @@ from fdbpl_jax.config import Processes
 from fdbpl_jax.experiments.plan import plan, plan_text
 from fdbpl_jax.experiments.processes import Share, run_shares
 from fdbpl_jax.experiments.run import prepare_all, refuse_failures, run
-from fdbpl_jax.experiments.settings import run_config
+from fdbpl_jax.experiments.settings import find_config, run_config
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Config file; any value of it: --config.data.shots=8."
@@ -39,7 +40,7 @@ _SHARD = flags.DEFINE_string(
 )
 
 
-def _command() -> None:
+def _command(words: Sequence[str]) -> None:
     _CONFIG.value.data.skip_broken_images |= _SKIP_BROKEN.value
     config = run_config(_CONFIG.value)
     share = Share(_ONLY.value, *share_of(_SHARD.value))
@@ -57,15 +58,17 @@ def _command() -> None:
     if _JOBS.value > 1:
         prepare_all(config, workdir)
         # A later flag goes over an earlier one.
-        flags_of_each = [*sys.argv[1:], "--jobs=1"]
+        flags_of_each = [*words, "--jobs=1"]
         run_shares(_JOBS.value, flags_of_each, workdir / config.folder / "jobs")
-    command = shlex.join(["python", "-m", "fdbpl_jax.main", *sys.argv[1:]])
+    command = shlex.join(["python", "-m", "fdbpl_jax.main", *words])
     run(config, workdir, command, share)
 
 
 def main() -> None:
     """Run the command of `sys.argv`."""
-    run_app(_command, required=("config",))
+    words = sys.argv[1:]
+    sys.argv = find_config(sys.argv)
+    run_app(lambda: _command(words), required=("config",))
 
 
 if __name__ == "__main__":

@@ -100,8 +100,10 @@ class Classifier:
           UserError: listing the images that cannot be read, or for names that the
             prompts cannot take.
         """
-        names = tuple(classes) or self.class_names
-        features = self.features(images)
+        names, pictures = tuple(classes) or self.class_names, list(images)
+        if not pictures:
+            return []
+        features = self.features(pictures)
         cosines = self.cosines(features, names)
         probabilities = softmax(logit_scale(self.models.student) * cosines, axis=1)
         rejection = self._rejection(features, names)

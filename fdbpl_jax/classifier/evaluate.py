@@ -10,7 +10,7 @@ import numpy as np
 from absl import flags
 
 from fdbpl_jax.classifier.classifier import Classifier
-from fdbpl_jax.cli import run_app, show
+from fdbpl_jax.cli import path_flag, run_app, show
 from fdbpl_jax.data.open_dataset import open_by_flag
 from fdbpl_jax.data.source_images import SourceImages
 from fdbpl_jax.data.splits import subset
@@ -21,15 +21,15 @@ from fdbpl_jax.evaluation.features import tower_features
 from fdbpl_jax.evaluation.prompted import predictions
 from fdbpl_jax.evaluation.test_set import HeldOut
 
-_EXPORT = flags.DEFINE_string("export", None, "Folder of the export.")
+_EXPORT = path_flag("export", None, "Folder of the export.")
 _DATASET = flags.DEFINE_string("dataset", None, "Of the test images.")
-_DATA_ROOT = flags.DEFINE_string("data_root", "", "The folder that holds the data.")
-_STUDENT = flags.DEFINE_string("student", "", "Where the student is now, if elsewhere.")
-_TEACHER = flags.DEFINE_string("teacher", "", "The same of PromptKD's teacher.")
+_DATA_ROOT = path_flag("data_root", "", "The folder that holds the data.")
+_STUDENT = path_flag("student", "", "Where the student is now, if elsewhere.")
+_TEACHER = path_flag("teacher", "", "The same of PromptKD's teacher.")
 _CLASSES = flags.DEFINE_enum(
     "classes", "all", ["all", "base", "new"], "Which of the data set's classes."
 )
-_WORKDIR = flags.DEFINE_string("workdir", "runs", "Where features are kept.")
+_WORKDIR = path_flag("workdir", "runs", "Where features are kept.")
 
 
 def evaluate(classifier: Classifier, dataset: Dataset, workdir: Path) -> float:
@@ -62,7 +62,7 @@ def evaluate(classifier: Classifier, dataset: Dataset, workdir: Path) -> float:
     return share_correct(predicted, labels)
 
 
-def _main() -> None:
+def _command() -> None:
     classifier = Classifier.load(_EXPORT.value, _STUDENT.value, _TEACHER.value)
     dataset = open_by_flag(_DATASET.value, _DATA_ROOT.value)
     dataset = subset(dataset, _CLASSES.value)
@@ -73,5 +73,10 @@ def _main() -> None:
     )
 
 
+def main() -> None:
+    """Run the command of `sys.argv`."""
+    run_app(_command, required=("export", "dataset"))
+
+
 if __name__ == "__main__":
-    run_app(_main, required=("export", "dataset"))
+    main()

@@ -2,6 +2,7 @@
 
 import glob
 import itertools
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +12,10 @@ from typing import NamedTuple
 from PIL import Image
 
 from fdbpl_jax.data.images import read_image
+from fdbpl_jax.data.listing import image_names
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.evaluation.features import ahead
 
-_SUFFIXES = frozenset(Image.registered_extensions())
 _THREADS = 8
 
 
@@ -79,11 +80,10 @@ def _read(path: str) -> Image.Image | UserError:
 
 
 def _below(folder: Path) -> list[str]:
-    files = [
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in _SUFFIXES
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
-    return [str(path) for path in sorted(files)]
+    """All images below a folder, in order; hidden files and folders are left out."""
+    folders = []
+    for path, names, _ in os.walk(folder):
+        names[:] = sorted(name for name in names if not name.startswith("."))
+        folders.append(os.path.relpath(path, folder))
+    images = image_names(folder, folders)
+    return [str(folder / place / name) for place in folders for name in images[place]]

@@ -7,7 +7,6 @@ list of files from standard input. Images that cannot be read are named at the e
 exit status 1.
 """
 
-import csv
 import json
 import sys
 import time
@@ -20,17 +19,19 @@ from tqdm import tqdm
 
 from fdbpl_jax.classifier.classifier import Classifier, Prediction
 from fdbpl_jax.classifier.pictures import named_images, read_batches
-from fdbpl_jax.cli import run_app
+from fdbpl_jax.cli import path_flag, run_app, show, value_flag
+from fdbpl_jax.config import Count
 from fdbpl_jax.data.class_names import read_names
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.files import csv_text
 
 _FORMAT = flags.DEFINE_enum("format", "table", ["table", "csv", "jsonl"], "Of output.")
-_TOP = flags.DEFINE_integer("top", 5, "How many classes to name.", 1)
-_CLASSES = flags.DEFINE_string(
+_TOP = value_flag("top", 5, Count, "How many classes to name.")
+_CLASSES = path_flag(
     "classes", "", "Text file of other class names than those learned on, one a line."
 )
-_STUDENT = flags.DEFINE_string("student", "", "Where the student is now, if elsewhere.")
-_TEACHER = flags.DEFINE_string("teacher", "", "The same of PromptKD's teacher.")
+_STUDENT = path_flag("student", "", "Where the student is now, if elsewhere.")
+_TEACHER = path_flag("teacher", "", "The same of PromptKD's teacher.")
 
 _BATCH = 64
 Lines = Iterator[tuple[str, Prediction]]
@@ -57,22 +58,21 @@ def _table(lines: Lines) -> None:
         rejection = [] if said.rejection is None else [f"{said.rejection:.2f}"]
         rows.append([path, *rejection, *texts])
     if rows:
-        print(tabulate(rows, tablefmt="plain", disable_numparse=True))
+        show(tabulate(rows, tablefmt="plain", disable_numparse=True))
 
 
 def _csv(lines: Lines) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["image", "rank", "label", "probability", "rejection"])
+    titles = ["image", "rank", "label", "probability", "rejection"]
+    show(csv_text([titles])[:-1])
     for path, said in lines:
-        for rank, named in enumerate(
-            zip(said.labels, said.probabilities, strict=True), 1
-        ):
-            writer.writerow([path, rank, *named, said.rejection])
+        named = zip(said.labels, said.probabilities, strict=True)
+        rows = [[path, n, *pair, said.rejection] for n, pair in enumerate(named, 1)]
+        show(csv_text(rows)[:-1])
 
 
 def _jsonl(lines: Lines) -> None:
     for path, said in lines:
-        print(json.dumps({"image": path, **said._asdict()}, ensure_ascii=False))
+        show(json.dumps({"image": path, **said._asdict()}, ensure_ascii=False))
 
 
 _WRITERS: dict[str, Callable[[Lines], None]] = {
@@ -82,13 +82,13 @@ _WRITERS: dict[str, Callable[[Lines], None]] = {
 }
 
 
-def _main() -> int:
-    folder, *words = flags.FLAGS.arguments
-    classifier = Classifier.load(folder, _STUDENT.value, _TEACHER.value)
+def _command(words: Sequence[str]) -> None:
+    if not words:
+        raise UserError("no export is named", "Give its folder, then images.")
+    classifier = Classifier.load(words[0], _STUDENT.value, _TEACHER.value)
     names = read_names(Path(_CLASSES.value)) if _CLASSES.value else ()
-    paths = named_images(words)
+    paths = named_images(words[1:])
     broken: list[UserError] = []
-    start = time.perf_counter()
 
     def lines() -> Lines:
         for line in predict_files(classifier, paths, _TOP.value, names):
@@ -97,13 +97,21 @@ def _main() -> int:
             else:
                 yield line
 
+    start = time.perf_counter()
     _WRITERS[_FORMAT.value](lines())
     rate = len(paths) / (time.perf_counter() - start)
     logging.info("%d images, %.0f per second", len(paths), rate)
     for error in broken:
-        logging.error("%s", error.what)
-    return 1 if broken else 0
+        logging.error("%s", error)
+    if broken:
+        sys.exit(1)
+
+
+def main() -> None:
+    """Run the command of `sys.argv`."""
+    words: list[str] = []
+    run_app(lambda: _command(words), words=words)
 
 
 if __name__ == "__main__":
-    run_app(_main, arguments="EXPORT IMAGE…")
+    main()

@@ -9,12 +9,15 @@ import dataclasses
 import os
 import re
 import reprlib
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 from ml_collections import config_dict
 
+import fdbpl_jax
 from fdbpl_jax.config import (
     DataConfig,
     FdbplConfig,
@@ -35,6 +38,35 @@ _PATHS = (
     *(("", "student"), ("", "teacher")),
     *(("data", "root"), ("ril", "path"), ("names", "file")),
 )
+
+
+def config_folder() -> Path:
+    """The configs that come with the program: of the checkout, or of the wheel."""
+    package = Path(fdbpl_jax.__file__).parent
+    inside = package / "configs"
+    return inside if inside.is_dir() else package.parent / "configs"
+
+
+def find_config(words: Sequence[str]) -> list[str]:
+    """A command line whose `--config` is a file: its own, or `config_folder`'s.
+
+    `--config=base2new:dtd` is `configs/base2new.py:dtd`. Configs may import others, as
+    `from configs import base2new`, wherever the command is called.
+    """
+    found, folder = list(words), config_folder()
+    for n, word in enumerate(words):
+        flag, _, value = word.partition("=")
+        if flag.lstrip("-") != "config" or not word.startswith("-"):
+            continue
+        name, sign, argument = value.partition(":")
+        if name and not Path(name).exists():
+            file = f"{name.removesuffix('.py')}.py"
+            for own in (folder / file, folder.parent / file):
+                if own.exists():
+                    found[n] = f"{flag}={own}{sign}{argument}"
+    if str(folder.parent) not in sys.path:
+        sys.path.append(str(folder.parent))  # last: it is for `configs` alone
+    return found
 
 
 def config_key(method: str) -> str:
