@@ -166,8 +166,6 @@ def encoded_images(
     Raises:
       UserError: as `tower_features`.
     """
-    if not images:
-        return np.zeros((0, clip.config.projection), np.float32)
     return _compute(read, images, [_Tower(clip, encode)])[0]
 
 

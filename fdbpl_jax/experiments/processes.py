@@ -1,5 +1,6 @@
 """Cells of one run in several processes, each with its share of them."""
 
+import contextlib
 import dataclasses
 import sys
 from collections.abc import Sequence
@@ -8,7 +9,10 @@ from pathlib import Path
 from absl import logging
 
 from fdbpl_jax.experiments.cells import Cell
+from fdbpl_jax.files import lock
 from fdbpl_jax.terminal.signals import start, wait
+
+LOCK = ".lock"  # file in the folder of a plan or a cell; who works there holds it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,3 +59,12 @@ def run_shares(count: int, flags: Sequence[str], logs: Path) -> list[int]:
         if status:
             logging.warning("share %d ended with %d: see %d.log", index, status, index)
     return statuses
+
+
+def lock_of(
+    folder: Path, wait: bool = False
+) -> contextlib.AbstractContextManager[bool]:
+    """The right to train a cell, by its folder; of one that is gone anybody has it."""
+    if not folder.is_dir():
+        return contextlib.nullcontext(True)
+    return lock(folder / LOCK, wait)

@@ -24,7 +24,7 @@ from fdbpl_jax.experiments.cell import run_cells, untrained_results
 from fdbpl_jax.experiments.cell_files import read_rejection
 from fdbpl_jax.experiments.cells import Cell, RunInputs, load_inputs
 from fdbpl_jax.experiments.identity import cell_settings, claim
-from fdbpl_jax.experiments.processes import Share
+from fdbpl_jax.experiments.processes import LOCK, Share, lock_of
 from fdbpl_jax.experiments.shared_inputs import SharedInputs, dataset_of, prepare
 from fdbpl_jax.experiments.summary import (
     DatasetResults,
@@ -38,8 +38,6 @@ from fdbpl_jax.reports.facts import RunFacts
 from fdbpl_jax.reports.results import CellResult, Row
 from fdbpl_jax.reports.text import terminal_notes, terminal_table
 from fdbpl_jax.reports.write import write_report
-
-_LOCK = ".lock"  # file in a cell's folder; who trains the cell holds it
 
 
 def run(
@@ -147,7 +145,7 @@ def _run_dataset(
     with contextlib.ExitStack() as stack:
         if not all(cell.is_finished for cell in cells):
             # Of two runs with other settings one is refused, also if both begin now.
-            stack.enter_context(lock(workdir / config.folder / _LOCK, wait=True))
+            stack.enter_context(lock(workdir / config.folder / LOCK, wait=True))
         for cell in cells:
             claim(cell.directory, cell_settings(config, shared, cell))
     untrained = untrained_results(shared)
@@ -175,25 +173,18 @@ def _run_cells(
         with contextlib.ExitStack() as locks:
             mine: list[Cell] = []
             for cell in group:
-                free = cell.is_finished or locks.enter_context(_lock(cell))
+                free = cell.is_finished or locks.enter_context(lock_of(cell.directory))
                 (mine if free else elsewhere).append(cell)
             outcomes.append(_attempt(config, shared, mine))
     for cell in elsewhere:
         logging.info("%s: waiting for another process that trains it", cell.directory)
-        with _lock(cell, wait=True):
+        with lock_of(cell.directory, wait=True):
             outcomes.append(_attempt(config, shared, [cell]))
     order: list[tuple[str, int | None]]
     order = [(cell.name, cell.seed) for cell in cells]
     results = [result for part, _ in outcomes for result in part]
     results.sort(key=lambda result: order.index((result.method, result.seed)))
     return results, [failure for _, part in outcomes for failure in part]
-
-
-def _lock(cell: Cell, wait: bool = False) -> contextlib.AbstractContextManager[bool]:
-    """The right to train a cell; nobody has it whose folder is gone."""
-    if not cell.directory.is_dir():
-        return contextlib.nullcontext(True)
-    return lock(cell.directory / _LOCK, wait)
 
 
 def _attempt(
@@ -256,5 +247,4 @@ def _log_result(result: CellResult) -> None:
     if result.new is not None:
         accuracies = f"base {result.base:.1f}, new {result.new:.1f}"
     name = f"{result.dataset} {result.method} seed {result.seed}"
-    spent = f"trained in {result.train_seconds:.1f} s"
-    logging.info("%s: %s, %s", name, accuracies, spent)
+    logging.info("%s: %s, trained in %.1f s", name, accuracies, result.train_seconds)
