@@ -145,11 +145,7 @@ def encoded(
       encode: features of images, such as those under prompts; each of its batches is
         of the same size.
 
-    Returns:
-      float32 features, row n of example n.
-
-    Raises:
-      UserError: as `tower_features`.
+    Returns float32 features, row n of example n; raises as `tower_features`.
     """
     paths = [example.path for example in examples]
     return encoded_images(clip, paths, partial(read_image, dataset.root), encode)
@@ -166,6 +162,8 @@ def encoded_images(
     Raises:
       UserError: as `tower_features`.
     """
+    if not images:
+        return np.zeros((0, clip.config.projection), np.float32)
     return _compute(read, images, [_Tower(clip, encode)])[0]
 
 
