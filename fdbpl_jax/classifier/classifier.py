@@ -14,12 +14,20 @@ from fdbpl_jax.clip.model import Clip, cast, load_clip, logit_scale
 from fdbpl_jax.clip.tokenizer import refuse_same_tokens
 from fdbpl_jax.config import PromptConfig
 from fdbpl_jax.data.images import read_image
-from fdbpl_jax.data.types import first_few
+from fdbpl_jax.data.source_images import SourceImages
+from fdbpl_jax.data.types import Dataset, first_few
 from fdbpl_jax.device import tower_dtype
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.evaluation.accuracy import share_correct
 from fdbpl_jax.evaluation.detection import scores
-from fdbpl_jax.evaluation.features import encoded_images
-from fdbpl_jax.evaluation.prompted import class_cosines, class_text, image_encoder
+from fdbpl_jax.evaluation.features import encoded_images, tower_features
+from fdbpl_jax.evaluation.prompted import (
+    class_cosines,
+    class_text,
+    image_encoder,
+    predictions,
+)
+from fdbpl_jax.evaluation.test_set import HeldOut
 from fdbpl_jax.learners.coop import COOP, negative_prompt
 from fdbpl_jax.learners.learner import Classes, Models, Prompts, Trained, from_tree
 from fdbpl_jax.methods.table import Method, method_named
@@ -174,6 +182,36 @@ class Classifier:
         return self.method.learner.classes(
             self.models, self.prompt, self.template, names
         )
+
+
+def evaluate(classifier: Classifier, dataset: Dataset, workdir: Path) -> float:
+    """Compute the accuracy on the test images, all classes together, in percent.
+
+    Features of images are kept in the workdir where the image tower has no prompts.
+
+    Raises:
+      UserError: there is no test image, images cannot be read, or contexts of single
+        classes are of others.
+    """
+    if not dataset.test:
+        raise UserError(f"data set '{dataset.name}' has no test image", "Add some.")
+    student = classifier.models.student
+    classifier.classes(dataset.class_names)  # refuses names that it cannot take
+    features = np.zeros((0, 0), np.float32)
+    if not classifier.method.learner.prompts_images:
+        images = SourceImages.recorded_in(workdir / "images", dataset.root)
+        cache = workdir / "features"
+        (features,) = tower_features([student], images, dataset.test, cache)
+    labels = np.array([example.label for example in dataset.test], np.int32)
+    held = HeldOut(dataset, dataset.test, features, labels)
+    predicted = predictions(
+        classifier.models,
+        classifier.method.learner,
+        classifier.prompt,
+        classifier.trained,
+        held,
+    )
+    return share_correct(predicted, labels)
 
 
 def _picture(image: Picture) -> Image.Image:

@@ -163,7 +163,7 @@ def export_prompts(directory: Path, prompts: dict, facts: dict[str, Any]) -> Non
         ocp.save(folder.resolve(), host, overwrite=True)
     meta = {"format": _EXPORT_FORMAT, "shapes": shapes, "files": folder_digest(folder)}
     # Written last: without it there is no export. Read back, tuples are lists.
-    sealed = seal(json.loads(json.dumps(meta | facts)))
+    sealed = seal(json.loads(json.dumps(facts | meta)))
     text = json.dumps(sealed, indent=2, sort_keys=True) + "\n"
     write_text(directory / "prompts.json", text)
 

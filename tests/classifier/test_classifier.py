@@ -1,32 +1,44 @@
 """A classifier says of an image what the run that learned it said."""
 
+import dataclasses
 import json
+import subprocess
+import sys
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from PIL import Image
 from support.protocol_runs import small
 
 import fdbpl_jax
-from fdbpl_jax.classifier.classifier import Classifier
+from fdbpl_jax.classifier.classifier import Classifier, evaluate
 from fdbpl_jax.clip.model import load_clip
+from fdbpl_jax.config import PromptConfig
 from fdbpl_jax.data.splits import subset
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.evaluation.detection import auroc
 from fdbpl_jax.experiments.run import run
 from fdbpl_jax.experiments.settings import run_config
 from fdbpl_jax.ril.table import open_table
 from fdbpl_jax.shapes import embedded
 from fdbpl_jax.shapes.dataset import load_shapes
+from fdbpl_jax.training.checkpoint import export_prompts, load_prompts
 
-METHODS = ("coop+fdbpl", "cocoop", "vpt", "maple", "promptsrc", "promptkd")
+METHODS = ("coop+fdbpl", "cocoop", "maple", "promptkd")  # one of each kind
+OTHERS = ("vpt", "promptsrc", "kgcoop", "coop+fdbpl_release", "upl")
+
+
+def few(*methods: str):
+    changes = {"methods": ",".join(methods), "data.shots": 1, "seeds": (1,)}
+    return run_config(small("base2new", **changes))
 
 
 @pytest.fixture(scope="module", name="workdir")
 def _workdir(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("classifier")
-    changes = {"methods": ",".join(METHODS), "data.shots": 1, "seeds": (1,)}
-    run(run_config(small("base2new", **changes)), workdir, "the test")
+    run(few(*METHODS), workdir, "the test")
     return workdir
 
 
@@ -40,6 +52,10 @@ def halves(workdir):
     return {half: subset(dataset, half) for half in ("base", "new")}
 
 
+def images(part) -> list[Path]:
+    return [part.root / example.path for example in part.test]
+
+
 def test_public_names_are_those_of_the_rooms():
     assert fdbpl_jax.Classifier is Classifier
     assert fdbpl_jax.load_clip is load_clip
@@ -49,18 +65,29 @@ def test_public_names_are_those_of_the_rooms():
         fdbpl_jax.Clasifier  # noqa: B018
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_accuracy_on_the_runs_images_is_the_runs(workdir, method):
+def check_accuracy(workdir, method):
     result = json.loads((export(workdir, method).parent / "results.jsonl").read_text())
     classifier = Classifier.load(export(workdir, method))
     for half, part in halves(workdir).items():
-        paths = [part.root / example.path for example in part.test]
-        said = classifier.predict(paths, top=1, classes=part.class_names)
+        said = classifier.predict(images(part), top=1, classes=part.class_names)
         right = [
             prediction.labels == (part.class_names[example.label],)
             for prediction, example in zip(said, part.test, strict=True)
         ]
         assert 100.0 * float(np.mean(right)) == result[half]
+        assert evaluate(classifier, part, workdir) == result[half]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_accuracy_on_the_runs_images_is_the_runs(workdir, method):
+    check_accuracy(workdir, method)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", OTHERS)
+def test_accuracy_of_other_methods_is_the_runs(tmp_path, method):
+    run(few(method), tmp_path, "the test")
+    check_accuracy(tmp_path, method)
 
 
 def test_probabilities_are_of_all_classes_and_in_order(workdir):
@@ -87,15 +114,24 @@ def test_pictures_in_memory_are_files(workdir):
     assert classifier.predict([]) == []
 
 
-def test_rejection_is_of_methods_with_a_negative_prompt(workdir):
-    part = halves(workdir)["base"]
-    paths = [part.root / example.path for example in part.test[::60]]
-    fdbpl = Classifier.load(export(workdir, "coop+fdbpl"))
-    grey = Image.new("RGB", (64, 64), (127, 127, 127))
-    *known, empty = (p.rejection for p in fdbpl.predict([*paths, grey]))
-    assert empty < np.median(known)
-    vpt = Classifier.load(export(workdir, "vpt"))
-    assert {p.rejection for p in vpt.predict(paths)} == {None}
+def test_rejection_is_the_runs_score_of_both_prompts(workdir):
+    folder = export(workdir, "coop+fdbpl")
+    fdbpl = Classifier.load(folder)
+    known, new = (
+        np.array([said.rejection for said in fdbpl.predict(images(part))])
+        for part in halves(workdir).values()
+    )
+    lines = msgspec.json.decode((folder.parent / "rejection.json").read_bytes())
+    (line,) = (
+        line
+        for line in lines
+        if (line["against"], line["score"]) == ("images of new classes", "both")
+    )
+    assert 100 * auroc(known, new) == pytest.approx(line["auroc"], abs=1e-3)
+    vpt = Classifier.load(export(workdir, "maple"))
+    assert {p.rejection for p in vpt.predict(images(halves(workdir)["base"])[:3])} == {
+        None
+    }
 
 
 def test_names_that_are_one_to_clip_are_refused(workdir):
@@ -107,11 +143,11 @@ def test_names_that_are_one_to_clip_are_refused(workdir):
 
 def test_a_missing_or_another_model_is_named(workdir):
     with pytest.raises(UserError, match="another student than the export's"):
-        Classifier.load(export(workdir, "vpt"), student=str(embedded("teacher")))
+        Classifier.load(export(workdir, "maple"), student=str(embedded("teacher")))
     with pytest.raises(UserError, match="another teacher than the export's"):
         Classifier.load(export(workdir, "promptkd"), teacher=str(embedded("student")))
     # Only PromptKD's prompts need the teacher.
-    Classifier.load(export(workdir, "vpt"), teacher="nowhere")
+    Classifier.load(export(workdir, "maple"), teacher="nowhere")
 
 
 def test_a_broken_picture_is_named(workdir, tmp_path):
@@ -119,3 +155,71 @@ def test_a_broken_picture_is_named(workdir, tmp_path):
     classifier = Classifier.load(export(workdir, "coop+fdbpl"))
     with pytest.raises(UserError, match=r"a\.png"):
         classifier.predict([tmp_path / "a.png"])
+
+
+def test_the_command_prints_the_accuracy(workdir):
+    cell = workdir / "base2new" / "shapes-negative" / "coop+fdbpl" / "seed1"
+    result = json.loads((cell / "results.jsonl").read_text())
+    command = [sys.executable, "-m", "fdbpl_jax.classifier.evaluate"]
+    flags = [f"--export={cell / 'export'}", "--dataset=shapes-negative"]
+    flags += [f"--data_root={workdir / 'shapes'}", f"--workdir={workdir}"]
+    done = subprocess.run(
+        [*command, *flags, "--classes=new"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert f": {result['new']:.2f} % of 960 test images" in done.stdout
+
+
+def imported(workdir, folder, **changes):
+    """The export of an imported context, as `import_torch` writes it."""
+    cell = workdir / "base2new" / "shapes-negative" / "coop+fdbpl" / "seed1"
+    prompts, facts = load_prompts(cell / "export")
+    prompt = PromptConfig(init="", **changes)
+    config = {"method": "coop", "imported": "x", "prompt": dataclasses.asdict(prompt)}
+    facts = {key: facts[key] for key in ("class_names", "student")}
+    context = prompts["positive"]["context"]
+    if prompt.class_specific:
+        context = np.tile(context, (len(facts["class_names"]), 1, 1))
+    export_prompts(
+        folder, {"positive": {"context": context}}, {**facts, "config": config}
+    )
+    return Classifier.load(folder)
+
+
+def test_an_imported_context_is_tested_as_ours(workdir, tmp_path):
+    base = halves(workdir)["base"]
+    ours = Classifier.load(export(workdir, "coop+fdbpl"))
+    other = imported(workdir, tmp_path)
+    assert evaluate(other, base, workdir) == evaluate(ours, base, workdir)
+
+
+def test_an_import_of_an_earlier_version_has_no_words_of_its_own(workdir, tmp_path):
+    """Its settings lack `init`; the default words are more than its two tokens."""
+    imported(workdir, tmp_path)
+    prompts, facts = load_prompts(tmp_path)
+    facts["config"]["prompt"] = {
+        "context_length": 2,
+        "position": "end",
+        "class_specific": False,
+    }
+    prompts["positive"]["context"] = prompts["positive"]["context"][:2]
+    del facts["shapes"], facts["format"]
+    export_prompts(tmp_path, prompts, facts)
+    assert Classifier.load(tmp_path).prompt.init == ""
+
+
+def test_contexts_of_single_classes_are_for_those_alone(workdir, tmp_path):
+    base, new = halves(workdir).values()
+    specific = imported(workdir, tmp_path, class_specific=True)
+    ours = imported(workdir, tmp_path / "common")
+    assert evaluate(specific, base, workdir) == evaluate(ours, base, workdir)
+    with pytest.raises(UserError, match="16 single classes, which"):
+        evaluate(specific, new, workdir)
+
+
+@pytest.mark.parametrize("method", ["coop+fdbpl", "maple"])
+def test_a_data_set_without_test_images_is_refused(workdir, method):
+    classifier = Classifier.load(export(workdir, method))
+    empty = dataclasses.replace(halves(workdir)["base"], test=())
+    with pytest.raises(UserError, match="'shapes-negative' has no test image"):
+        evaluate(classifier, empty, workdir)

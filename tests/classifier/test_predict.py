@@ -1,6 +1,7 @@
 """`classifier.predict` as a command."""
 
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -8,15 +9,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
-from support.protocol_runs import small
 
 from fdbpl_jax.classifier.classifier import Classifier
 from fdbpl_jax.classifier.pictures import named_images, read_batches
+from fdbpl_jax.clip.model import load_clip
+from fdbpl_jax.config import PromptConfig
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.experiments.run import run
-from fdbpl_jax.experiments.settings import run_config
+from fdbpl_jax.shapes import embedded
+from fdbpl_jax.training.checkpoint import export_prompts
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,10 +28,18 @@ ROOT = Path(__file__).resolve().parents[2]
 def _place(tmp_path_factory):
     """An export, and a folder of pictures, one of them broken."""
     place = tmp_path_factory.mktemp("predict")
-    changes = {"methods": "coop+fdbpl", "data.shots": 1, "seeds": (1,)}
-    run(run_config(small("base2new", **changes)), place / "runs", "the test")
-    cell = place / "runs" / "base2new" / "shapes-negative" / "coop+fdbpl" / "seed1"
-    (cell / "export").rename(place / "mine")
+    student = load_clip(str(embedded("student")))
+    width = student.config.text.tower.width
+    context = np.random.default_rng(0).normal(0, 0.02, (4, width)).astype(np.float32)
+    facts = {
+        "class_names": ["red circle", "blue square", "green cross"],
+        "student": {"name": student.name, "sha256": student.fingerprint},
+        "config": {
+            "method": "coop",
+            "prompt": dataclasses.asdict(PromptConfig(init="")),
+        },
+    }
+    export_prompts(place / "mine", {"positive": {"context": context}}, facts)
     (place / "photos" / "more" / ".hidden").mkdir(parents=True)
     for n, name in enumerate(("a.png", "b.png", "more/c.png", "more/.hidden/d.png")):
         colour = (80 * (n % 4), 200, 30)

@@ -205,7 +205,12 @@ def test_pictures_are_drawn_after_all_runs(started, drawn, tmp_path, monkeypatch
     """The process that draws holds the device, which the runs need."""
     options = dataclasses.replace(EMBEDDED, workdir=tmp_path)
     finish(tmp_path, "diff2", 1)
-    monkeypatch.setattr(pictures, "attention", lambda *_: drawn.append(len(started)))
+
+    def draw(*_):
+        drawn.append(len(started))
+        return {}
+
+    monkeypatch.setattr(pictures, "attention", draw)
     make(["figure11", "table1", "figure9"], options)
     assert drawn == [len(started)] == [11]
 
