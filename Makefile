@@ -13,7 +13,7 @@ run: $(VENV)/.base
 	$(BIN)/python -m fdbpl_jax.main --config=configs/base2new.py
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

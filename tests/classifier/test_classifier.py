@@ -27,7 +27,10 @@ from fdbpl_jax.shapes.dataset import load_shapes
 from fdbpl_jax.training.checkpoint import export_prompts, load_prompts
 
 METHODS = ("coop+fdbpl", "cocoop", "maple", "promptkd")  # one of each kind
-OTHERS = ("vpt", "promptsrc", "kgcoop", "coop+fdbpl_release", "upl")
+OTHERS = (
+    *("vpt", "vpt+kdpl", "promptsrc", "promptsrc+fdbpl", "kgcoop"),
+    *("coop+fdbpl_release", "upl"),
+)
 
 
 def few(*methods: str):

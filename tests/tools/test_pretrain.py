@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from fdbpl_jax.clip import model
 from fdbpl_jax.shapes import embedded, render, world
@@ -52,6 +53,7 @@ def test_pretraining_pictures_are_no_data_set_pictures():
     np.testing.assert_array_equal(pictures.pixels, again.pixels)
 
 
+@pytest.mark.slow
 def test_a_short_training_learns_and_is_saved(tmp_path, monkeypatch):
     small = pretrain.Recipe(32, 1, 32, 1, 32, 1, learning_rate=5e-3, batch_size=64)
     losses = []
