@@ -50,7 +50,13 @@ COMMANDS = {
 NUMBERS = {"main": 40, "ril build": 10, "paper run": 3}  # flags of numbers, at least
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+SLOW = "ril build"  # it has most flags beside `main`
+
+
+@pytest.mark.parametrize(
+    "command",
+    [pytest.param(c, marks=[pytest.mark.slow] * (c == SLOW)) for c in COMMANDS],
+)
 def test_a_bad_value_ends_in_one_message_before_any_work(command, tmp_path):
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     done = subprocess.run(

@@ -26,9 +26,9 @@ from fdbpl_jax.shapes import embedded
 from fdbpl_jax.shapes.dataset import load_shapes
 from fdbpl_jax.training.checkpoint import export_prompts, load_prompts
 
-METHODS = ("coop+fdbpl", "cocoop", "maple", "promptkd")  # one of each kind
+METHODS = ("coop+fdbpl", "maple", "promptkd")
 OTHERS = (
-    *("vpt", "vpt+kdpl", "promptsrc", "promptsrc+fdbpl", "kgcoop"),
+    *("cocoop", "vpt", "vpt+kdpl", "promptsrc", "promptsrc+fdbpl", "kgcoop"),
     *("coop+fdbpl_release", "upl"),
 )
 

@@ -46,6 +46,7 @@ def test_prompts_of_one_data_set_are_tested_on_the_others(finished):
     assert here.base_mean > cross[TASKS[0], "zero-shot"].base_mean
 
 
+@pytest.mark.slow
 def test_an_average_leaves_the_data_set_trained_on_out(tmp_path):
     targets = {"data.targets": "shapes-plain,shapes-both", "seeds": (1,)}
     rows = rows_of("domain_generalization", tmp_path, **targets)

@@ -204,6 +204,7 @@ def test_real_images_and_a_real_pair(shared_dir, tmp_path):
     assert all(row.base_mean > 60 for row in rows)
 
 
+@pytest.mark.slow
 def test_a_sweep_has_a_row_for_each_setting_whether_at_once_or_not(tmp_path):
     sweep = {
         "methods": "coop,coop+fdbpl",
