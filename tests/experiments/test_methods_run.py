@@ -25,7 +25,7 @@ from fdbpl_jax.training.checkpoint import load_prompts
 # the slow tests of `classifier`.
 RUN = (
     *("cocoop+fdbpl", "vpt+kdpl-ca", "maple+fdbpl_release", "promptsrc+fdbpl"),
-    *("kgcoop", "prograd+kdpl", "upl", "promptkd", "coop+kdpl-ca"),
+    *("maple", "kgcoop", "prograd+kdpl", "upl", "promptkd", "coop+kdpl-ca"),
 )
 
 
@@ -91,7 +91,7 @@ def test_losses_have_the_terms_of_their_method(finished):
     )
     assert {"kgcoop", "cross_entropy"} <= terms("kgcoop")
     assert {"zero_shot_distance", "kl_reverse"} <= terms("prograd+kdpl")
-    assert "w_mean" not in terms("promptkd")
+    assert "w_mean" not in terms("maple")
 
 
 @pytest.mark.parametrize(
