@@ -107,9 +107,9 @@ def campaign(tally, what, folder, read, flips):
         for _ in range(flips):
             flip(file, rng)
             try:
-                outcome = SAME if (found := read(folder)) == expected else MENDED
+                outcome = SAME if (actual := read(folder)) == expected else MENDED
                 # None: it was found out, and is to be made again.
-                assert found in (expected, None), (file, found)
+                assert actual in (expected, None), (file, actual)
             except UserError as error:
                 outcome = refused(error)
             tally[f"bit flipped in {what}", outcome] += 1
@@ -132,8 +132,8 @@ def test_every_file_is_told_from_one_with_a_flipped_bit(whole, tmp_path, tally):
             (cell / "results.jsonl").write_bytes(results)
 
     def prompts(folder):
-        found, facts = load_prompts(folder)
-        return leaves(found), facts
+        actual, facts = load_prompts(folder)
+        return leaves(actual), facts
 
     shutil.rmtree(cell / "checkpoints")
     (cell / "metrics.jsonl").unlink()
@@ -156,8 +156,8 @@ def test_every_file_is_told_from_one_with_a_flipped_bit(whole, tmp_path, tally):
     kept_features.write(values)
 
     def features(_):
-        found = kept_features.read(40)
-        return None if found is None else found.tobytes()
+        actual = kept_features.read(40)
+        return None if actual is None else actual.tobytes()
 
     campaign(tally, "image features", tmp_path / "features", features, 200)
 
@@ -178,14 +178,14 @@ def test_every_block_of_a_table_is_told_from_a_changed_one(whole, tmp_path, tall
     rng, expected = random.Random(0), contents(copy)
     shards = [f for f in files_of(copy) if "/c/" in f.as_posix()]
     for _ in range(150):
-        one, other = rng.sample(shards, 2)
-        contents_of = one.read_bytes(), other.read_bytes()
+        first, other = rng.sample(shards, 2)
+        contents_of = first.read_bytes(), other.read_bytes()
         for read in (contents, open_table):
-            one.write_bytes(contents_of[1]), other.write_bytes(contents_of[0])
+            first.write_bytes(contents_of[1]), other.write_bytes(contents_of[0])
             with pytest.raises(UserError):
                 read(copy)
             tally["two shards of a table exchanged", REFUSED] += 1
-        one.write_bytes(contents_of[0]), other.write_bytes(contents_of[1])
+        first.write_bytes(contents_of[0]), other.write_bytes(contents_of[1])
     assert contents(copy) == expected
 
 
@@ -201,9 +201,9 @@ def test_every_checkpoint_is_told_from_a_changed_one(tmp_path, tally):
 
     def restored(folder):
         """The newest state; None: an earlier one, whole."""
-        found, epoch, _ = Checkpoints(folder, "a cell").restore(state(0), Loader())
-        assert leaves(found) == leaves(state(epoch))
-        return leaves(found) if epoch == 4 else None
+        actual, epoch, _ = Checkpoints(folder, "a cell").restore(state(0), Loader())
+        assert leaves(actual) == leaves(state(epoch))
+        return leaves(actual) if epoch == 4 else None
 
     campaign(tally, "a checkpoint", tmp_path, restored, 12)
 
@@ -226,11 +226,11 @@ def lose(workdir, *names):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def exchange(workdir, one, other):
-    one, other = (next(workdir.glob(name)) for name in (one, other))
-    between = one.with_name("between")
-    one.rename(between)
-    other.rename(one)
+def exchange(workdir, first, other):
+    first, other = (next(workdir.glob(name)) for name in (first, other))
+    between = first.with_name("between")
+    first.rename(between)
+    other.rename(first)
     between.rename(other)
 
 
@@ -268,11 +268,11 @@ LOST = [
 def check_run(tally, what, workdir, expected):
     """Run again: as before, or refused in one line; count what came of it."""
     try:
-        found = accuracies(workdir)
+        actual = accuracies(workdir)
     except UserError as error:
         tally[what, refused(error)] += 1
         return
-    assert (found, results(workdir)) == expected, what
+    assert (actual, results(workdir)) == expected, what
     tally[what, "as before"] += 1
 
 
@@ -324,12 +324,12 @@ def start(workdir):
 
 def results(workdir):
     """Accuracies and prompts of all cells."""
-    found = {}
+    actual = {}
     for file in sorted(workdir.glob("base2new/*/*/*/results.jsonl")):
         (line,) = read_results(file.parent)
         prompts = leaves(load_prompts(file.parent / "export")[0])
-        found[line.key] = line.base, line.new, prompts
-    return found
+        actual[line.key] = line.base, line.new, prompts
+    return actual
 
 
 def test_a_run_killed_anywhere_ends_as_one_that_was_not(tmp_path, tally):

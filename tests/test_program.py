@@ -56,10 +56,12 @@ def test_an_unknown_command_is_one_line(tmp_path):
 
 def test_a_config_is_found_by_name_and_a_file_goes_first(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    own = ROOT / "configs" / "base2new.py"
+    shipped = ROOT / "configs" / "base2new.py"
     for name in ("base2new", "base2new.py", "configs/base2new.py"):
-        found = find_config(["x", f"--config={name}:dtd,eurosat", "--config.seeds=1"])
-        assert found == ["x", f"--config={own}:dtd,eurosat", "--config.seeds=1"]
+        resolved = find_config(
+            ["x", f"--config={name}:dtd,eurosat", "--config.seeds=1"]
+        )
+        assert resolved == ["x", f"--config={shipped}:dtd,eurosat", "--config.seeds=1"]
     assert find_config(["--config=paper/table2:dtd"]) == [
         f"--config={ROOT / 'configs' / 'paper' / 'table2.py'}:dtd"
     ]

@@ -13,17 +13,17 @@ from scipy.special import softmax
 from fdbpl_jax.clip.model import Clip, cast, load_clip, logit_scale
 from fdbpl_jax.clip.tokenizer import refuse_same_tokens
 from fdbpl_jax.config import PromptConfig
-from fdbpl_jax.data.images import read_image
+from fdbpl_jax.data.images import as_read, read_image
 from fdbpl_jax.data.source_images import SourceImages
 from fdbpl_jax.data.types import Dataset, first_few
 from fdbpl_jax.device import tower_dtype
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.evaluation.accuracy import share_correct
+from fdbpl_jax.evaluation.accuracy import cosines, share_correct
 from fdbpl_jax.evaluation.detection import scores
 from fdbpl_jax.evaluation.features import encoded_images, tower_features
 from fdbpl_jax.evaluation.prompted import (
-    class_cosines,
     class_text,
+    cosines_by_image,
     image_encoder,
     predictions,
 )
@@ -46,6 +46,14 @@ class Prediction(NamedTuple):
     rejection: float | None
 
 
+class _Texts(NamedTuple):
+    """Classes, and their L2-normalised features under the prompts, [C D]."""
+
+    classes: Classes
+    positive: Any = None  # None: they depend on the image
+    negative: Any = None  # None: there is no negative prompt
+
+
 @dataclasses.dataclass(frozen=True)
 class Classifier:
     """Learned prompts with the models that they were learned on."""
@@ -57,6 +65,10 @@ class Classifier:
     running: Any  # running statistics of learners that have them
     class_names: tuple[str, ...]
     template: str  # of hand-written text, for learners that learn none
+    # Texts of the names that were asked for last: many calls ask for the same.
+    _asked: dict[tuple[str, ...], _Texts] = dataclasses.field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @classmethod
     def load(
@@ -111,11 +123,15 @@ class Classifier:
         names, pictures = tuple(classes) or self.class_names, list(images)
         if not pictures:
             return []
-        features = self.features(pictures)
-        cosines = self.cosines(features, names)
-        probabilities = softmax(logit_scale(self.models.student) * cosines, axis=1)
-        rejection = self._rejection(features, names)
-        best = np.argsort(-cosines, axis=1, kind="stable")[:, :top]
+        texts = self._texts(names)  # first: it refuses names
+        features, scale = self._features(pictures), logit_scale(self.models.student)
+        nearness = self._cosines(features, texts)
+        probabilities = softmax(scale * nearness, axis=1)
+        rejection: list[Any] = [None] * len(pictures)
+        if texts.negative is not None:
+            by_score = scores(features, texts.positive, texts.negative, scale)
+            rejection = by_score["both"].tolist()
+        best = np.argsort(-nearness, axis=1, kind="stable")[:, :top]
         return [
             Prediction(
                 tuple(names[label] for label in labels),
@@ -125,46 +141,10 @@ class Classifier:
             for labels, row, score in zip(best, probabilities, rejection, strict=True)
         ]
 
-    def features(self, images: Iterable[Picture]) -> Float[np.ndarray, "N D"]:
-        """L2-normalised image features, under the image prompts if there are any.
-
-        Raises:
-          UserError: listing the images that cannot be read.
-        """
-        learner = self.method.learner
-        encode = image_encoder(self.models, learner, self.trained)
-        return encoded_images(self.models.student, list(images), _picture, encode)
-
-    def cosines(
-        self, features: Float[np.ndarray, "N D"], names: Sequence[str]
-    ) -> Float[np.ndarray, "N C"]:
-        """How near each image is to each class under the positive prompt."""
-        classes = self.classes(tuple(names))
-        learner = self.method.learner
-        return class_cosines(self.models, learner, classes, self.trained, features)
-
     @property
     def trained(self) -> Trained:
         """The positive prompt as it is evaluated."""
         return Trained(self.prompts.positive, self.running)
-
-    def _rejection(
-        self, features: Float[np.ndarray, "N D"], names: Sequence[str]
-    ) -> list[float] | list[None]:
-        if not self.method.measures_rejection:
-            return [None] * len(features)
-        positive = class_text(
-            self.models,
-            self.method.learner,
-            self.classes(tuple(names)),
-            self.prompts.positive,
-        )
-        settings = negative_prompt(self.models.student.tokenizer, self.prompt)
-        classes = COOP.classes(self.models, settings, self.template, names)
-        negative = class_text(self.models, COOP, classes, self.prompts.negative)
-        scale = logit_scale(self.models.student)
-        by_score = scores(features, np.asarray(positive), np.asarray(negative), scale)
-        return by_score["both"].tolist()
 
     def classes(self, names: tuple[str, ...]) -> Classes:
         """The classes as the learner distinguishes them.
@@ -182,6 +162,40 @@ class Classifier:
         return self.method.learner.classes(
             self.models, self.prompt, self.template, names
         )
+
+    def _features(self, pictures: Sequence[Picture]) -> Float[np.ndarray, "N D"]:
+        """L2-normalised image features, under the image prompts if there are any."""
+        encode = image_encoder(self.models, self.method.learner, self.trained)
+        return encoded_images(self.models.student, pictures, _picture, encode)
+
+    def _texts(self, names: tuple[str, ...]) -> _Texts:
+        """What the text tower makes of names, once for all calls that ask for them."""
+        if names not in self._asked:
+            self._asked.clear()
+            self._asked[names] = self._encoded_texts(names)
+        return self._asked[names]
+
+    def _encoded_texts(self, names: tuple[str, ...]) -> _Texts:
+        classes, learner, models = self.classes(names), self.method.learner, self.models
+        if learner.text_by_image:
+            return _Texts(classes)
+        positive = class_text(models, learner, classes, self.prompts.positive)
+        if not self.method.measures_rejection:
+            return _Texts(classes, np.asarray(positive))
+        settings = negative_prompt(models.student.tokenizer, self.prompt)
+        layout = COOP.classes(models, settings, self.template, names)
+        negative = class_text(models, COOP, layout, self.prompts.negative)
+        return _Texts(classes, np.asarray(positive), np.asarray(negative))
+
+    def _cosines(
+        self, features: Float[np.ndarray, "N D"], texts: _Texts
+    ) -> Float[np.ndarray, "N C"]:
+        """How near each image is to each class under the positive prompt."""
+        if texts.positive is not None:
+            return cosines(features, texts.positive)
+        prompt, learner = self.prompts.positive, self.method.learner
+        rows = cosines_by_image(self.models, learner, texts.classes, prompt, features)
+        return np.concatenate(list(rows))
 
 
 def evaluate(classifier: Classifier, dataset: Dataset, workdir: Path) -> float:
@@ -216,7 +230,7 @@ def evaluate(classifier: Classifier, dataset: Dataset, workdir: Path) -> float:
 
 def _picture(image: Picture) -> Image.Image:
     if isinstance(image, Image.Image):
-        return image.convert("RGB")
+        return as_read(image)
     return read_image(Path(), str(image))
 
 

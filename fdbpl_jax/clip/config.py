@@ -178,8 +178,8 @@ def _tower(section: Any, name: str) -> TowerConfig:
 
 
 def _size(name: str, value: Any, least: int = 1) -> int:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if not whole or not least <= value <= _MOST:
+    is_integer = isinstance(value, int) and not isinstance(value, bool)
+    if not is_integer or not least <= value <= _MOST:
         raise _unusable(
             f"{name} in config.json is {reprlib.repr(value)}, not a whole number from "
             f"{least} to {_MOST}"

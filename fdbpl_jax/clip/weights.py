@@ -23,7 +23,7 @@ _INDEX = ".index.json"
 
 
 class _Format(NamedTuple):
-    whole: str  # the file that holds all weights
+    single: str  # the file that holds all weights
     shards: str  # pattern of the files that hold a part each
     read: Callable[[Path], Tensors]
 
@@ -38,12 +38,12 @@ def choose_weights(source: str, names: Collection[str]) -> list[str]:
       UserError: there are none, or none that can be read; it says what is there.
     """
     for form in _FORMATS:
-        index = form.whole + _INDEX
-        if form.whole not in names and index not in names:
+        index = form.single + _INDEX
+        if form.single not in names and index not in names:
             continue
         if form.read is _read_torch and not importlib.util.find_spec("torch"):
             raise UserError(
-                f"'{source}' has no {_FORMATS[0].whole}, only {form.whole}, which "
+                f"'{source}' has no {_FORMATS[0].single}, only {form.single}, which "
                 "PyTorch reads and which is not installed",
                 "Run `pip install torch`, or convert the model where PyTorch is: "
                 '`python -c "from transformers import CLIPModel, CLIPProcessor; '
@@ -51,7 +51,7 @@ def choose_weights(source: str, names: Collection[str]) -> list[str]:
                 'for c in (CLIPModel, CLIPProcessor)]"`, and point at DIR.',
             )
         shards = [index, *fnmatch.filter(names, form.shards)]
-        return [form.whole] if form.whole in names else shards
+        return [form.single] if form.single in names else shards
     raise UserError(*_missing(source, names))
 
 
@@ -89,7 +89,7 @@ def read_tensors(files: list[Path]) -> Tensors:
     """Read all tensors of weight files by their names in PyTorch, dtypes as stored."""
     tensors: Tensors = {}
     for path in files:
-        form = next(f for f in _FORMATS if f.whole.endswith(path.suffix))
+        form = next(f for f in _FORMATS if f.single.endswith(path.suffix))
         try:
             part = form.read(path)
         except (UserError, OSError):
@@ -165,7 +165,9 @@ def _missing(source: str, names: Collection[str]) -> tuple[str, str]:
         for name in sorted(names)
         if name.count("/") == 1 and name.endswith("/config.json")
     ]
-    looked_for = f"{', '.join(f.whole for f in _FORMATS[:-1])} or {_FORMATS[-1].whole}"
+    looked_for = (
+        f"{', '.join(f.single for f in _FORMATS[:-1])} or {_FORMATS[-1].single}"
+    )
     what = f"'{source}' has no {looked_for}"
     what += f", only {', '.join(weights[:8])}" if weights else ""
     if any(name.startswith("adapter_") for name in top):
@@ -181,5 +183,5 @@ def _missing(source: str, names: Collection[str]) -> tuple[str, str]:
     if below:
         return what, f"A model is in its folder '{below[0]}': give that folder's path."
     if any(name.endswith(".safetensors") for name in weights):
-        return what, f"Rename the file that is meant to {_FORMATS[0].whole}."
+        return what, f"Rename the file that is meant to {_FORMATS[0].single}."
     return what, "Give the directory of a complete model."

@@ -75,6 +75,21 @@ def read_hashed(root: Path, path: str) -> tuple[Image.Image, str]:
         return _decode(file, stream), content
 
 
+def as_read(image: Image.Image) -> Image.Image:
+    """Of an image in memory what `read_image` makes of its file; itself unchanged.
+
+    Raises:
+      UserError: it is broken, or has no known range of values.
+    """
+    try:
+        upright = _upright(image, in_place=False)
+        upright.format = image.format  # a copy has none
+        return _to_rgb(upright)
+    except Exception as error:  # which one depends on its format
+        what = f"an image in memory cannot be read ({_reason(error)})"
+        raise UserError(what, "Convert it to RGB, or leave it out.") from error
+
+
 def content_hash(root: Path, path: str) -> str:
     """SHA-256, in hex, of the bytes of the file `path` in `root`.
 
@@ -109,8 +124,7 @@ def _decode(file: Path, stream: BufferedReader) -> Image.Image:
             if too_long or image.width * image.height > _MAX_PIXELS:
                 raise _too_large(file)
             image.load()
-            _upright(image)
-            return _to_rgb(image)
+            return _to_rgb(_upright(image, in_place=True))
     except UserError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -120,12 +134,13 @@ def _decode(file: Path, stream: BufferedReader) -> Image.Image:
         raise unreadable(file, error) from error
 
 
-def _upright(image: Image.Image) -> None:
+def _upright(image: Image.Image, in_place: bool) -> Image.Image:
     # A sound picture may carry broken EXIF data; viewers then show it as stored.
-    try:
+    with contextlib.suppress(Exception):
+        if not in_place:
+            return ImageOps.exif_transpose(image)
         ImageOps.exif_transpose(image, in_place=True)
-    except Exception:
-        return
+    return image
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -5,8 +5,6 @@ and the text features of one prompt per class. The counting is exact: prediction
 from the device as integers and are counted on the host.
 """
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -78,29 +76,14 @@ def cosines(
     return values
 
 
-def nearest_by_image(
-    features: Float[np.ndarray, "N D"],
-    predict: Callable[[Float[np.ndarray, "b D"]], Int[Array, " b"]],
-    together: int,
-) -> Int[np.ndarray, " N"]:
-    """The class of each image for a learner whose text depends on the image.
-
-    Args:
-      predict: the nearest class of each of `together` images; the last are filled up.
+def check_features(features: Float[np.ndarray, "N D"]) -> None:
+    """Refuse no images, and features that are not finite.
 
     Raises:
-      UserError: there are no images, or a feature is not finite.
+      UserError: naming the first.
     """
-    if not len(features):
-        raise UserError("there are no images to evaluate", "Check the test split.")
+    _refuse_none(features)
     _check_finite("image feature", np.isfinite(features).all(axis=1))
-    predictions = []
-    for first in range(0, len(features), together):
-        some = features[first : first + together]
-        predictions.append(
-            predict(np.resize(some, (together, some.shape[1])))[: len(some)]
-        )
-    return np.concatenate(jax.device_get(predictions))
 
 
 def per_class_accuracy(
@@ -182,8 +165,7 @@ def _check(
             f"features {features.shape} and text {text.shape} do not fit: expected "
             "[N D], [C D]"
         )
-    if len(features) == 0:
-        raise UserError("there are no images to evaluate", "Check the test split.")
+    _refuse_none(features)
     lengths = np.linalg.norm(np.asarray(text, np.float32), axis=1)
     finite = np.isfinite(lengths)  # the others are the business of _check_finite
     wrong = np.flatnonzero(finite & (np.abs(lengths - 1) > _LENGTH_TOLERANCE))
@@ -191,6 +173,11 @@ def _check(
         raise ValueError(
             f"text feature {wrong[0]} has length {lengths[wrong[0]]:.3f}, not 1"
         )
+
+
+def _refuse_none(features: Float[Array | np.ndarray, "N D"]) -> None:
+    if not len(features):
+        raise UserError("there are no images to evaluate", "Check the test split.")
 
 
 def _check_finite(kind: str, finite: Bool[np.ndarray, " X"]) -> None:

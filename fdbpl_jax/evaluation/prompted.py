@@ -1,17 +1,17 @@
 """Predictions on test images: of trained prompts and of hand-written text."""
 
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
 from fdbpl_jax.clip.model import Clip, image_features, text_features
 from fdbpl_jax.config import PromptConfig
 from fdbpl_jax.data.types import prompt_name
-from fdbpl_jax.evaluation.accuracy import cosines, nearest_by_image, nearest_classes
+from fdbpl_jax.evaluation.accuracy import check_features, nearest_classes
 from fdbpl_jax.evaluation.features import Encode, encoded
 from fdbpl_jax.evaluation.test_set import HeldOut
 from fdbpl_jax.learners.learner import (
@@ -46,11 +46,8 @@ def predictions(
         encode = image_encoder(models, learner, trained)
         features = encoded(models.student, held.dataset, held.examples, encode)
     if learner.text_by_image:
-        tower, student = models.student.params["text"], models.static
-        predict = functools.partial(
-            _predict, learner, student, tower, classes, trained.prompt
-        )
-        return nearest_by_image(features, predict, _TOGETHER)
+        rows = cosines_by_image(models, learner, classes, trained.prompt, features)
+        return np.concatenate([some.argmax(axis=1) for some in rows])
     text = class_text(models, learner, classes, trained.prompt)
     return nearest_classes(features, text)
 
@@ -68,29 +65,25 @@ def written_predictions(
     return nearest_classes(held.features, text)
 
 
-def class_cosines(
+def cosines_by_image(
     models: Models,
     learner: Learner,
     classes: Classes,
-    trained: Trained,
+    prompt: Prompt,
     features: Float[np.ndarray, "N D"],
-) -> Float[np.ndarray, "N C"]:
-    """How near each image is to each class: what `predictions` take the highest of.
+) -> Iterator[Float[np.ndarray, "b C"]]:
+    """Cosines of images and classes whose text depends on the image, some at a time.
 
     Raises:
-      UserError: a feature is not finite.
+      UserError: there are no images, or a feature is not finite.
     """
-    if not learner.text_by_image:
-        text = class_text(models, learner, classes, trained.prompt)
-        return cosines(features, text)
+    check_features(features)
     tower, student = models.student.params["text"], models.static
-    rows = []
     for first in range(0, len(features), _TOGETHER):
         some = features[first : first + _TOGETHER]
-        filled = np.resize(some, (_TOGETHER, some.shape[1]))
-        row = _cosines(learner, student, tower, classes, trained.prompt, filled)
-        rows.append(np.asarray(row)[: len(some)])
-    return np.concatenate(rows)
+        filled = np.resize(some, (_TOGETHER, some.shape[1]))  # one shape, one program
+        rows = _cosines(learner, student, tower, classes, prompt, filled)
+        yield np.asarray(rows)[: len(some)]
 
 
 def class_text(
@@ -130,19 +123,6 @@ def _text(
     prompt: Prompt,
 ) -> Float[Array, "C D"]:
     return learner.text_features(student, text, classes, prompt, None)
-
-
-@functools.partial(jax.jit, static_argnames=("learner", "student"))
-def _predict(
-    learner: Learner,
-    student: Student,
-    text: dict[str, Any],
-    classes: Classes,
-    prompt: Prompt,
-    image: Float[Array, "B D"],
-) -> Int[Array, " B"]:
-    cosines = _cosines(learner, student, text, classes, prompt, image)
-    return jnp.argmax(cosines, axis=-1)
 
 
 @functools.partial(jax.jit, static_argnames=("learner", "student"))

@@ -53,7 +53,7 @@ def find_config(words: Sequence[str]) -> list[str]:
     `--config=base2new:dtd` is `configs/base2new.py:dtd`. Configs may import others, as
     `from configs import base2new`, wherever the command is called.
     """
-    found, folder = list(words), config_folder()
+    resolved, folder = list(words), config_folder()
     for n, word in enumerate(words):
         flag, _, value = word.partition("=")
         if flag.lstrip("-") != "config" or not word.startswith("-"):
@@ -61,12 +61,12 @@ def find_config(words: Sequence[str]) -> list[str]:
         name, sign, argument = value.partition(":")
         if name and not Path(name).exists():
             file = f"{name.removesuffix('.py')}.py"
-            for own in (folder / file, folder.parent / file):
-                if own.exists():
-                    found[n] = f"{flag}={own}{sign}{argument}"
+            for shipped in (folder / file, folder.parent / file):
+                if shipped.exists():
+                    resolved[n] = f"{flag}={shipped}{sign}{argument}"
     if str(folder.parent) not in sys.path:
         sys.path.append(str(folder.parent))  # last: it is for `configs` alone
-    return found
+    return resolved
 
 
 def config_key(method: str) -> str:

@@ -90,23 +90,23 @@ def _check_words(
     """CoOp keeps the embeddings of SOS and of name, "." and EOS, wherever they go."""
     prompt = PromptConfig(context_length=length, init="")
     table = np.asarray(clip.params["text"]["token_embedding"], np.float32)
-    for kept, first in zip(_KEPT, (0, 1 + length), strict=True):
-        if kept not in tensors:
+    for key, first in zip(_KEPT, (0, 1 + length), strict=True):
+        if key not in tensors:
             continue
-        stored = tensors[kept]
+        stored = tensors[key]
         if stored.ndim != 3 or len(stored) != len(class_names):
             raise UserError(
-                f"'{kept}' is {list(stored.shape)}; {len(class_names)} names are given",
+                f"'{key}' is {list(stored.shape)}; {len(class_names)} names are given",
                 _CLASSES,
             )
         for words, embeddings in zip(
             map(prompt_name, class_names), stored, strict=True
         ):
             row = class_row(clip.tokenizer, clip.config.text, words, prompt)[0]
-            ids = row[first : 1 if kept == "token_prefix" else None]
+            ids = row[first : 1 if key == "token_prefix" else None]
             if not _alike(embeddings[: len(ids)], table[ids]):
                 raise UserError(
-                    f"'{kept}' does not hold '{words}' as '{clip.name}' embeds it",
+                    f"'{key}' does not hold '{words}' as '{clip.name}' embeds it",
                     "Give the student and the classes, in order, it was trained on.",
                 )
 

@@ -132,9 +132,9 @@ def class_row(
     after = length - before
     # As in CoOp, name and "." are tokenised together (") and "." are one token), and
     # before the rest of the context stand as many of the tokens as the name alone has.
-    whole = word_ids(tokenizer, f"{name}.")
-    cut = len(word_ids(tokenizer, name)) if after else len(whole)
-    first, tail = [*fixed, *whole[:cut]], whole[cut:]
+    together = word_ids(tokenizer, f"{name}.")
+    cut = len(word_ids(tokenizer, name)) if after else len(together)
+    first, tail = [*fixed, *together[:cut]], together[cut:]
     ids = [tokenizer.bos_token_id, *[0] * before, *first, *[0] * after, *tail]
     slot = [-1, *range(before), *[-1] * len(first), *range(before, length)]
     ids, slot = [*ids, tokenizer.eos_token_id], [*slot, *[-1] * (len(tail) + 1)]

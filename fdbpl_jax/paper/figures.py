@@ -69,8 +69,8 @@ def time_sheet(workdir: Path, published: Published) -> Sheet:
     for point in points:
         learner = point["method"].split("+")[0]
         kdpl = seconds.get((point["dataset"], f"{learner}+kdpl"))
-        own = point["train_seconds"]
-        speed = kdpl / own if kdpl and own else None
+        spent = point["train_seconds"]
+        speed = kdpl / spent if kdpl and spent else None
         point |= {"kdpl_train_seconds": kdpl, "speed": speed}
     columns = (
         *(DATASET, METHOD, TRAINING, Column("", ("kdpl_train_seconds",))),
@@ -127,14 +127,14 @@ def keep_sheet(workdir: Path, published: Published) -> Sheet:
 
 def component_sheet(workdir: Path, published: Published) -> Sheet:
     """Make figure 10: accuracy, training time and memory, part by part."""
-    found = [finished_runs(workdir, f"figure10/{part}") for part in COMPONENTS]
-    runs = list(itertools.chain(*found))
+    parts = [finished_runs(workdir, f"figure10/{part}") for part in COMPONENTS]
+    runs = list(itertools.chain(*parts))
     points = _points(runs)
     kdpl = [p for p in points if p["trained_on"] == COMPONENTS["kdpl"]]
     memory = {p["dataset"]: p["peak_memory_mib"] for p in kdpl if p["peak_memory_mib"]}
     for point in points:
-        part, whole = point["peak_memory_mib"], memory.get(point["dataset"])
-        point["share"] = 100 * (part / whole) if part and whole else None
+        part, total = point["peak_memory_mib"], memory.get(point["dataset"])
+        point["share"] = 100 * (part / total) if part and total else None
     groups = by_dataset(points)
     columns = (
         *(DATASET, Column("trained on", ("trained_on",), word=True)),

@@ -92,7 +92,7 @@ def finish(
         name: _merged(records, name, former.get(name, []) if table else None, blocks)
         for name in array_shapes(spec, "", 0)
     }
-    known = {name: found for name, found in digests.items() if found is not None}
+    known = {name: merged for name, merged in digests.items() if merged is not None}
     if len(known) == len(digests) and known != former:
         written = table or manifest.Manifest(spec, seconds=_seconds(records))
         written.digests = known
@@ -111,14 +111,14 @@ def _finish_features(
     """Write their manifest; of the time that they took, where they were added."""
     features = manifest.read_features(folder, spec.student)
     former = features.digests if features else None
-    found = _merged(records, manifest.feature_name(spec.student), former, blocks)
-    if found is None or found == former:
+    digests = _merged(records, manifest.feature_name(spec.student), former, blocks)
+    if digests is None or digests == former:
         return
     if features is None:
         seconds = _seconds(records) if is_added else 0.0
         width = spec.feature_width
         features = manifest.FeatureManifest(spec.student, width, seconds=seconds)
-    features.digests = found
+    features.digests = digests
     manifest.write_features(folder, features)
 
 

@@ -119,13 +119,13 @@ def region_bytes(spec: TableSpec) -> int:
 def open_unchecked(path: str | Path, student: str | None = None) -> Table:
     """Open a finished table as `open_table`, but without looking into its blocks."""
     folder = store.open_folder(path)
-    found = read_manifest(folder)
-    if found is None:
+    stored = read_manifest(folder)
+    if stored is None:
         raise UserError(
             f"there is no finished RIL table in '{folder.path}'",
             "Check the path, or build it: run again, an interrupted build resumes.",
         )
-    spec, digests, seconds = found.spec, dict(found.digests), found.seconds
+    spec, digests, seconds = stored.spec, dict(stored.digests), stored.seconds
     student = spec.student if student is None else student
     features = read_features(folder, student) if student else None
     if student and features is None:

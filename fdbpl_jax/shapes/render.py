@@ -95,8 +95,8 @@ def _draw_object(
     x, y = rng.uniform(radius, _SIZE - radius, 2)
     u, v = _turned(x, y, np.deg2rad(rng.uniform(-10, 10)))
     cover = np.clip(0.5 - _distance(look.shape, u, v, radius), 0, 1)[..., None]
-    own = _texture(look.texture, u, v, rng)[..., None]
-    painted = np.where(own, *_two_tones(look.colour, rng))
+    marks = _texture(look.texture, u, v, rng)[..., None]
+    painted = np.where(marks, *_two_tones(look.colour, rng))
     canvas += cover * (painted - canvas)
 
 

@@ -103,10 +103,10 @@ def fake_hub(tmp_path, monkeypatch):
 
         def download(repo, revision, allow_patterns, local_files_only):
             assert not local_files_only
-            kept = huggingface_hub.utils.filter_repo_objects(
+            chosen = huggingface_hub.utils.filter_repo_objects(
                 names(revision), allow_patterns=allow_patterns
             )
-            for name in kept:
+            for name in chosen:
                 (tmp_path / "snapshot").mkdir(exist_ok=True)
                 source = revisions[revision or "main"] / name
                 shutil.copyfile(source, tmp_path / "snapshot" / name)

@@ -83,8 +83,8 @@ def test_a_thin_image_takes_little_memory(size, monkeypatch):
 
     monkeypatch.setattr(PIL.Image.Image, "resize", noted)
     assert preprocess(picture(*size), ImageSettings(64)).shape == (64, 64, 3)
-    (whole,) = made
-    assert whole.width * whole.height <= 8 * 64 * 64
+    (pixels,) = made
+    assert pixels.width * pixels.height <= 8 * 64 * 64
 
 
 def test_the_settings_survive_the_way_to_the_file_and_back():
@@ -99,10 +99,10 @@ def test_an_absent_file_means_openais_values():
 
 
 def test_the_older_form_of_sizes_is_read():
-    whole = ImageSettings(64)
-    assert parse_image_settings({"size": 64, "crop_size": 64}, 64) == whole
+    settings = ImageSettings(64)
+    assert parse_image_settings({"size": 64, "crop_size": 64}, 64) == settings
     size = {"shortest_edge": 64, "longest_edge": None, "height": None}
-    assert parse_image_settings({"size": size}, 64) == whole
+    assert parse_image_settings({"size": size}, 64) == settings
 
 
 @pytest.mark.parametrize(

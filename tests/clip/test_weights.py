@@ -204,8 +204,8 @@ def test_a_tensor_in_two_shards_is_refused(shards):
 def test_bfloat16_is_read(tmp_path):
     stored = {"a": np.arange(3).astype(jnp.bfloat16)}
     safetensors.numpy.save_file(stored, tmp_path / "x.safetensors")
-    found = weights.read_tensors([tmp_path / "x.safetensors"])
-    np.testing.assert_array_equal(found["a"].astype(np.float32), [0, 1, 2])
+    tensors = weights.read_tensors([tmp_path / "x.safetensors"])
+    np.testing.assert_array_equal(tensors["a"].astype(np.float32), [0, 1, 2])
 
 
 @pytest.mark.parametrize("dtype", [jnp.float8_e4m3fn, jnp.float8_e5m2])

@@ -99,9 +99,9 @@ def test_own_data_are_checked(tmp_path):
             touch(tmp_path / "own" / name / f"{number}.jpg")
             lines.append(f"{name}/{number}.jpg,{name}")
     (tmp_path / "own" / "list.csv").write_text("\n".join(lines))
-    whole = check_dataset("own", tmp_path)
-    assert (whole.name, whole.files, whole.problems) == ("own", 6, ())
-    assert check_dataset("folder", tmp_path / "own") == whole
+    findings = check_dataset("own", tmp_path)
+    assert (findings.name, findings.files, findings.problems) == ("own", 6, ())
+    assert check_dataset("folder", tmp_path / "own") == findings
     (tmp_path / "own" / "a" / "1.jpg").write_text("text")
     finding = check_dataset("csv", tmp_path / "own" / "list.csv")
     assert (finding.name, finding.files) == ("list", 6)
@@ -132,12 +132,12 @@ def test_the_command_ends_non_zero_only_when_something_is_wrong(tmp_path):
     done = command("check", f"--root={tmp_path}", "--datasets=dtdd")
     assert done.returncode == 2
     assert "Did you mean 'dtd'" in done.stderr
-    own = f"--root={tmp_path}/dtd/images", "--datasets=folder"
-    done = command("check", *own)
+    words = f"--root={tmp_path}/dtd/images", "--datasets=folder"
+    done = command("check", *words)
     assert (done.returncode, done.stdout[:7]) == (0, "images ")
     assert "2 classes; train 2, val 2, test 2" in done.stdout
     (tmp_path / "dtd" / "images" / "woven" / "1_val.jpg").unlink()
-    done = command("check", *own)
+    done = command("check", *words)
     assert done.returncode == 1
     assert "fewer than 3 images, one each for train, val and test: 'woven' (2)" in (
         done.stdout

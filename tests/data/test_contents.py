@@ -24,13 +24,13 @@ def _dataset(tmp_path):
 def test_broken_images_are_left_out_of_every_part(dataset, tmp_path, caplog):
     assert without_broken(dataset, tmp_path / "records") is dataset
     for path in ("1.png", "4.png", "9.png"):
-        whole = (tmp_path / path).read_bytes()
-        (tmp_path / path).write_bytes(whole[: len(whole) // 2])
-    whole = without_broken(dataset, tmp_path / "records")
-    assert [e.path for e in whole.train] == ["0.png", "2.png", "3.png"]
-    assert [e.path for e in whole.val] == ["5.png"]
-    assert [e.path for e in whole.test] == ["6.png", "7.png", "8.png"]
-    assert [e.path for e in whole.left_out] == ["1.png", "4.png", "9.png"]
+        complete = (tmp_path / path).read_bytes()
+        (tmp_path / path).write_bytes(complete[: len(complete) // 2])
+    complete = without_broken(dataset, tmp_path / "records")
+    assert [e.path for e in complete.train] == ["0.png", "2.png", "3.png"]
+    assert [e.path for e in complete.val] == ["5.png"]
+    assert [e.path for e in complete.test] == ["6.png", "7.png", "8.png"]
+    assert [e.path for e in complete.left_out] == ["1.png", "4.png", "9.png"]
     assert "ten: 3 of 10 images cannot be read and are left out: 1.png," in caplog.text
 
 

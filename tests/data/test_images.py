@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from fdbpl_jax.data import images
-from fdbpl_jax.data.images import content_hash, read_hashed, read_image
+from fdbpl_jax.data.images import as_read, content_hash, read_hashed, read_image
 from fdbpl_jax.errors import UserError
 
 
@@ -157,3 +157,19 @@ def test_read_hashed_is_both_from_one_opening(tmp_path, colours, monkeypatch):
     assert opened == [tmp_path / "a.png"]
     assert content == content_hash(tmp_path, "a.png")
     np.testing.assert_array_equal(np.asarray(image), colours)
+
+
+def test_a_picture_in_memory_is_read_as_its_file(tmp_path):
+    ramp = np.arange(48 * 64, dtype=np.uint16).reshape(48, 64) * 21
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    Image.fromarray((ramp >> 8).astype(np.uint8)).save(tmp_path / "a.jpg", exif=exif)
+    Image.fromarray(ramp).save(tmp_path / "b.png")  # of 16 bits
+    for name, size in (("a.jpg", (48, 64)), ("b.png", (64, 48))):
+        with Image.open(tmp_path / name) as opened:
+            inside, stored = as_read(opened), opened.size
+        assert (inside.size, stored) == (size, (64, 48))
+        expected = read_image(tmp_path, name)
+        np.testing.assert_array_equal(np.asarray(inside), np.asarray(expected))
+    with pytest.raises(UserError, match=r"image in memory .* no known range"):
+        as_read(Image.new("F", (8, 8)))

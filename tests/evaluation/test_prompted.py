@@ -14,7 +14,7 @@ from fdbpl_jax.data.images import read_image
 from fdbpl_jax.data.splits import subset
 from fdbpl_jax.evaluation.accuracy import share_correct
 from fdbpl_jax.evaluation.features import split_features
-from fdbpl_jax.evaluation.prompted import _predict, predictions
+from fdbpl_jax.evaluation.prompted import _cosines, predictions
 from fdbpl_jax.evaluation.test_set import HeldOut
 from fdbpl_jax.learners import promptkd
 from fdbpl_jax.learners.cocoop import COCOOP
@@ -131,7 +131,7 @@ def test_text_by_image_is_multiplied_in_full_float32(stand):
     trained = learned(stand, COCOOP, prompt)
     classes = classes_of(stand, COCOOP, prompt)
     inputs = params, classes, trained, jnp.asarray(stand.held.features[:2])
-    lowered = _predict.lower(COCOOP, stand.models.static, *inputs).as_text()
+    lowered = _cosines.lower(COCOOP, stand.models.static, *inputs).as_text()
     products = [line for line in lowered.splitlines() if "dot_general" in line]
     assert len(products) > 10
     assert all("precision = [HIGHEST, HIGHEST]" in line for line in products)

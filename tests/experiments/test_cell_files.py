@@ -60,7 +60,7 @@ def test_a_whole_cell_is_kept_and_read_back(cell):
 @pytest.mark.parametrize("name", KEPT)
 def test_a_cell_with_a_flipped_bit_is_run_again(cell, caplog, name):
     content = (cell / name).read_bytes()
-    whole = (cell / "results.jsonl").read_bytes()
+    before = (cell / "results.jsonl").read_bytes()
     for place in range(0, len(content), max(1, len(content) // 40)):
         flip(cell / name, place)
         caplog.clear()
@@ -71,7 +71,7 @@ def test_a_cell_with_a_flipped_bit_is_run_again(cell, caplog, name):
         assert "the cell is run again" in record.message
         assert "\n" not in record.message
         (cell / name).write_bytes(content)
-        (cell / "results.jsonl").write_bytes(whole)
+        (cell / "results.jsonl").write_bytes(before)
     assert is_kept(cell)
 
 
@@ -105,16 +105,16 @@ def test_results_that_lost_a_line_are_run_again(cell, left):
 @pytest.mark.parametrize("damage", ["lost", "flipped", "cut", "no JSON", "a list"])
 def test_settings_are_mended_where_the_results_are_of_them(cell, caplog, damage):
     file = cell / "config.json"
-    whole = file.read_bytes()
-    contents = {"cut": whole[:20], "no JSON": b"\xff{", "a list": b"[1]"}
+    content = file.read_bytes()
+    contents = {"cut": content[:20], "no JSON": b"\xff{", "a list": b"[1]"}
     if damage == "lost":
         file.unlink()
     elif damage == "flipped":
-        flip(file, whole.index(b"0.1"))
+        flip(file, content.index(b"0.1"))
     else:
         file.write_bytes(contents[damage])
     assert is_kept(cell)
-    assert file.read_bytes() == whole
+    assert file.read_bytes() == content
     assert ("is damaged" in caplog.text) == (damage != "lost")
 
 

@@ -127,14 +127,14 @@ def test_the_size_of_a_table_is_known_before_it_is_built(tmp_path):
     changes = {"methods": "coop+fdbpl", "data.shots": 4, "ril.regions": 12}
     config = run_config(small("few_shot", **changes))
     logging.getLogger("absl").setLevel(logging.WARNING)
-    (found,) = plan.plan(config, tmp_path)
+    (planned,) = plan.plan(config, tmp_path)
     dataset = dataset_of(config, TASKS[0], tmp_path)
     shared = prepare(config, dataset, (), load_inputs(config), tmp_path)
     files = [f for f in Path(shared.table.path).rglob("*") if f.is_file()]
     size = sum(file.stat().st_size for file in files)
-    assert found.table.size == pytest.approx(size, rel=0.05)
-    assert f"regions, about {found.table.size / 1e6:.1f} MB" in plan_text(
-        config, [found]
+    assert planned.table.size == pytest.approx(size, rel=0.05)
+    assert f"regions, about {planned.table.size / 1e6:.1f} MB" in plan_text(
+        config, [planned]
     )
     (after,) = plan.plan(config, tmp_path)
     assert (after.table.there, after.table.size) == (True, size)

@@ -65,8 +65,8 @@ def test_a_home_folder_may_be_written_as_one(monkeypatch):
     places = ("student", "teacher", "data.root", "ril.path", "names.file")
     config.update_from_flattened_dict(dict.fromkeys(places, "~/x"))
     run = run_config(config)
-    found = run.student, run.teacher, run.data.root, run.ril.path, run.names.file
-    assert set(found) == {"/home/me/x"}
+    paths = run.student, run.teacher, run.data.root, run.ril.path, run.names.file
+    assert set(paths) == {"/home/me/x"}
 
 
 def test_what_is_wrong_with_a_method_s_setting_is_said_with_its_name():

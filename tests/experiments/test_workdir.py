@@ -39,9 +39,9 @@ def test_a_cell_that_another_run_trains_comes_last_and_is_read(copy, monkeypatch
         assert pool.submit(held.__enter__).result()
 
         def finishing(config, shared, cells):
-            for one in cells:
-                order.append(one.directory)
-                if one.directory == ours:
+            for current in cells:
+                order.append(current.directory)
+                if current.directory == ours:
                     (ours / RESULTS).write_text(results[ours])
                     (theirs / RESULTS).write_text(results[theirs])
                     pool.submit(held.__exit__, None, None, None).result()

@@ -66,12 +66,12 @@ def test_settings_are_those_published_for_the_protocol(method, protocols, expect
 
 
 def test_what_is_set_goes_over_what_a_protocol_changes():
-    found = settings(
+    actual = settings(
         "maple",
         "cross_dataset",
         **{"optim.epochs": 7, "prompt_for.maple.text_depth": 5},
     )
-    assert found == (7, 0.0026, 4, (5, 1))
+    assert actual == (7, 0.0026, 4, (5, 1))
 
 
 @pytest.mark.parametrize(("place", "expected"), AVERAGES.items())
@@ -79,8 +79,8 @@ def test_promptsrcs_average_is_that_of_protocol_and_data_set(place, expected):
     terms = published.published_terms(TermConfig(kgcoop=3.0), *place)
     assert (terms.promptsrc_mean, terms.promptsrc_std) == expected
     assert terms.kgcoop == 3.0
-    own = TermConfig(promptsrc_mean=2.0)
-    terms = published.published_terms(own, *place)
+    chosen = TermConfig(promptsrc_mean=2.0)
+    terms = published.published_terms(chosen, *place)
     assert (terms.promptsrc_mean, terms.promptsrc_std) == (2.0, expected[1])
 
 

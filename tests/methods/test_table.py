@@ -25,8 +25,10 @@ from fdbpl_jax.methods.table import METHODS, method_named
     ],
 )
 def test_as_many_values_are_trained_as_published(method, published):
-    found = [trained_values(METHODS[method + loss]) for loss in ("", "+kdpl", "+fdbpl")]
-    assert found == [published, published, published + 4 * 512]
+    counts = [
+        trained_values(METHODS[method + loss]) for loss in ("", "+kdpl", "+fdbpl")
+    ]
+    assert counts == [published, published, published + 4 * 512]
 
 
 @pytest.mark.parametrize(

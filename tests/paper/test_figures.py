@@ -51,19 +51,19 @@ def test_times_stand_beside_those_of_kdpl_with_the_same_learner(tmp_path, number
         cells += trained("vpt", 3.0, dataset=dataset)
     write(tmp_path, "table2", cells)
     sheet = time_sheet(tmp_path, numbers)
-    found = {line[:2]: line[2:] for line in sheet.table.lines}
-    assert found["dtd", "coop+fdbpl"] == ("2.00", "× 5.00")
-    assert found["eurosat", "coop"] == ("4.00", "× 3.00")
-    assert found["dtd", "vpt"] == ("3.00", "–")
-    assert not {"zero-shot", "average"} & {word for line in found for word in line}
+    values = {line[:2]: line[2:] for line in sheet.table.lines}
+    assert values["dtd", "coop+fdbpl"] == ("2.00", "× 5.00")
+    assert values["eurosat", "coop"] == ("4.00", "× 3.00")
+    assert values["dtd", "vpt"] == ("3.00", "–")
+    assert not {"zero-shot", "average"} & {word for line in values for word in line}
     assert [panel.names for panel in sheet.panels] == [
         ("coop", "coop+kdpl", "coop+fdbpl", "vpt")
     ] * 2
     assert sheet.panels[0].series == {"": (4.0, 10.0, 2.0, 3.0)}
     assert "dtd 1.00 s for 10 regions" in sheet.about
     assert "+69 %" in sheet.about
-    found = FACTS.tables["dtd"]._replace(built=False)
-    facts = dataclasses.replace(FACTS, tables={"dtd": found})
+    values = FACTS.tables["dtd"]._replace(built=False)
+    facts = dataclasses.replace(FACTS, tables={"dtd": values})
     write(tmp_path, "table2", cells, facts)
     assert "RIL tables" not in time_sheet(tmp_path, numbers).about
     sheet = time_sheet(tmp_path, numbers)

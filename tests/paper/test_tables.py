@@ -89,16 +89,16 @@ def row(dataset, method, trained=True):
 def test_a_row_finds_what_the_paper_prints_for_it(
     numbers, table, dataset, method, part, expected
 ):
-    own = numbers_of(table, numbers)
-    line = line_of(table, row(dataset, method), part, own)
+    ours = numbers_of(table, numbers)
+    line = line_of(table, row(dataset, method), part, ours)
     assert published_in(line) == expected
     assert line["method"] == method.split(" ")[0]
 
 
 def test_what_is_varied_is_said(numbers):
     def varied(table, method, part="", trained=True):
-        own = numbers_of(table, numbers)
-        return line_of(table, row("dtd", method, trained), part, own)["varied"]
+        ours = numbers_of(table, numbers)
+        return line_of(table, row("dtd", method, trained), part, ours)["varied"]
 
     assert varied("table3", "coop shots=4") == "shots=4"
     assert varied("table4", "coop+fdbpl", "mr") == "mr"

@@ -215,12 +215,12 @@ def test_page_escapes_everything(tmp_path):
 
 def test_no_name_forges_a_line(tmp_path):
     forged = "ant\n| forged\x1b[31m"
-    found = cells(datasets=(forged, "b"), methods=("coop",))[:-1]  # one missing
+    results = cells(datasets=(forged, "b"), methods=("coop",))[:-1]  # one missing
     change = dict.fromkeys(("protocol", "device", "student"), forged)
     change |= {"config": ((forged, forged),), "notes": (forged,), "failures": (forged,)}
     tables = {forged: TableFacts(1, 1, True, 1.0, 0, 1.0)}
-    files = _written(tmp_path, found, **change, tables=tables)
-    files["terminal"] = terminal_table(summarise(found))
+    files = _written(tmp_path, results, **change, tables=tables)
+    files["terminal"] = terminal_table(summarise(results))
     for name, text in files.items():
         assert "\x1b" not in text, name
         starts = [

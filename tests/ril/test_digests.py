@@ -135,10 +135,10 @@ def test_a_table_of_an_earlier_version_is_read_verified_and_mended(
     assert verify_table(copy).students == 1
     content = (copy / "manifest.json").read_bytes()
     shard = place(copy, student, "label_prob", 1)
-    whole = shard.read_bytes()
+    intact = shard.read_bytes()
     shard.unlink()
     build_table(copy, spec, dataset.root, teacher, student)
-    assert shard.read_bytes() == whole
+    assert shard.read_bytes() == intact
     assert (copy / "manifest.json").read_bytes() == content
     second = dataclasses.replace(student, fingerprint="f" * 64)
     other = dataclasses.replace(spec, student="f" * 64)
@@ -156,8 +156,8 @@ def test_a_block_made_again_with_other_values_has_its_new_digest(
     write_block(folder, arrays, 1, {"entropy": values}, 0.0)
     build_table(copy, spec, dataset.root, teacher, student)
     verify_table(copy)
-    found = open_table(copy).read(["entropy"], np.arange(16, 32), np.arange(6))
-    np.testing.assert_array_equal(found["entropy"], values)
+    rows = open_table(copy).read(["entropy"], np.arange(16, 32), np.arange(6))
+    np.testing.assert_array_equal(rows["entropy"], values)
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "feature/{}/manifest.json"])
@@ -192,7 +192,7 @@ def test_a_sample_tells_blocks_of_few_images_apart():
 
 def test_a_digest_is_of_array_place_shape_and_type():
     values = np.arange(24, dtype=np.uint16).reshape(2, 3, 4)
-    found = [
+    actual = [
         block_digest("box", 0, values),
         block_digest("box", 1, values),
         block_digest("fox", 0, values),
@@ -200,8 +200,8 @@ def test_a_digest_is_of_array_place_shape_and_type():
         block_digest("box", 0, values.reshape(2, 4, 3)),
         block_digest("box", 0, values + 1),
     ]
-    assert len(set(found)) == 6
-    assert found[0] == block_digest("box", 0, np.asfortranarray(values))
+    assert len(set(actual)) == 6
+    assert actual[0] == block_digest("box", 0, np.asfortranarray(values))
 
 
 def test_the_batch_is_recorded_and_another_is_refused(

@@ -77,8 +77,8 @@ def test_spec_survives_json(spec):
 def test_spec_keeps_file_names_that_are_no_unicode(spec):
     odd = dataclasses.replace(spec.images[0], path="caf\udce9.jpg")
     spec = dataclasses.replace(spec, images=(odd,))
-    whole = manifest.Manifest(spec, {"box": [("a", "b")]}, 1.5)
-    assert manifest.decode(manifest.encode(whole), "") == whole
+    stored = manifest.Manifest(spec, {"box": [("a", "b")]}, 1.5)
+    assert manifest.decode(manifest.encode(stored), "") == stored
 
 
 def test_fingerprint_is_of_rows_not_of_the_student(spec):

@@ -54,15 +54,15 @@ def leaves(config: ConfigDict, where: str = "config."):
 def flags_of(module) -> list[tuple[str, bool]]:
     """The flags that a module defines, and whether each is a number."""
     numbers = "a number", "values with commas"
-    found = []
+    defined = []
     for flag in flags.FLAGS.get_key_flags_for_module(module):
         if flag.name == "config":
             flag.parse(str(CONFIG))
-            found += leaves(flag.value)
+            defined += leaves(flag.value)
         else:
             help_text = flag.parser.syntactic_help
-            found.append((flag.name, help_text in numbers or flag.name == "shard"))
-    return found
+            defined.append((flag.name, help_text in numbers or flag.name == "shard"))
+    return defined
 
 
 def call(module, words) -> tuple[int | str, str]:

@@ -119,5 +119,5 @@ def test_online_labels_are_those_of_a_table_on_every_device(student, teacher):
     feature = image_features(teacher, pixels["teacher"])
     scale = np.float32(logit_scale(teacher))
     index, stored, _ = soft_labels(feature, text, scale, 7)
-    found = np.take_along_axis(np.asarray(probability), np.asarray(index), axis=-1)
-    np.testing.assert_array_equal(found.astype(np.float16), stored)
+    actual = np.take_along_axis(np.asarray(probability), np.asarray(index), axis=-1)
+    np.testing.assert_array_equal(actual.astype(np.float16), stored)

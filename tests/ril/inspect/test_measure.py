@@ -27,8 +27,8 @@ def test_bytes_are_those_of_the_files(built, table, student):
     found = disk_bytes(table)
     assert set(found) == {"box", "flip", *LABELS, f"feature/{student.fingerprint}"}
     for name, size in found.items():
-        own = [len(f.read_bytes()) for f in (built / name).rglob("*") if f.is_file()]
-        assert size == sum(own) > 0
+        sizes = [len(f.read_bytes()) for f in (built / name).rglob("*") if f.is_file()]
+        assert size == sum(sizes) > 0
     # Features are counted whether or not they are wanted here.
     assert disk_bytes(open_table(built, "")) == found
 
