@@ -12,7 +12,8 @@ from PIL import Image
 from support.exports import make_export
 
 from fdbpl_jax.classifier.classifier import Classifier
-from fdbpl_jax.classifier.folder import Made, write_classifier
+from fdbpl_jax.classifier.folder import write_classifier
+from fdbpl_jax.classifier.made import Made
 from fdbpl_jax.classifier.stablehlo import write_stablehlo
 from fdbpl_jax.clip.image import preprocess
 from fdbpl_jax.clip.model import image_features

@@ -12,7 +12,8 @@ from support.exports import NAMES, make_export
 
 from fdbpl_jax.classifier import texts
 from fdbpl_jax.classifier.classifier import Classifier
-from fdbpl_jax.classifier.folder import Made, write_classifier
+from fdbpl_jax.classifier.folder import write_classifier
+from fdbpl_jax.classifier.made import Made
 from fdbpl_jax.classifier.stored import Accuracy
 from fdbpl_jax.clip.model import load_clip, logit_scale
 from fdbpl_jax.errors import UserError
