@@ -25,7 +25,7 @@ _TO = flags.DEFINE_enum(
     "to", "safetensors", ["safetensors", "stablehlo"], "What is made."
 )
 _OVERWRITE = flags.DEFINE_bool(
-    "overwrite", False, "Replace the classifier that is there."
+    "overwrite", False, "Replace what an earlier export made there."
 )
 _REJECT_BY = path_flag(
     "reject_by", "", "Data whose validation images set when to say no; see `evaluate`."
@@ -64,7 +64,7 @@ def _command(words: Sequence[str]) -> None:
     out, export = Path(_OUT.value), Path(words[0]).expanduser()
     if _TO.value == "stablehlo":
         classifier = Classifier.load(words[0], _STUDENT.value, _TEACHER.value)
-        write_stablehlo(out, classifier)
+        write_stablehlo(out, classifier, _OVERWRITE.value)
         show(f"{out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
         return
     refuse_existing(out, _OVERWRITE.value)

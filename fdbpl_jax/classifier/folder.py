@@ -20,7 +20,6 @@ from fdbpl_jax.classifier.stored import (
     SEALED,
     TENSORS,
     Facts,
-    is_classifier,
     tensors_of,
     thresholds_of,
 )
@@ -78,21 +77,23 @@ def write_classifier(
     write_folder(folder, write, is_there)
 
 
-def refuse_existing(folder: Path, overwrite: bool) -> None:
+def refuse_existing(folder: Path, overwrite: bool, mark: str = FACTS) -> None:
     """Refuse a folder that is there and is not to be replaced.
 
+    `mark` is the file by which what may be replaced is known.
+
     Raises:
-      UserError: it holds something, and that is no classifier or not `overwrite`.
+      UserError: the folder holds something, and not `mark`, or not `overwrite`.
     """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
-    if not is_classifier(folder):
+    if not (folder / mark).is_file():
         raise UserError(
-            f"'{folder}' exists and is no classifier", "Choose another folder."
+            f"'{folder}' exists and holds no {mark}", "Choose another folder."
         )
     if not overwrite:
         raise UserError(
-            f"there is a classifier in '{folder}'",
+            f"'{folder}' exists already, with a {mark}",
             "Choose another folder, or add --overwrite to replace it.",
         )
 

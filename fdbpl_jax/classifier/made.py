@@ -60,7 +60,7 @@ def _accuracies(export: Path, config: dict[str, Any]) -> dict[str, Accuracy]:
                 "Run the command of the cell again.",
             )
         images = f"{split} images of {result.dataset}"
-        first = images if result.new is None else f"{images}, classes learned on"
+        first = images if result.new is None else f"{images}, trained classes"
         accuracies[first] = Accuracy(result.base)
         if result.new is not None:
             accuracies[f"{images}, new classes"] = Accuracy(result.new)

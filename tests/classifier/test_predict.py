@@ -3,13 +3,10 @@
 import csv
 import io
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from PIL import Image
+from support.command import Command
 from support.exports import make_export
 
 from fdbpl_jax.classifier.classifier import Classifier
@@ -18,8 +15,6 @@ from fdbpl_jax.classifier.lines import WRITERS
 from fdbpl_jax.classifier.made import Made
 from fdbpl_jax.classifier.pictures import named_images, read_batches
 from fdbpl_jax.errors import UserError
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module", name="place")
@@ -40,21 +35,15 @@ def _place(tmp_path_factory):
     return place
 
 
-def call(place, *words, **settings):
-    command = [sys.executable, "-m", "fdbpl_jax.classifier.predict", *words]
-    return subprocess.run(
-        command,
-        cwd=place,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-        **settings,
-    )
+@pytest.fixture(scope="module", name="call")
+def _call(place):
+    command = Command("fdbpl_jax.classifier.predict", place)
+    yield command
+    command.close()
 
 
-def test_a_folder_is_classified_and_what_is_broken_is_named_at_the_end(place):
-    done = call(place, "mine", "photos", "--format=csv", "--top=2")
+def test_a_folder_is_classified_and_what_is_broken_is_named_at_the_end(place, call):
+    done = call("mine", "photos", "--format=csv", "--top=2")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     lines = list(csv.DictReader(io.StringIO(done.stdout)))
@@ -69,12 +58,12 @@ def test_a_folder_is_classified_and_what_is_broken_is_named_at_the_end(place):
     assert float(lines[0]["probability"]) == said[0].probabilities[0]
 
 
-def test_images_below_the_threshold_are_answered_with_no(place):
+def test_images_below_the_threshold_are_answered_with_no(place, call):
     images = [place / "photos" / name for name in ("a.png", "b.png", "more/c.png")]
     said = Classifier.load(place / "mine").predict(images)
     lowest = min(range(3), key=lambda n: said[n].rejection)
     words = [str(image.relative_to(place)) for image in images]
-    done = call(place, "mine", *words, "--reject=0.5")
+    done = call("mine", *words, "--reject=0.5")
     assert done.returncode == 0, done.stderr
     lines = [line.split() for line in done.stdout.splitlines()]
     assert [line[2:] == ["no"] for line in lines] == [n == lowest for n in range(3)]
@@ -101,10 +90,10 @@ def test_files_say_what_is_rejected(form, place, capsys):
         assert "rejected" not in lines[3]
 
 
-def test_a_list_on_standard_input_and_other_names(place):
+def test_a_list_on_standard_input_and_other_names(place, call):
     (place / "names.txt").write_text("a cat\na dog\n")
     done = call(
-        *(place, "mine", "-", "--classes=names.txt", "--format=jsonl"),
+        *("mine", "-", "--classes=names.txt", "--format=jsonl"),
         input="photos/a.png\nphotos/b.png\n",
     )
     assert done.returncode == 0, done.stderr
@@ -126,8 +115,8 @@ def test_a_list_on_standard_input_and_other_names(place):
         (("export", "photos", "--reject=0.9"), "cannot tell when to say no"),
     ],
 )
-def test_what_cannot_be_is_one_line_and_status_2(place, words, message):
-    done = call(place, *words)
+def test_what_cannot_be_is_one_line_and_status_2(call, words, message):
+    done = call(*words)
     assert done.returncode == 2
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
