@@ -64,7 +64,7 @@ def write_classifier(
     def write(part: Path) -> None:
         export_prompts(part, tree, values)
         safetensors.numpy.save_file(tensors, part / TENSORS, {"format": "pt"})
-        (part / CARD).write_text(card(folder.name, facts), encoding="utf-8")
+        (part / CARD).write_text(card(folder.name, facts) + "\n", encoding="utf-8")
         files = {name: file_digest(part / name) for name in SEALED}
         sealed = seal(msgspec.to_builtins(msgspec.structs.replace(facts, files=files)))
         text = json.dumps(sealed, indent=2, ensure_ascii=False) + "\n"

@@ -177,7 +177,10 @@ def _compute(
         return [preprocess(image, tower.clip.image) for tower in towers]
 
     features: list[list[Float[np.ndarray, "b D"]]] = [[] for _ in towers]
-    progress = tqdm(total=len(paths), unit="image", disable=not sys.stderr.isatty())
+    # Of a single batch there is no progress: `predict` shows that of all its batches.
+    is_long = len(paths) > _BATCH
+    is_shown = is_long and sys.stderr.isatty()
+    progress = tqdm(total=len(paths), unit="image", disable=not is_shown)
     with ThreadPoolExecutor(_THREADS) as pool, progress as bar:
         images = _readable(ahead(pool, prepared, paths, 2 * _BATCH))
         done = 0
@@ -188,9 +191,10 @@ def _compute(
                 values.append(_encode(tower, pixels))
             done += len(batch)
             bar.update(len(batch))
-            logging.log_every_n_seconds(
-                logging.INFO, "image features: %d of %d", 30, done, len(paths)
-            )
+            if is_long:
+                logging.log_every_n_seconds(
+                    logging.INFO, "image features: %d of %d", 30, done, len(paths)
+                )
     joined = [np.concatenate(parts).astype(np.float32) for parts in features]
     for tower, rows in zip(towers, joined, strict=True):
         _check_finite(tower.clip, rows, paths)

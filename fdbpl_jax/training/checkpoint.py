@@ -212,7 +212,7 @@ def _export_facts(directory: Path) -> dict[str, Any]:
     except OSError as error:
         raise UserError(
             f"no exported prompts in '{directory}'",
-            "Give the 'export' folder of a finished cell.",
+            "Give a classifier folder, or the 'export' folder of a finished cell.",
         ) from error
     try:
         facts = parse(content)
