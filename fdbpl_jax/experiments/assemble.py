@@ -10,6 +10,7 @@ from fdbpl_jax.clip.layout import make_name_list
 from fdbpl_jax.clip.model import Clip, text_features, unit
 from fdbpl_jax.config import PromptConfig, RunConfig
 from fdbpl_jax.data.types import prompt_name
+from fdbpl_jax.errors import UserError
 from fdbpl_jax.experiments.cells import Cell, batches_of
 from fdbpl_jax.experiments.shared_inputs import SharedInputs
 from fdbpl_jax.learners.coop import COOP, negative_prompt
@@ -114,6 +115,11 @@ def source_of(config: RunConfig, shared: SharedInputs, cell: Cell) -> Source:
     """The cell's training data, at their start."""
     data = TrainingData(cell.dataset, cell.setting.optim, config.ril, cell.seed)
     method, models = cell.method, shared.models
+    if method.loss.labels and not all(x.is_labelled for x in cell.dataset.train):
+        raise UserError(
+            f"{method.name} learns from labels, and training images have none",
+            "Use a method that learns from the teacher, such as coop+fdbpl.",
+        )
     if shared.table is not None and method.reads_table:
         if method.learner.prompts_images:
             return region_source(shared.table, data, models)

@@ -1,0 +1,250 @@
+"""All classes and all images of a user's data as one classifier."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from absl import logging
+
+from fdbpl_jax.classifier.classifier import Classifier
+from fdbpl_jax.classifier.folder import Made, refuse_existing, write_classifier
+from fdbpl_jax.classifier.stored import Accuracy
+from fdbpl_jax.classifier.tested import evaluate
+from fdbpl_jax.config import RunConfig
+from fdbpl_jax.data.types import Dataset
+from fdbpl_jax.evaluation.detection import scores as rejection_scores
+from fdbpl_jax.experiments.cautions import training_text, worse_teacher
+from fdbpl_jax.experiments.cell_files import EXPORT
+from fdbpl_jax.experiments.cells import RunInputs, load_inputs
+from fdbpl_jax.experiments.probe import probe
+from fdbpl_jax.experiments.processes import LOCK
+from fdbpl_jax.experiments.ril_table import table_images, table_spec
+from fdbpl_jax.experiments.shared_inputs import Planned, SharedInputs, share
+from fdbpl_jax.experiments.training_sets import source_images
+from fdbpl_jax.files import lock
+from fdbpl_jax.files.sealed import digest
+from fdbpl_jax.learning.images import LearnImages, learn_images
+from fdbpl_jax.learning.options import (
+    CANDIDATES,
+    UNSUPERVISED,
+    LearnOptions,
+    settings,
+    workdir_of,
+)
+from fdbpl_jax.learning.trainings import (
+    ZERO_SHOT,
+    Score,
+    candidates,
+    cell_of,
+    export_untrained,
+    simplest_of_the_best,
+    trained,
+    untrained,
+)
+
+_TABLE_SHARE = 0.5  # of the time that is left: for the teacher
+
+
+class Learned(NamedTuple):
+    """What `learn` ends with."""
+
+    classifier: Classifier
+    folder: Path
+    chosen: Score
+    # Of hand-written text and of the methods tried, on validation images. Without
+    # labels: how often each says what the teacher says, on the training images.
+    scores: tuple[Score, ...]
+    teacher: Score
+    has_labels: bool
+    test: Accuracy | None  # None: the data state no test images
+
+
+class _Work(NamedTuple):
+    """What the steps of one call share."""
+
+    options: LearnOptions
+    images: LearnImages
+    inputs: RunInputs
+    deadline: float  # on the monotonic clock
+
+    @property
+    def workdir(self) -> Path:
+        return workdir_of(self.options)
+
+
+def learn(
+    data: str, out: str | Path, options: LearnOptions = LearnOptions()
+) -> Learned:
+    """Learn a classifier of all classes from all images, and write its folder.
+
+    With labels, a part of the images is put aside, methods are trained on the others,
+    and of the best on that part (within its standard error) the simplest is trained
+    again on everything. Without labels coop+fdbpl learns from the teacher alone. A call
+    that was killed goes on where it was, and takes finished trainings from the workdir.
+
+    Args:
+      data: folder of class folders, CSV list, folder of Hugging Face `datasets`, or
+        images without labels together with `options.classes`; or the name of an
+        embedded data set.
+      out: the folder of the classifier.
+
+    Raises:
+      UserError: bad input of any kind; or there is a classifier in `out`.
+    """
+    started = time.monotonic()
+    refuse_existing(folder := Path(out).expanduser(), options.overwrite)
+    inputs = load_inputs(settings(options, [UNSUPERVISED], images=1))
+    images = learn_images(data, options, inputs.models)
+    limit = 60.0 * options.minutes or math.inf
+    work = _Work(options, images, inputs, started + limit)
+    if options.minutes:
+        work = _affordable(work)
+    config, shared = _share(work)
+    with lock(_folder(work, config) / LOCK, wait=True):
+        return _learn(work, config, shared, folder)
+
+
+def _learn(
+    work: _Work, config: RunConfig, shared: SharedInputs, folder: Path
+) -> Learned:
+    zero_shot, teacher = untrained(shared)
+    scores = [zero_shot, *candidates(config, shared, work.deadline)]
+    chosen = simplest_of_the_best(scores) if work.images.has_labels else scores[-1]
+    judged = _export_judged(work, config, shared, chosen)
+    rejection = _rejection(judged, shared, work.options)
+    final = _export_final(work, shared, chosen) or judged
+    classifier = Classifier.load(final, work.options.student, work.options.teacher)
+    test = _test_accuracy(work, classifier)
+    learned = Learned(
+        classifier=classifier,
+        folder=folder,
+        chosen=chosen,
+        scores=tuple(scores),
+        teacher=teacher,
+        has_labels=work.images.has_labels,
+        test=test,
+    )
+    made = _made(work, learned, rejection)
+    write_classifier(folder, final, made, work.options.overwrite, classifier)
+    return learned
+
+
+def _share(work: _Work) -> tuple[RunConfig, SharedInputs]:
+    """The settings of the trainings that are judged, and what these share."""
+    options, images, inputs, _ = work
+    dataset = images.dataset
+    methods = CANDIDATES if images.has_labels else (UNSUPERVISED,)
+    config = settings(options, methods, len(dataset.train))
+    folder = _folder(work, config)
+    cells = tuple(cell_of(config, name, dataset, folder) for name in methods)
+    planned = Planned(dataset, [dataset], cells, images.everything)
+    shared = share(config, planned, inputs, work.workdir)
+    if text := training_text(shared):
+        logging.info("%s", text)
+    for doubt in worse_teacher(shared):
+        logging.warning("%s: %s", dataset.name, doubt)
+    return config, shared
+
+
+def _folder(work: _Work, config: RunConfig) -> Path:
+    """Where trainings are kept: other images or settings have another folder."""
+    dataset, everything = work.images.dataset, work.images.everything
+    source = source_images(dataset.root, work.workdir)
+    spec = table_spec(config, everything, work.inputs.models, source)
+    parts = [[(x.path, x.label) for x in part] for part in (dataset.train, dataset.val)]
+    key = digest([spec.fingerprint(), parts, work.options.seed])
+    return work.workdir / "learn" / f"{dataset.name}-{key[:12]}"
+
+
+def _affordable(work: _Work) -> _Work:
+    """As many regions as the teacher can see in its share of the time, as measured."""
+    options, dataset = work.options, work.images.dataset
+    config = settings(options, [UNSUPERVISED], len(dataset.train))
+    judged = dataclasses.replace(dataset, test=dataset.val)
+    rates = probe(config, judged, work.inputs)
+    left = _TABLE_SHARE * (work.deadline - time.monotonic())
+    seconds = rates.region * len(work.images.everything.train)
+    regions = max(1, min(options.regions, int(left / seconds)))
+    if regions < options.regions:
+        logging.info("%d regions per image instead of %d", regions, options.regions)
+    return work._replace(options=dataclasses.replace(options, regions=regions))
+
+
+def _export_judged(
+    work: _Work, config: RunConfig, shared: SharedInputs, chosen: Score
+) -> Path:
+    """The export of the chosen method's prompts as they were judged."""
+    if chosen.name == ZERO_SHOT:
+        folder = _folder(work, config) / ZERO_SHOT
+        cell = cell_of(config, CANDIDATES[0], work.images.dataset, folder)
+        return export_untrained(config, shared, cell)
+    (cell,) = (x for x in shared.cells if x.method.name == chosen.name)
+    return cell.directory / EXPORT
+
+
+def _export_final(work: _Work, shared: SharedInputs, chosen: Score) -> Path | None:
+    """Train the chosen method on everything; None where that changes nothing."""
+    images, options = work.images, work.options
+    if chosen.name == ZERO_SHOT or options.keep_validation or not images.has_labels:
+        return None
+    everything = images.everything
+    config = settings(options, [chosen.name], len(everything.train))
+    folder = _folder(work, config) / "everything"
+    cell = cell_of(config, chosen.name, everything, folder)
+    logging.info("%s once more, on all %d images", chosen.name, len(everything.train))
+    trained(config, shared, cell)
+    return cell.directory / EXPORT
+
+
+def _rejection(
+    judged: Path, shared: SharedInputs, options: LearnOptions
+) -> Sequence[float]:
+    """Rejection scores of the images that are judged by; none: no negative prompt."""
+    classifier = Classifier.load(judged, options.student, options.teacher)
+    return classifier.rejection(shared.test_sets[0].base.features)
+
+
+def _test_accuracy(work: _Work, classifier: Classifier) -> Accuracy | None:
+    dataset = work.images.dataset
+    if not dataset.test:
+        return None
+    return evaluate(classifier, dataset, work.workdir).accuracy
+
+
+def _made(work: _Work, learned: Learned, rejection: Sequence[float]) -> Made:
+    """What the classifier's files say of how it was made."""
+    dataset, options = work.images.dataset, work.options
+    everything = work.images.everything
+    labelled = sum(example.is_labelled for example in everything.train)
+    return Made(
+        data=f"{dataset.name}: {len(everything.train)} images, {labelled} with a label",
+        how=_how(work),
+        accuracies=_accuracies(learned),
+        rejection=rejection,
+    )
+
+
+def _how(work: _Work) -> Mapping[str, Any]:
+    options = work.options
+    return {
+        "teacher": Path(work.inputs.models.teacher.name).name,
+        "validation images": len(work.images.dataset.val) * work.images.has_labels,
+        "regions per image": options.regions,
+        "shots": options.shots or "all",
+        "seed": options.seed,
+    }
+
+
+def _accuracies(learned: Learned) -> dict[str, Accuracy]:
+    chosen = learned.chosen
+    if not learned.has_labels:
+        what = "agreement with the teacher on the training images"
+        return {what: Accuracy(chosen.accuracy, chosen.images)}
+    what = "validation images, which it did not see when this was measured"
+    accuracies = {what: Accuracy(chosen.accuracy, chosen.images)}
+    if learned.test is not None:
+        accuracies["test images"] = learned.test
+    return accuracies
