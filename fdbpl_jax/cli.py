@@ -25,6 +25,7 @@ _SIGPIPE = 13
 # Of `fdbpl`: the module that it runs, and what that does.
 COMMANDS = {
     "run": ("main", "train and test methods by a protocol, and write the report"),
+    "learn": ("learning", "a classifier from a folder of images, labelled or not"),
     "predict": ("classifier.predict", "classify images by learned prompts"),
     "evaluate": (
         "classifier.evaluate",

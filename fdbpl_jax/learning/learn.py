@@ -14,14 +14,12 @@ from fdbpl_jax.classifier.folder import Made, refuse_existing, write_classifier
 from fdbpl_jax.classifier.stored import Accuracy
 from fdbpl_jax.classifier.tested import evaluate
 from fdbpl_jax.config import RunConfig
-from fdbpl_jax.data.types import Dataset
-from fdbpl_jax.evaluation.detection import scores as rejection_scores
 from fdbpl_jax.experiments.cautions import training_text, worse_teacher
 from fdbpl_jax.experiments.cell_files import EXPORT
 from fdbpl_jax.experiments.cells import RunInputs, load_inputs
 from fdbpl_jax.experiments.probe import probe
 from fdbpl_jax.experiments.processes import LOCK
-from fdbpl_jax.experiments.ril_table import table_images, table_spec
+from fdbpl_jax.experiments.ril_table import table_spec
 from fdbpl_jax.experiments.shared_inputs import Planned, SharedInputs, share
 from fdbpl_jax.experiments.training_sets import source_images
 from fdbpl_jax.files import lock
@@ -216,8 +214,7 @@ def _test_accuracy(work: _Work, classifier: Classifier) -> Accuracy | None:
 
 def _made(work: _Work, learned: Learned, rejection: Sequence[float]) -> Made:
     """What the classifier's files say of how it was made."""
-    dataset, options = work.images.dataset, work.options
-    everything = work.images.everything
+    dataset, everything = work.images.dataset, work.images.everything
     labelled = sum(example.is_labelled for example in everything.train)
     return Made(
         data=f"{dataset.name}: {len(everything.train)} images, {labelled} with a label",

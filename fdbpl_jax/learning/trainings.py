@@ -1,4 +1,4 @@
-"""The trainings of `learn`: candidates judged by validation images, and the last one."""
+"""The trainings of `learn`: candidates, judged by validation images, and the last."""
 
 import dataclasses
 import math
@@ -64,7 +64,8 @@ def untrained(shared: SharedInputs) -> tuple[Score, Score]:
     """The scores of hand-written text: the student's "a photo of a", the teacher's."""
     of = {result.method: result.base for result in untrained_results(shared)}
     images = _images(shared)
-    return Score(ZERO_SHOT, of[ZERO_SHOT], images), Score("teacher", of["teacher"], images)
+    zero_shot, teacher = (Score(x, of[x], images) for x in (ZERO_SHOT, "teacher"))
+    return zero_shot, teacher
 
 
 def candidates(

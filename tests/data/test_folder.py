@@ -1,7 +1,6 @@
 """Folders of images as people keep them: with splits, links, junk and odd suffixes."""
 
 import functools
-
 import os
 import socket
 from collections import Counter
