@@ -13,7 +13,9 @@ from fdbpl_jax.classifier.classifier import Classifier
 from fdbpl_jax.classifier.folder import Made, refuse_existing, write_classifier
 from fdbpl_jax.classifier.stored import Accuracy
 from fdbpl_jax.classifier.tested import evaluate
+from fdbpl_jax.clip.model import logit_scale
 from fdbpl_jax.config import RunConfig
+from fdbpl_jax.evaluation.detection import scores as rejection_scores
 from fdbpl_jax.experiments.cautions import training_text, worse_teacher
 from fdbpl_jax.experiments.cell_files import EXPORT
 from fdbpl_jax.experiments.cells import RunInputs, load_inputs
@@ -202,7 +204,12 @@ def _rejection(
 ) -> Sequence[float]:
     """Rejection scores of the images that are judged by; none: no negative prompt."""
     classifier = Classifier.load(judged, options.student, options.teacher)
-    return classifier.rejection(shared.test_sets[0].base.features)
+    texts = classifier.texts(classifier.class_names)
+    if texts.negative is None:
+        return ()
+    features, scale = shared.test_sets[0].base.features, logit_scale(classifier.student)
+    by_score = rejection_scores(features, texts.positive, texts.negative, scale)
+    return by_score["both"].tolist()
 
 
 def _test_accuracy(work: _Work, classifier: Classifier) -> Accuracy | None:
