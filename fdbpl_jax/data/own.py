@@ -83,10 +83,9 @@ def _named_folder(path: Path, names: Sequence[str], template: str) -> Dataset:
     train = tuple(example(image) for image in images_below(path))
     if not train:
         raise UserError(f"'{path}' has no image in it", "Put images there.")
-    labelled = sum(image.is_labelled for image in train)
-    logging.info(
-        "'%s': %d images, of which %d are in folders called as classes: these are "
-        "their labels",
-        *(path, len(train), labelled),
-    )
+    if labelled := sum(image.is_labelled for image in train):
+        logging.info(
+            "'%s': %d of %d images have the label of the folder that they are in",
+            *(path, labelled, len(train)),
+        )
     return Dataset(path.name, path, tuple(names), template, train, val=(), test=())

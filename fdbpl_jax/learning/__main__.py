@@ -19,7 +19,8 @@ from fdbpl_jax.cli import path_flag, run_app, show, value_flag
 from fdbpl_jax.config import Count, CountOrNone, NotNegative, Seed
 from fdbpl_jax.data.class_names import read_names
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.learning.learn import Learned, learn
+from fdbpl_jax.learning.learn import learn
+from fdbpl_jax.learning.made import Learned
 from fdbpl_jax.learning.options import LearnOptions, workdir_of
 from fdbpl_jax.learning.trainings import Score
 
@@ -31,6 +32,9 @@ _TEMPLATE = flags.DEFINE_string(
     "template", "", 'Hand-written prompt of the data, such as "a scan of a {}."'
 )
 _SHOTS = value_flag("shots", 0, CountOrNone, "Training images per class; 0: all.")
+_METHODS = flags.DEFINE_list(
+    "methods", [], "To try, the simpler ones first; none: those that suit the images."
+)
 _MINUTES = value_flag(
     "minutes", 0.0, NotNegative, "About how long it may take; 0: no limit."
 )
@@ -53,6 +57,7 @@ def _options() -> LearnOptions:
         classes=read_names(Path(_CLASSES.value)) if _CLASSES.value else (),
         template=_TEMPLATE.value,
         shots=_SHOTS.value,
+        methods=tuple(_METHODS.value),
         minutes=_MINUTES.value,
         regions=_REGIONS.value,
         seed=_SEED.value,
@@ -79,7 +84,8 @@ def summary(learned: Learned, options: LearnOptions) -> Iterator[str]:
     """The last lines on the terminal: the accuracy, the classifier, and its use."""
     chosen, count = learned.chosen, learned.chosen.images
     yield ""
-    yield tabulate(map(_row, [*learned.scores, learned.teacher]), tablefmt="plain")
+    teacher = [learned.teacher] if learned.has_labels else []
+    yield tabulate(map(_row, [*learned.scores, *teacher]), tablefmt="plain")
     yield ""
     if learned.has_labels:
         yield (

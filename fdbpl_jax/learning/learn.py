@@ -3,18 +3,19 @@
 import dataclasses
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from absl import logging
 
 from fdbpl_jax.classifier.classifier import Classifier
-from fdbpl_jax.classifier.folder import Made, refuse_existing, write_classifier
+from fdbpl_jax.classifier.folder import refuse_existing, write_classifier
 from fdbpl_jax.classifier.stored import Accuracy
 from fdbpl_jax.classifier.tested import evaluate
 from fdbpl_jax.clip.model import logit_scale
 from fdbpl_jax.config import RunConfig
+from fdbpl_jax.data.types import Dataset
 from fdbpl_jax.evaluation.detection import scores as rejection_scores
 from fdbpl_jax.experiments.cautions import training_text, worse_teacher
 from fdbpl_jax.experiments.cell_files import EXPORT
@@ -27,15 +28,18 @@ from fdbpl_jax.experiments.training_sets import source_images
 from fdbpl_jax.files import lock
 from fdbpl_jax.files.sealed import digest
 from fdbpl_jax.learning.images import LearnImages, learn_images
+from fdbpl_jax.learning.made import Learned, made_of
 from fdbpl_jax.learning.options import (
     CANDIDATES,
     UNSUPERVISED,
     LearnOptions,
+    methods_of,
     settings,
     workdir_of,
 )
 from fdbpl_jax.learning.trainings import (
     ZERO_SHOT,
+    CellSource,
     Score,
     candidates,
     cell_of,
@@ -46,20 +50,6 @@ from fdbpl_jax.learning.trainings import (
 )
 
 _TABLE_SHARE = 0.5  # of the time that is left: for the teacher
-
-
-class Learned(NamedTuple):
-    """What `learn` ends with."""
-
-    classifier: Classifier
-    folder: Path
-    chosen: Score
-    # Of hand-written text and of the methods tried, on validation images. Without
-    # labels: how often each says what the teacher says, on the training images.
-    scores: tuple[Score, ...]
-    teacher: Score
-    has_labels: bool
-    test: Accuracy | None  # None: the data state no test images
 
 
 class _Work(NamedTuple):
@@ -73,6 +63,20 @@ class _Work(NamedTuple):
     @property
     def workdir(self) -> Path:
         return workdir_of(self.options)
+
+    def source(self, dataset: Dataset) -> CellSource:
+        return CellSource(dataset, self.inputs.models.student, self.workdir)
+
+    def folder(self, config: RunConfig) -> Path:
+        """Where trainings are kept: other images or settings have another folder."""
+        dataset, everything = self.images.dataset, self.images.everything
+        images = source_images(dataset.root, self.workdir)
+        spec = table_spec(config, everything, self.inputs.models, images)
+        parts = [
+            [(x.path, x.label) for x in part] for part in (dataset.train, dataset.val)
+        ]
+        key = digest([spec.fingerprint(), parts, self.options.seed])
+        return self.workdir / "learn" / f"{dataset.name}-{key[:12]}"
 
 
 def learn(
@@ -103,20 +107,22 @@ def learn(
     if options.minutes:
         work = _affordable(work)
     config, shared = _share(work)
-    with lock(_folder(work, config) / LOCK, wait=True):
+    with lock(work.folder(config) / LOCK, wait=True):
         return _learn(work, config, shared, folder)
 
 
 def _learn(
     work: _Work, config: RunConfig, shared: SharedInputs, folder: Path
 ) -> Learned:
+    options, images = work.options, work.images
     zero_shot, teacher = untrained(shared)
     scores = [zero_shot, *candidates(config, shared, work.deadline)]
-    chosen = simplest_of_the_best(scores) if work.images.has_labels else scores[-1]
+    # Without labels the teacher is followed: hand-written text is no candidate.
+    chosen = simplest_of_the_best(scores if images.has_labels else scores[1:])
     judged = _export_judged(work, config, shared, chosen)
-    rejection = _rejection(judged, shared, work.options)
+    rejection = _rejection(judged, shared, options)
     final = _export_final(work, shared, chosen) or judged
-    classifier = Classifier.load(final, work.options.student, work.options.teacher)
+    classifier = Classifier.load(final, options.student, options.teacher)
     test = _test_accuracy(work, classifier)
     learned = Learned(
         classifier=classifier,
@@ -124,39 +130,32 @@ def _learn(
         chosen=chosen,
         scores=tuple(scores),
         teacher=teacher,
-        has_labels=work.images.has_labels,
+        has_labels=images.has_labels,
         test=test,
     )
-    made = _made(work, learned, rejection)
-    write_classifier(folder, final, made, work.options.overwrite, classifier)
-    return learned
+    made = made_of(images, options, learned, rejection)
+    write_classifier(folder, final, made, options.overwrite, classifier)
+    stored = Classifier.load(folder, options.student, options.teacher)
+    return learned._replace(classifier=stored)
 
 
 def _share(work: _Work) -> tuple[RunConfig, SharedInputs]:
     """The settings of the trainings that are judged, and what these share."""
     options, images, inputs, _ = work
     dataset = images.dataset
-    methods = CANDIDATES if images.has_labels else (UNSUPERVISED,)
+    methods = methods_of(options, images.has_labels)
     config = settings(options, methods, len(dataset.train))
-    folder = _folder(work, config)
-    cells = tuple(cell_of(config, name, dataset, folder) for name in methods)
-    planned = Planned(dataset, [dataset], cells, images.everything)
+    folder, source = work.folder(config), work.source(dataset)
+    cells = tuple(cell_of(config, name, source, folder) for name in methods)
+    reads_table = any(cell.method.reads_table for cell in cells)
+    table = images.everything if reads_table else None
+    planned = Planned(dataset, [dataset], cells, table)
     shared = share(config, planned, inputs, work.workdir)
     if text := training_text(shared):
         logging.info("%s", text)
     for doubt in worse_teacher(shared):
         logging.warning("%s: %s", dataset.name, doubt)
     return config, shared
-
-
-def _folder(work: _Work, config: RunConfig) -> Path:
-    """Where trainings are kept: other images or settings have another folder."""
-    dataset, everything = work.images.dataset, work.images.everything
-    source = source_images(dataset.root, work.workdir)
-    spec = table_spec(config, everything, work.inputs.models, source)
-    parts = [[(x.path, x.label) for x in part] for part in (dataset.train, dataset.val)]
-    key = digest([spec.fingerprint(), parts, work.options.seed])
-    return work.workdir / "learn" / f"{dataset.name}-{key[:12]}"
 
 
 def _affordable(work: _Work) -> _Work:
@@ -178,8 +177,9 @@ def _export_judged(
 ) -> Path:
     """The export of the chosen method's prompts as they were judged."""
     if chosen.name == ZERO_SHOT:
-        folder = _folder(work, config) / ZERO_SHOT
-        cell = cell_of(config, CANDIDATES[0], work.images.dataset, folder)
+        config = settings(work.options, [CANDIDATES[0]], images=1)
+        folder, source = work.folder(config), work.source(work.images.dataset)
+        cell = cell_of(config, CANDIDATES[0], source, folder / ZERO_SHOT)
         return export_untrained(config, shared, cell)
     (cell,) = (x for x in shared.cells if x.method.name == chosen.name)
     return cell.directory / EXPORT
@@ -192,8 +192,8 @@ def _export_final(work: _Work, shared: SharedInputs, chosen: Score) -> Path | No
         return None
     everything = images.everything
     config = settings(options, [chosen.name], len(everything.train))
-    folder = _folder(work, config) / "everything"
-    cell = cell_of(config, chosen.name, everything, folder)
+    folder = work.folder(config) / "everything"
+    cell = cell_of(config, chosen.name, work.source(everything), folder)
     logging.info("%s once more, on all %d images", chosen.name, len(everything.train))
     trained(config, shared, cell)
     return cell.directory / EXPORT
@@ -217,38 +217,3 @@ def _test_accuracy(work: _Work, classifier: Classifier) -> Accuracy | None:
     if not dataset.test:
         return None
     return evaluate(classifier, dataset, work.workdir).accuracy
-
-
-def _made(work: _Work, learned: Learned, rejection: Sequence[float]) -> Made:
-    """What the classifier's files say of how it was made."""
-    dataset, everything = work.images.dataset, work.images.everything
-    labelled = sum(example.is_labelled for example in everything.train)
-    return Made(
-        data=f"{dataset.name}: {len(everything.train)} images, {labelled} with a label",
-        how=_how(work),
-        accuracies=_accuracies(learned),
-        rejection=rejection,
-    )
-
-
-def _how(work: _Work) -> Mapping[str, Any]:
-    options = work.options
-    return {
-        "teacher": Path(work.inputs.models.teacher.name).name,
-        "validation images": len(work.images.dataset.val) * work.images.has_labels,
-        "regions per image": options.regions,
-        "shots": options.shots or "all",
-        "seed": options.seed,
-    }
-
-
-def _accuracies(learned: Learned) -> dict[str, Accuracy]:
-    chosen = learned.chosen
-    if not learned.has_labels:
-        what = "agreement with the teacher on the training images"
-        return {what: Accuracy(chosen.accuracy, chosen.images)}
-    what = "validation images, which it did not see when this was measured"
-    accuracies = {what: Accuracy(chosen.accuracy, chosen.images)}
-    if learned.test is not None:
-        accuracies["test images"] = learned.test
-    return accuracies

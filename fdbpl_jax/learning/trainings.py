@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from absl import logging
 
+from fdbpl_jax.clip.model import Clip
 from fdbpl_jax.config import RunConfig
 from fdbpl_jax.data.types import Dataset
 from fdbpl_jax.experiments.assemble import initial_state, step_setup
@@ -18,9 +19,19 @@ from fdbpl_jax.experiments.cells import Cell
 from fdbpl_jax.experiments.identity import cell_settings, claim
 from fdbpl_jax.experiments.shared_inputs import SharedInputs
 from fdbpl_jax.experiments.sweep import settings_of
-from fdbpl_jax.methods.table import METHODS
+from fdbpl_jax.experiments.training_sets import Selection, training_set
+from fdbpl_jax.learning.options import needs_labels
+from fdbpl_jax.methods.table import METHODS, Images
 
 ZERO_SHOT = "zero-shot"
+
+
+class CellSource(NamedTuple):
+    """What the images of cells are taken from."""
+
+    dataset: Dataset
+    student: Clip  # which chooses images for UPL
+    workdir: Path
 
 
 class Score(NamedTuple):
@@ -36,12 +47,17 @@ class Score(NamedTuple):
         return math.sqrt(self.accuracy * (100.0 - self.accuracy) / self.images)
 
 
-def cell_of(config: RunConfig, name: str, dataset: Dataset, folder: Path) -> Cell:
+def cell_of(config: RunConfig, name: str, source: CellSource, folder: Path) -> Cell:
     """The training of a method on all images of a data set that it can learn from."""
-    method = METHODS[name]
-    train = tuple(x for x in dataset.train if x.is_labelled or not method.loss.labels)
+    method, dataset = METHODS[name], source.dataset
+    train = dataset.train
     (setting,) = settings_of(config, name)
     (seed,) = config.seeds
+    if method.images is Images.PSEUDO:
+        selection = Selection(method.images, "all", setting.shots, seed)
+        train = training_set(dataset, selection, source.student, source.workdir).train
+    elif needs_labels(method):
+        train = tuple(example for example in train if example.is_labelled)
     return Cell(
         method=method,
         prompt=config.prompt_of(name),
