@@ -40,8 +40,17 @@ _LIST_TEMPLATE = "a photo of a {}."
 
 
 def step_setup(config: RunConfig, models: Models, cell: Cell) -> StepSetup:
-    """What the cell's step is compiled for."""
+    """What the cell's step is compiled for.
+
+    Raises:
+      UserError: the method learns from labels that training images lack.
+    """
     optim, method = cell.setting.optim, cell.method
+    if method.loss.labels and not all(x.is_labelled for x in cell.dataset.train):
+        raise UserError(
+            f"{method.name} learns from labels, and training images have none",
+            "Use a method that learns from the teacher, such as coop+fdbpl.",
+        )
     batch, steps = batches_of(config, cell)
     regularizer = method.regularizer
     terms = published_terms(config.terms, config.protocol, cell.dataset.name)
@@ -115,11 +124,6 @@ def source_of(config: RunConfig, shared: SharedInputs, cell: Cell) -> Source:
     """The cell's training data, at their start."""
     data = TrainingData(cell.dataset, cell.setting.optim, config.ril, cell.seed)
     method, models = cell.method, shared.models
-    if method.loss.labels and not all(x.is_labelled for x in cell.dataset.train):
-        raise UserError(
-            f"{method.name} learns from labels, and training images have none",
-            "Use a method that learns from the teacher, such as coop+fdbpl.",
-        )
     if shared.table is not None and method.reads_table:
         if method.learner.prompts_images:
             return region_source(shared.table, data, models)

@@ -131,9 +131,11 @@ def test_labels_that_are_there_judge_and_the_others_are_learned_from(
     assert len(plan.table.train) == 18
 
 
-def test_a_classifier_that_is_there_is_not_replaced(learned, own, options):
-    with pytest.raises(UserError, match=r"there is a classifier.*--overwrite"):
-        learn(str(own.folder), learned.folder, options)
+def test_a_classifier_that_is_there_is_not_replaced(learned, own, options, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.delattr(module, "load_inputs")  # it is refused before any work
+        with pytest.raises(UserError, match=r"there is a classifier.*--overwrite"):
+            learn(str(own.folder), learned.folder, options)
     options = dataclasses.replace(options, overwrite=True)
     assert learn(str(own.folder), learned.folder, options).scores == learned.scores
 
