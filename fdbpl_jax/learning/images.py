@@ -43,6 +43,16 @@ class LearnImages(NamedTuple):
         return dataclasses.replace(self.dataset, train=train, val=())
 
 
+def refuse_unnamed_models(data: str, options: LearnOptions) -> None:
+    """Refuse own images for the embedded models, which know embedded data alone."""
+    if data not in TASKS and not (options.student and options.teacher):
+        raise UserError(
+            "own images need a CLIP that is prompted and a larger one that teaches it",
+            "Set --student and --teacher to their directories or hub ids, such as "
+            "openai/clip-vit-base-patch32 and openai/clip-vit-large-patch14.",
+        )
+
+
 def learn_images(data: str, options: LearnOptions, models: Models) -> LearnImages:
     """Open the data, and put images aside to judge by; see `LearnImages`.
 

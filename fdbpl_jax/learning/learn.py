@@ -16,6 +16,7 @@ from fdbpl_jax.classifier.tested import evaluate
 from fdbpl_jax.clip.model import logit_scale
 from fdbpl_jax.config import RunConfig
 from fdbpl_jax.data.types import Dataset
+from fdbpl_jax.errors import UserError
 from fdbpl_jax.evaluation.detection import scores as rejection_scores
 from fdbpl_jax.experiments.cautions import training_text, worse_teacher
 from fdbpl_jax.experiments.cell_files import EXPORT
@@ -27,7 +28,11 @@ from fdbpl_jax.experiments.shared_inputs import Planned, SharedInputs, share
 from fdbpl_jax.experiments.training_sets import source_images
 from fdbpl_jax.files import lock
 from fdbpl_jax.files.sealed import digest
-from fdbpl_jax.learning.images import LearnImages, learn_images
+from fdbpl_jax.learning.images import (
+    LearnImages,
+    learn_images,
+    refuse_unnamed_models,
+)
 from fdbpl_jax.learning.made import Learned, made_of
 from fdbpl_jax.learning.options import (
     CANDIDATES,
@@ -98,8 +103,8 @@ def learn(
     Raises:
       UserError: bad input of any kind; or there is a classifier in `out`.
     """
-    started = time.monotonic()
-    refuse_existing(folder := Path(out).expanduser(), options.overwrite)
+    started, folder = time.monotonic(), Path(out).expanduser()
+    _refuse(data, folder, options)
     inputs = load_inputs(settings(options, [UNSUPERVISED], images=1))
     images = learn_images(data, options, inputs.models)
     limit = 60.0 * options.minutes or math.inf
@@ -109,6 +114,19 @@ def learn(
     config, shared = _share(work)
     with lock(work.folder(config) / LOCK, wait=True):
         return _learn(work, config, shared, folder)
+
+
+def _refuse(data: str, folder: Path, options: LearnOptions) -> None:
+    """Refuse what would only be noticed after the work."""
+    refuse_existing(folder, options.overwrite)
+    try:
+        folder.absolute().parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot make '{folder}' ({error.strerror})", "Choose another --out."
+        ) from error
+    methods_of(options, has_labels=True)
+    refuse_unnamed_models(data, options)
 
 
 def _learn(

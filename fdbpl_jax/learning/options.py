@@ -47,7 +47,7 @@ def settings(options: LearnOptions, methods: Sequence[str], images: int) -> RunC
     config.protocol, config.eval_split = "few_shot", "val"
     config.methods, config.seeds = ",".join(methods), (options.seed,)
     config.student, config.teacher = options.student, options.teacher
-    config.ril.regions = options.regions
+    config.ril.regions, config.data.template = options.regions, options.template
     for name in methods:
         method, optim = method_named(name), config.optim_for[config_key(name)]
         optim.batch_size = method.optim.batch_size

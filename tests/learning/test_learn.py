@@ -15,12 +15,15 @@ from fdbpl_jax.learning.learn import learn
 from fdbpl_jax.learning.options import CANDIDATES, LearnOptions, epochs, methods_of
 from fdbpl_jax.learning.trainings import Score, simplest_of_the_best
 from fdbpl_jax.methods.table import METHODS
+from fdbpl_jax.shapes import embedded
 
 
 @pytest.fixture(scope="module", name="options")
 def _options(tmp_path_factory):
+    student, teacher = (str(embedded(role)) for role in ("student", "teacher"))
     workdir = str(tmp_path_factory.mktemp("learning"))
-    return LearnOptions(methods=("coop+fdbpl",), regions=2, workdir=workdir)
+    methods = ("coop+fdbpl",)
+    return LearnOptions(student, teacher, methods=methods, regions=2, workdir=workdir)
 
 
 @pytest.fixture(scope="module", name="learned")
@@ -138,6 +141,20 @@ def test_a_classifier_that_is_there_is_not_replaced(learned, own, options, monke
             learn(str(own.folder), learned.folder, options)
     options = dataclasses.replace(options, overwrite=True)
     assert learn(str(own.folder), learned.folder, options).scores == learned.scores
+
+
+def test_what_cannot_end_well_is_refused_before_any_work(
+    own, options, tmp_path, monkeypatch
+):
+    monkeypatch.delattr(module, "load_inputs")
+    (tmp_path / "file").touch()
+    for out, changes, reason in (
+        (tmp_path / "file" / "x", {}, "cannot make"),
+        (tmp_path / "x", {"methods": ("cop",)}, "unknown method 'cop'"),
+        (tmp_path / "x", {"teacher": ""}, "own images need a CLIP"),
+    ):
+        with pytest.raises(UserError, match=reason):
+            learn(str(own.folder), out, dataclasses.replace(options, **changes))
 
 
 def test_other_images_are_another_training(own, options, tmp_path, monkeypatch):
