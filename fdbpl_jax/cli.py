@@ -25,11 +25,13 @@ _SIGPIPE = 13
 # Of `fdbpl`: the module that it runs, and what that does.
 COMMANDS = {
     "run": ("main", "train and test methods by a protocol, and write the report"),
+    "learn": ("learning", "a classifier from a folder of images, labelled or not"),
     "predict": ("classifier.predict", "classify images by learned prompts"),
     "evaluate": (
         "classifier.evaluate",
         "accuracy of learned prompts on a data set",
     ),
+    "export": ("classifier.export", "learned prompts for other programs"),
     "import": ("interop.import_torch", "contexts that CoOp's or KDPL's code trained"),
     "ril": ("ril", "build, verify and show tables of regions"),
     "data": ("data", "check data sets"),

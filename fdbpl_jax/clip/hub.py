@@ -1,7 +1,9 @@
 """Where a model is: a directory here, or a repository of the Hugging Face hub."""
 
 import difflib
+import functools
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import huggingface_hub
@@ -24,16 +26,23 @@ _KNOWN = {
 }
 
 
-def locate(source: str) -> Path:
+def is_hub_id(source: str) -> bool:
+    """Whether a text is a hub id or `id@revision`, which a path may be, too."""
+    return _HUB_ID.fullmatch(source) is not None
+
+
+def locate(source: str, only_hub: bool = False) -> Path:
     """Locate a model's directory, or fetch what is read of it from the hub.
 
-    A source is a directory, a hub id, or `id@revision`.
+    A source is a directory (unless `only_hub`), a hub id, or `id@revision`.
 
     Raises:
       UserError: neither has the model, or the hub cannot be reached.
       OSError: the path cannot be looked at.
     """
     path = Path(source).expanduser()
+    if only_hub and is_hub_id(source):
+        return _fetch_model(source)
     if source and path.is_dir():
         return path
     hub_id = _HUB_ID.fullmatch(source)
@@ -47,11 +56,34 @@ def locate(source: str) -> Path:
             or "Give a directory with a complete model, or a Hugging Face id "
             "such as openai/clip-vit-base-patch32.",
         )
-    return _fetch(source, *hub_id.groups())
+    return _fetch_model(source)
 
 
-def _fetch(source: str, repo: str, revision: str | None) -> Path:
-    wanted = [*SETTINGS]
+def _fetch_model(source: str) -> Path:
+    return fetch("model", source, SETTINGS, functools.partial(choose_weights, source))
+
+
+def fetch(
+    kind: str,
+    source: str,
+    files: Sequence[str],
+    choose: Callable[[list[str]], list[str]],
+) -> Path:
+    """Fetch files of a repository of the hub; the folder that holds them.
+
+    Args:
+      kind: what it is said to hold, "model" or "classifier".
+      source: a hub id, or `id@revision`.
+      files: those that are fetched where they are there, or patterns of them.
+      choose: more of them, of the names of all.
+
+    Raises:
+      UserError: the hub has no such repository or cannot be reached, or of `choose`.
+    """
+    match = _HUB_ID.fullmatch(source)
+    assert match is not None  # see `is_hub_id`
+    repo, revision = match.groups()
+    wanted = [*files]
 
     def download(local: bool) -> Path:
         return Path(
@@ -61,38 +93,37 @@ def _fetch(source: str, repo: str, revision: str | None) -> Path:
         )
 
     try:
-        files = huggingface_hub.model_info(repo, revision=revision).siblings or []
-        wanted += choose_weights(source, [file.rfilename for file in files])
+        listed = huggingface_hub.model_info(repo, revision=revision).siblings or []
+        wanted += choose([file.rfilename for file in listed])
         return download(local=False)
     except UserError:
         raise
     except errors.RevisionNotFoundError as error:
         raise UserError(
-            f"the model '{repo}' has no revision '{revision}' on the Hugging Face hub",
+            f"the {kind} '{repo}' has no revision '{revision}' on the Hugging Face hub",
             "Give a branch, a tag, a commit or refs/pr/N after the @.",
         ) from error
     except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
         raise UserError(
-            f"neither this machine nor the Hugging Face hub has a model '{source}' "
+            f"neither this machine nor the Hugging Face hub has a {kind} '{source}' "
             "that you may read",
             f"{_suggestion(repo)}Check the name, log in with `hf auth login` if it is "
-            "gated, or give the path of a directory with a complete model.",
+            f"gated, or give the path of a directory with a complete {kind}.",
         ) from error
     except Exception as error:  # depends on the network library of huggingface_hub
         try:
             return download(local=True)  # an earlier run may have fetched all of it
         except Exception:
-            raise _unreachable(source, repo, revision, error) from error
+            raise _unreachable(kind, source, error) from error
 
 
-def _unreachable(
-    source: str, repo: str, revision: str | None, error: Exception
-) -> UserError:
+def _unreachable(kind: str, source: str, error: Exception) -> UserError:
+    repo, _, revision = source.partition("@")
     reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
     at = f" --revision {revision}" if revision else ""
     return UserError(
-        f"the model '{source}' is not a directory here, and cannot be fetched from the "
-        f"Hugging Face hub ({reason})",
+        f"the {kind} '{source}' is not a directory here, and cannot be fetched from "
+        f"the Hugging Face hub ({reason})",
         f"{_suggestion(repo)}On a machine with network run `hf download {repo}{at}`, "
         "copy the folder it prints here, and give its path instead of the id.",
     )

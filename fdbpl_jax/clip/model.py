@@ -51,14 +51,16 @@ class Clip:
         return self.params["vision"]["class_embedding"].dtype.name
 
 
-def load_clip(source: str) -> Clip:
+def load_clip(source: str, only_hub: bool = False) -> Clip:
     """Read a CLIP from a directory or the Hugging Face hub, as float32.
+
+    With `only_hub` a directory that is named like a hub id is not read.
 
     Raises:
       UserError: it cannot be read, or is no CLIP with ViT towers.
     """
     try:
-        return _load(source, hub.locate(source))
+        return _load(source, hub.locate(source, only_hub))
     except OSError as error:
         what = f"the model '{source:.200}' cannot be read: {error.strerror or error}"
         where = f" ('{error.filename!s:.200}')" if error.filename else ""

@@ -25,6 +25,9 @@ from fdbpl_jax.files.sealed import folder_digest, parse, seal, unseal
 _EXPORT_FORMAT = 2  # 1 had no digests
 _KEPT = 2  # checkpoints of a cell
 _OVERHEAD = 200_000  # bytes of what Orbax writes beside the arrays, at most
+# Orbax looks whether it is there; in it stands the folder's absolute path, which is
+# nothing for an export that goes to other machines.
+_COMMITTED = "commit_success.txt"
 _ITEMS, _RECORD = "items", "checkpoint.json"  # of a checkpoint; the second has digests
 
 
@@ -161,6 +164,8 @@ def export_prompts(directory: Path, prompts: dict, facts: dict[str, Any]) -> Non
     host, folder = jax.device_get(prompts), directory / "prompts"
     with _writing(directory, host):
         ocp.save(folder.resolve(), host, overwrite=True)
+        if (folder / _COMMITTED).exists():
+            (folder / _COMMITTED).write_text("complete\n")
     meta = {"format": _EXPORT_FORMAT, "shapes": shapes, "files": folder_digest(folder)}
     # Written last: without it there is no export. Read back, tuples are lists.
     sealed = seal(json.loads(json.dumps(facts | meta)))

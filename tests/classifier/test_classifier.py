@@ -13,7 +13,8 @@ from PIL import Image
 from support.protocol_runs import small
 
 import fdbpl_jax
-from fdbpl_jax.classifier.classifier import Classifier, evaluate
+from fdbpl_jax.classifier.classifier import Classifier
+from fdbpl_jax.classifier.tested import evaluate
 from fdbpl_jax.clip.model import load_clip
 from fdbpl_jax.config import PromptConfig
 from fdbpl_jax.data.splits import subset
@@ -68,6 +69,10 @@ def test_public_names_are_those_of_the_rooms():
         fdbpl_jax.Clasifier  # noqa: B018
 
 
+def accuracy(classifier, part, workdir) -> float:
+    return evaluate(classifier, part, workdir).accuracy.percent
+
+
 def check_accuracy(workdir, method):
     result = json.loads((export(workdir, method).parent / "results.jsonl").read_text())
     classifier = Classifier.load(export(workdir, method))
@@ -78,7 +83,7 @@ def check_accuracy(workdir, method):
             for prediction, example in zip(said, part.test, strict=True)
         ]
         assert 100.0 * float(np.mean(right)) == result[half]
-        assert evaluate(classifier, part, workdir) == result[half]
+        assert accuracy(classifier, part, workdir) == result[half]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -164,13 +169,14 @@ def test_the_command_prints_the_accuracy(workdir):
     cell = workdir / "base2new" / "shapes-negative" / "coop+fdbpl" / "seed1"
     result = json.loads((cell / "results.jsonl").read_text())
     command = [sys.executable, "-m", "fdbpl_jax.classifier.evaluate"]
-    flags = [f"--export={cell / 'export'}", "--dataset=shapes-negative"]
+    flags = [cell / "export", "shapes-negative"]
     flags += [f"--data_root={workdir / 'shapes'}", f"--workdir={workdir}"]
     done = subprocess.run(
         [*command, *flags, "--classes=new"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert f": {result['new']:.2f} % of 960 test images" in done.stdout
+    assert f": {result['new']:.2f} ± " in done.stdout
+    assert " % of 960 test images" in done.stdout
 
 
 def imported(workdir, folder, **changes):
@@ -193,7 +199,7 @@ def test_an_imported_context_is_tested_as_ours(workdir, tmp_path):
     base = halves(workdir)["base"]
     ours = Classifier.load(export(workdir, "coop+fdbpl"))
     other = imported(workdir, tmp_path)
-    assert evaluate(other, base, workdir) == evaluate(ours, base, workdir)
+    assert accuracy(other, base, workdir) == accuracy(ours, base, workdir)
 
 
 def test_an_import_of_an_earlier_version_has_no_words_of_its_own(workdir, tmp_path):
@@ -208,14 +214,14 @@ def test_an_import_of_an_earlier_version_has_no_words_of_its_own(workdir, tmp_pa
     prompts["positive"]["context"] = prompts["positive"]["context"][:2]
     del facts["shapes"], facts["format"]
     export_prompts(tmp_path, prompts, facts)
-    assert Classifier.load(tmp_path).prompt.init == ""
+    assert Classifier.load(tmp_path).opened.wording.prompt.init == ""
 
 
 def test_contexts_of_single_classes_are_for_those_alone(workdir, tmp_path):
     base, new = halves(workdir).values()
     specific = imported(workdir, tmp_path, class_specific=True)
     ours = imported(workdir, tmp_path / "common")
-    assert evaluate(specific, base, workdir) == evaluate(ours, base, workdir)
+    assert accuracy(specific, base, workdir) == accuracy(ours, base, workdir)
     with pytest.raises(UserError, match="16 single classes, which"):
         evaluate(specific, new, workdir)
 

@@ -7,7 +7,13 @@ import pytest
 
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.evaluation import accuracy as evaluate
-from fdbpl_jax.evaluation.accuracy import accuracy, harmonic_mean, per_class_accuracy
+from fdbpl_jax.evaluation.accuracy import (
+    accuracy,
+    confusion_matrix,
+    harmonic_mean,
+    nearest_classes,
+    per_class_accuracy,
+)
 
 AXES = np.eye(3, dtype=np.float32)
 
@@ -21,14 +27,19 @@ def test_three_of_four_images_are_right():
     features = _unit([[2, 1, 0], [0, 5, 1], [1, 0, 0], [0, 1, 3]])
     labels = np.array([0, 1, 1, 2])  # the third image looks like class 0
     assert accuracy(features, labels, AXES) == 75.0
+    predicted = nearest_classes(features, AXES)
     np.testing.assert_array_equal(
-        per_class_accuracy(features, labels, AXES), [100.0, 50.0, 100.0]
+        per_class_accuracy(predicted, labels, 3), [100.0, 50.0, 100.0]
+    )
+    # Rows are the classes, columns what they were taken for.
+    np.testing.assert_array_equal(
+        confusion_matrix(predicted, labels, 3), [[1, 0, 0], [1, 1, 0], [0, 0, 1]]
     )
 
 
 def test_a_class_without_images_has_no_accuracy():
-    found = per_class_accuracy(AXES[:2], np.array([0, 0]), AXES)
-    np.testing.assert_array_equal(found, [50.0, np.nan, np.nan])
+    accuracies = per_class_accuracy(np.array([0, 1]), np.array([0, 0]), 3)
+    np.testing.assert_array_equal(accuracies, [50.0, np.nan, np.nan])
 
 
 def test_many_images_agree_with_numpy(monkeypatch):
