@@ -15,7 +15,7 @@ from tabulate import tabulate
 
 from fdbpl_jax.classifier.classifier import Classifier
 from fdbpl_jax.classifier.stored import Accuracy
-from fdbpl_jax.classifier.tested import Tested, evaluate
+from fdbpl_jax.classifier.tested import Evaluated, evaluate
 from fdbpl_jax.cli import path_flag, run_app, show
 from fdbpl_jax.data.open_dataset import open_by_flag
 from fdbpl_jax.data.splits import subset
@@ -45,7 +45,7 @@ def accuracy_text(accuracy: Accuracy) -> str:
     return f"{accuracy.percent:.2f} ± {accuracy.standard_error or 0:.2f} %"
 
 
-def _class_rows(tested: Tested) -> list[list[object]]:
+def _class_rows(tested: Evaluated) -> list[list[object]]:
     """Class, images, accuracy, standard error; None for a class without images."""
     rows: list[list[object]] = []
     for name, accuracy in zip(tested.class_names, tested.by_class(), strict=True):
@@ -57,7 +57,7 @@ def _class_rows(tested: Tested) -> list[list[object]]:
     return rows
 
 
-def _tables(tested: Tested) -> str:
+def _tables(tested: Evaluated) -> str:
     """The classes, lowest accuracy first, and the pairs that are confused most."""
     rows = [row for row in _class_rows(tested) if row[1]]
     rows.sort(key=lambda row: float(str(row[2])))
@@ -74,7 +74,7 @@ def _table(rows: Sequence[Sequence[object]], titles: list[str], numbers: str) ->
     return f"{text}\n… and {more} more; --out=FOLDER writes all" if more > 0 else text
 
 
-def write_tables(folder: Path, tested: Tested) -> None:
+def write_tables(folder: Path, tested: Evaluated) -> None:
     """Write `classes.csv`, `confusion.csv` and `predictions.csv` into a folder."""
     names = tested.class_names
     matrix = confusion_matrix(tested.predicted, tested.labels, len(names)).tolist()

@@ -9,27 +9,23 @@ stablehlo a classifier folder. `safetensors` makes a classifier folder.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from absl import flags
 
 from fdbpl_jax.classifier.classifier import Classifier
-from fdbpl_jax.classifier.folder import Made, refuse_existing, write_classifier
+from fdbpl_jax.classifier.folder import refuse_existing, write_classifier
+from fdbpl_jax.classifier.made import made_of
 from fdbpl_jax.classifier.stablehlo import write_stablehlo
-from fdbpl_jax.classifier.stored import Accuracy
 from fdbpl_jax.cli import path_flag, run_app, show
 from fdbpl_jax.data.open_dataset import open_by_flag
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.files.sealed import file_digest
-from fdbpl_jax.reports.results import CellResult
-from fdbpl_jax.training.checkpoint import check_export
 
 _OUT = path_flag("out", None, "Folder to make.")
 _TO = flags.DEFINE_enum(
     "to", "safetensors", ["safetensors", "stablehlo"], "What is made."
 )
 _OVERWRITE = flags.DEFINE_bool(
-    "overwrite", False, "Replace the classifier that is there."
+    "overwrite", False, "Replace what an earlier export made there."
 )
 _REJECT_BY = path_flag(
     "reject_by", "", "Data whose validation images set when to say no; see `evaluate`."
@@ -37,48 +33,6 @@ _REJECT_BY = path_flag(
 _DATA_ROOT = path_flag("data_root", "", "The folder that holds the data, if a name.")
 _STUDENT = path_flag("student", "", "Where the student is now, if elsewhere.")
 _TEACHER = path_flag("teacher", "", "The same of PromptKD's teacher.")
-
-# Of a cell's settings, what a reader of the model card wants to know.
-_HOW = ("imported", "dataset", "classes", "shots", "seed", "optim", "ril")
-
-
-def made_of(export: Path, rejection: Sequence[float] = ()) -> Made:
-    """How an export was made, and its accuracy where it lies in its cell.
-
-    Raises:
-      UserError: the results beside it are damaged or another export's.
-    """
-    facts = check_export(export)
-    config = facts["config"]
-    how = {name: config[name] for name in _HOW if name in config}
-    if "imported" in config:
-        data = f"a context that was imported from {config['imported']}"
-    else:
-        images = f"{config['shots']} images of each class" if "shots" in config else ""
-        data = ", ".join(filter(None, [config.get("dataset", "unknown"), images]))
-    return Made(data, how, _accuracies(export, config), rejection)
-
-
-def _accuracies(export: Path, config: dict[str, Any]) -> dict[str, Accuracy]:
-    results = export.parent / "results.jsonl"
-    if export.name != "export" or not results.exists():
-        return {}
-    split = "validation" if config.get("eval_split") == "val" else "test"
-    accuracies = {}
-    for line in results.read_text().splitlines():
-        result, facts = CellResult.parse(line, f"'{results}'")
-        digests = facts.get("files", {})
-        if digests.get("export/prompts.json") != file_digest(export / "prompts.json"):
-            raise UserError(
-                f"'{results}' is not of the export beside it",
-                "Run the command of the cell again.",
-            )
-        images = f"{split} images of {result.dataset}"
-        first = images if result.new is None else f"{images}, classes learned on"
-        accuracies[first] = Accuracy(result.base)
-        if result.new is not None:
-            accuracies[f"{images}, new classes"] = Accuracy(result.new)
-    return accuracies
 
 
 def _rejection(classifier: Classifier) -> list[float]:
@@ -110,7 +64,7 @@ def _command(words: Sequence[str]) -> None:
     out, export = Path(_OUT.value), Path(words[0]).expanduser()
     if _TO.value == "stablehlo":
         classifier = Classifier.load(words[0], _STUDENT.value, _TEACHER.value)
-        write_stablehlo(out, classifier)
+        write_stablehlo(out, classifier, _OVERWRITE.value)
         show(f"{out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
         return
     refuse_existing(out, _OVERWRITE.value)

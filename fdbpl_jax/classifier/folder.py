@@ -1,10 +1,7 @@
 """Writing a classifier folder: complete, or not at all."""
 
-import dataclasses
 import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import msgspec
@@ -14,6 +11,7 @@ import safetensors.numpy
 from fdbpl_jax import device
 from fdbpl_jax.classifier.card import card
 from fdbpl_jax.classifier.classifier import Classifier
+from fdbpl_jax.classifier.made import Made
 from fdbpl_jax.classifier.sources import Source, pinned, portable
 from fdbpl_jax.classifier.stored import (
     CARD,
@@ -21,9 +19,7 @@ from fdbpl_jax.classifier.stored import (
     FORMAT,
     SEALED,
     TENSORS,
-    Accuracy,
     Facts,
-    is_classifier,
     tensors_of,
     thresholds_of,
 )
@@ -32,19 +28,6 @@ from fdbpl_jax.errors import UserError
 from fdbpl_jax.files import write_folder
 from fdbpl_jax.files.sealed import file_digest, seal
 from fdbpl_jax.training.checkpoint import export_prompts, load_prompts
-
-
-@dataclasses.dataclass(frozen=True)
-class Made:
-    """How a classifier was made and how good it is, as its files say."""
-
-    data: str  # what it was learned from, in words, on one line
-    # JSON values without paths: settings, numbers of images, seeds …
-    how: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    # By what was tested, such as "48 validation images".
-    accuracies: Mapping[str, Accuracy] = dataclasses.field(default_factory=dict)
-    # Rejection scores of validation images of the classes; none: no threshold.
-    rejection: Sequence[float] = ()
 
 
 def write_classifier(
@@ -94,21 +77,23 @@ def write_classifier(
     write_folder(folder, write, is_there)
 
 
-def refuse_existing(folder: Path, overwrite: bool) -> None:
+def refuse_existing(folder: Path, overwrite: bool, mark: str = FACTS) -> None:
     """Refuse a folder that is there and is not to be replaced.
 
+    `mark` is the file by which what may be replaced is known.
+
     Raises:
-      UserError: it holds something, and that is no classifier or not `overwrite`.
+      UserError: the folder holds something, and not `mark`, or not `overwrite`.
     """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
-    if not is_classifier(folder):
+    if not (folder / mark).is_file():
         raise UserError(
-            f"'{folder}' exists and is no classifier", "Choose another folder."
+            f"'{folder}' exists and holds no {mark}", "Choose another folder."
         )
     if not overwrite:
         raise UserError(
-            f"there is a classifier in '{folder}'",
+            f"'{folder}' exists already, with a {mark}",
             "Choose another folder, or add --overwrite to replace it.",
         )
 

@@ -1,40 +1,43 @@
 """Classes of images by learned prompts.
 
-  python -m fdbpl_jax.classifier.predict EXPORT IMAGE… FOLDER "*.jpg" -
+  python -m fdbpl_jax.classifier.predict CLASSIFIER IMAGE… FOLDER "*.jpg" -
 
-EXPORT is the `export` folder of a finished cell or of an imported context; `-` reads a
-list of files from standard input. Images that cannot be read are named at the end, with
-exit status 1.
+CLASSIFIER is a classifier folder or its hub id, or the `export` folder of a finished
+cell or of an imported context; `-` reads a list of files from standard input. Images
+that cannot be read are named at the end, with exit status 1.
 """
 
-import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from absl import flags, logging
-from tabulate import tabulate
 from tqdm import tqdm
 
 from fdbpl_jax.classifier.classifier import Classifier, Prediction
+from fdbpl_jax.classifier.lines import WRITERS, Lines
 from fdbpl_jax.classifier.pictures import named_images, read_batches
-from fdbpl_jax.cli import path_flag, run_app, show, value_flag
-from fdbpl_jax.config import Count
+from fdbpl_jax.cli import path_flag, run_app, value_flag
+from fdbpl_jax.config import Count, Fraction
 from fdbpl_jax.data.class_names import read_names
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.files import csv_text
 
 _FORMAT = flags.DEFINE_enum("format", "table", ["table", "csv", "jsonl"], "Of output.")
 _TOP = value_flag("top", 5, Count, "How many classes to name.")
 _CLASSES = path_flag(
     "classes", "", "Text file of other class names than those learned on, one a line."
 )
+_REJECT = value_flag(
+    "reject",
+    None,
+    Fraction,
+    "0.9: say no below the rejection score that 90 % of the validation images reach.",
+)
 _STUDENT = path_flag("student", "", "Where the student is now, if elsewhere.")
 _TEACHER = path_flag("teacher", "", "The same of PromptKD's teacher.")
 
 _BATCH = 64
-Lines = Iterator[tuple[str, Prediction]]
 
 
 def predict_files(
@@ -50,43 +53,31 @@ def predict_files(
             bar.update(len(batch.paths) + len(batch.broken))
 
 
-def _table(lines: Lines) -> None:
-    rows = []
-    for path, said in lines:
-        named = zip(said.labels, said.probabilities, strict=True)
-        texts = [f"{label} {100 * share:.1f} %" for label, share in named]
-        rejection = [] if said.rejection is None else [f"{said.rejection:.2f}"]
-        rows.append([path, *rejection, *texts])
-    if rows:
-        show(tabulate(rows, tablefmt="plain", disable_numparse=True))
-
-
-def _csv(lines: Lines) -> None:
-    titles = ["image", "rank", "label", "probability", "rejection"]
-    show(csv_text([titles])[:-1])
-    for path, said in lines:
-        named = zip(said.labels, said.probabilities, strict=True)
-        rows = [[path, n, *pair, said.rejection] for n, pair in enumerate(named, 1)]
-        show(csv_text(rows)[:-1])
-
-
-def _jsonl(lines: Lines) -> None:
-    for path, said in lines:
-        show(json.dumps({"image": path, **said._asdict()}, ensure_ascii=False))
-
-
-_WRITERS: dict[str, Callable[[Lines], None]] = {
-    "table": _table,
-    "csv": _csv,
-    "jsonl": _jsonl,
-}
+def _threshold(classifier: Classifier) -> float | None:
+    """The rejection score below which --reject says no, which is logged."""
+    share = _REJECT.value
+    if share is None:
+        return None
+    if _CLASSES.value:
+        raise UserError(
+            "--reject was chosen on images of the classifier's own classes, and "
+            "--classes names others",
+            "Leave one of them out.",
+        )
+    below = classifier.threshold(share)
+    logging.info(
+        "no: a rejection score below %.3f, which %g %% of the validation images reach",
+        *(below, 100 * share),
+    )
+    return below
 
 
 def _command(words: Sequence[str]) -> None:
     if not words:
-        raise UserError("no export is named", "Give its folder, then images.")
+        raise UserError("no classifier is named", "Give its folder, then images.")
     classifier = Classifier.load(words[0], _STUDENT.value, _TEACHER.value)
     names = read_names(Path(_CLASSES.value)) if _CLASSES.value else ()
+    below = _threshold(classifier)
     paths = named_images(words[1:])
     broken: list[UserError] = []
 
@@ -98,7 +89,7 @@ def _command(words: Sequence[str]) -> None:
                 yield line
 
     start = time.perf_counter()
-    _WRITERS[_FORMAT.value](lines())
+    WRITERS[_FORMAT.value](lines(), below)
     rate = len(paths) / (time.perf_counter() - start)
     logging.info("%d images, %.0f per second", len(paths), rate)
     for error in broken:

@@ -12,11 +12,11 @@ from jax import export
 from jaxtyping import Array, Float, UInt8
 
 from fdbpl_jax.classifier.classifier import Classifier
+from fdbpl_jax.classifier.folder import refuse_existing
 from fdbpl_jax.classifier.texts import Texts
 from fdbpl_jax.clip.image import normalise, to_hf_preprocessor
 from fdbpl_jax.clip.model import cast, logit_scale, unit
 from fdbpl_jax.clip.vision import encode_image
-from fdbpl_jax.errors import UserError
 from fdbpl_jax.files import write_folder
 from fdbpl_jax.files.sealed import file_digest, seal
 from fdbpl_jax.learners.learner import Student
@@ -28,23 +28,18 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 Program = Callable[[UInt8[Array, "B S S 3"]], tuple[Array, ...]]
 
 
-def write_stablehlo(folder: Path, classifier: Classifier) -> None:
+def write_stablehlo(
+    folder: Path, classifier: Classifier, overwrite: bool = False
+) -> None:
     """Write the program of a classifier, and a file that says how to call it.
 
     The program takes pixels of 0 to 255, [B S S 3] for any B, and returns probabilities
     [B C] and, where there is a negative prompt, the rejection score [B], in float32.
 
     Raises:
-      UserError: the folder exists.
+      UserError: the folder exists, and is no older program or not `overwrite`.
     """
-
-    def refuse_filled() -> bool:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            what = f"'{folder}' exists already"
-            raise UserError(what, "Choose another folder, or remove it.")
-        return False
-
-    refuse_filled()
+    refuse_existing(folder, overwrite, FACTS)
     content = exported(classifier).serialize()
 
     def write(part: Path) -> None:
@@ -53,7 +48,11 @@ def write_stablehlo(folder: Path, classifier: Classifier) -> None:
         text = json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
         (part / FACTS).write_text(text, encoding="utf-8")
 
-    write_folder(folder, write, refuse_filled)
+    def is_there() -> bool:
+        refuse_existing(folder, overwrite, FACTS)
+        return False
+
+    write_folder(folder, write, is_there)
 
 
 def exported(classifier: Classifier) -> export.Exported:

@@ -22,7 +22,7 @@ from fdbpl_jax.evaluation.features import encoded, tower_features
 from fdbpl_jax.evaluation.prompted import image_encoder
 
 
-class Tested(NamedTuple):
+class Evaluated(NamedTuple):
     """Predicted classes of labelled images."""
 
     class_names: tuple[str, ...]
@@ -57,7 +57,7 @@ class Tested(NamedTuple):
 
 def evaluate(
     classifier: Classifier, dataset: Dataset, workdir: Path, split: str = "test"
-) -> Tested:
+) -> Evaluated:
     """Classify labelled images among the classes of their data set.
 
     Features of images are kept in the workdir where the image tower has no prompts.
@@ -85,7 +85,7 @@ def evaluate(
     else:
         predicted = nearest_classes(features, texts.positive)
     paths = tuple(example.path for example in examples)
-    return Tested(names, paths, labels, predicted.astype(np.int32))
+    return Evaluated(names, paths, labels, predicted.astype(np.int32))
 
 
 def _examples(dataset: Dataset, split: str) -> Sequence[Example]:

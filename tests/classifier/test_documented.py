@@ -12,7 +12,8 @@ from PIL import Image
 from support.exports import make_export
 
 from fdbpl_jax.classifier.classifier import Classifier
-from fdbpl_jax.classifier.folder import Made, write_classifier
+from fdbpl_jax.classifier.folder import write_classifier
+from fdbpl_jax.classifier.made import Made
 from fdbpl_jax.classifier.stablehlo import write_stablehlo
 from fdbpl_jax.clip.image import preprocess
 from fdbpl_jax.clip.model import image_features
@@ -114,6 +115,7 @@ def test_facts_of_a_program(place):
     assert facts["files"] == {"classifier.stablehlo": digest}
     with pytest.raises(UserError, match=r"again' exists already"):
         write_stablehlo(folder, Classifier.load(place / "my_classifier"))
+    write_stablehlo(folder, Classifier.load(place / "my_classifier"), overwrite=True)
 
 
 @pytest.mark.slow

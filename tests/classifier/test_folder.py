@@ -9,10 +9,12 @@ import pytest
 import safetensors.numpy
 from PIL import Image
 from support.exports import NAMES, make_export
+from support.fake_hub import use_fake_hub
 
 from fdbpl_jax.classifier import texts
 from fdbpl_jax.classifier.classifier import Classifier
-from fdbpl_jax.classifier.folder import Made, write_classifier
+from fdbpl_jax.classifier.folder import write_classifier
+from fdbpl_jax.classifier.made import Made
 from fdbpl_jax.classifier.stored import Accuracy
 from fdbpl_jax.clip.model import load_clip, logit_scale
 from fdbpl_jax.errors import UserError
@@ -196,7 +198,7 @@ def test_the_card_may_be_edited(folder):
 
 def test_a_folder_that_exists_is_refused_without_overwrite(folder, export):
     before = (folder / "classifier.json").read_bytes()
-    with pytest.raises(UserError, match=r"there is a classifier in .*my_classifier"):
+    with pytest.raises(UserError, match="my_classifier' exists already"):
         write_classifier(folder, export, Made("another"))
     assert (folder / "classifier.json").read_bytes() == before
     write_classifier(folder, export, Made("another"), overwrite=True)
@@ -206,7 +208,7 @@ def test_a_folder_that_exists_is_refused_without_overwrite(folder, export):
 def test_what_is_no_classifier_is_never_overwritten(tmp_path, export):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.jpg").touch()
-    with pytest.raises(UserError, match="exists and is no classifier"):
+    with pytest.raises(UserError, match=r"exists and holds no classifier\.json"):
         write_classifier(tmp_path / "photos", export, MADE, overwrite=True)
     (tmp_path / "empty").mkdir()
     write_classifier(tmp_path / "empty", export, MADE)
@@ -360,3 +362,28 @@ def test_a_student_of_the_hub_keeps_its_id_and_commit(tmp_path, monkeypatch):
     shutil.rmtree(cache)
     with pytest.raises(UserError, match=r"'someone/tiny' \(fingerprint .*--student"):
         Classifier.load(tmp_path / "mine")
+
+
+# --- the hub
+
+
+def test_a_classifier_of_the_hub_is_fetched(ready, tmp_path, monkeypatch):
+    downloaded = use_fake_hub(monkeypatch, tmp_path / "hub", v1=ready)
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    classifier = Classifier.load("someone/shapes@v1")
+    assert classifier.predict(pictures()) == Classifier.load(ready).predict(pictures())
+    assert {name.split("/")[0] for name in downloaded} == {*FILES[1:], "prompts"}
+
+
+def test_a_repository_without_a_classifier_is_named(tmp_path, monkeypatch):
+    use_fake_hub(monkeypatch, tmp_path / "hub", main=embedded("student"))
+    with pytest.raises(UserError, match=r"'openai/clip' .*has no classifier\.json"):
+        Classifier.load("openai/clip")
+
+
+def test_a_classifier_that_cannot_be_fetched_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(UserError, match=r"the classifier 'a/b' .*cannot be fetched"):
+        Classifier.load("a/b")

@@ -1,68 +1,49 @@
 """`classifier.predict` as a command."""
 
 import csv
-import dataclasses
 import io
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
+from support.command import Command
+from support.exports import make_export
 
 from fdbpl_jax.classifier.classifier import Classifier
+from fdbpl_jax.classifier.folder import write_classifier
+from fdbpl_jax.classifier.lines import WRITERS
+from fdbpl_jax.classifier.made import Made
 from fdbpl_jax.classifier.pictures import named_images, read_batches
-from fdbpl_jax.clip.model import load_clip
-from fdbpl_jax.config import PromptConfig
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.shapes import embedded
-from fdbpl_jax.training.checkpoint import export_prompts
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module", name="place")
 def _place(tmp_path_factory):
-    """An export, and a folder of pictures, one of them broken."""
+    """A classifier, and a folder of pictures, one of them broken."""
     place = tmp_path_factory.mktemp("predict")
-    student = load_clip(str(embedded("student")))
-    width = student.config.text.tower.width
-    context = np.random.default_rng(0).normal(0, 0.02, (4, width)).astype(np.float32)
-    facts = {
-        "class_names": ["red circle", "blue square", "green cross"],
-        "student": {"name": student.name, "sha256": student.fingerprint},
-        "config": {
-            "method": "coop",
-            "prompt": dataclasses.asdict(PromptConfig(init="")),
-        },
-    }
-    export_prompts(place / "mine", {"positive": {"context": context}}, facts)
     (place / "photos" / "more" / ".hidden").mkdir(parents=True)
-    for n, name in enumerate(("a.png", "b.png", "more/c.png", "more/.hidden/d.png")):
-        colour = (80 * (n % 4), 200, 30)
+    names = ("a.png", "b.png", "more/c.png", "more/.hidden/d.png")
+    colours = ((0, 200, 30), (80, 200, 30), (160, 200, 30), (240, 200, 30))
+    for name, colour in zip(names, colours, strict=True):
         Image.new("RGB", (70, 60), colour).save(place / "photos" / name)
     (place / "photos" / "broken.jpg").write_bytes(b"\xff\xd8\xff no picture")
+    export = make_export(place / "export")
+    images = [place / "photos" / name for name in names[:3]]
+    scores = [said.rejection for said in Classifier.load(export).predict(images)]
+    # Half of the validation images reach the middle one of the three scores.
+    write_classifier(place / "mine", export, Made("x", rejection=sorted(scores)[:2]))
     return place
 
 
-def call(place, *words, **settings):
-    command = [sys.executable, "-m", "fdbpl_jax.classifier.predict", *words]
-    return subprocess.run(
-        command,
-        cwd=place,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-        **settings,
-    )
+@pytest.fixture(scope="module", name="call")
+def _call(place):
+    command = Command("fdbpl_jax.classifier.predict", place)
+    yield command
+    command.close()
 
 
-def test_a_folder_is_classified_and_what_is_broken_is_named_at_the_end(place):
-    done = call(place, "mine", "photos", "--format=csv", "--top=2")
+def test_a_folder_is_classified_and_what_is_broken_is_named_at_the_end(place, call):
+    done = call("mine", "photos", "--format=csv", "--top=2")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     lines = list(csv.DictReader(io.StringIO(done.stdout)))
@@ -77,10 +58,42 @@ def test_a_folder_is_classified_and_what_is_broken_is_named_at_the_end(place):
     assert float(lines[0]["probability"]) == said[0].probabilities[0]
 
 
-def test_a_list_on_standard_input_and_other_names(place):
+def test_images_below_the_threshold_are_answered_with_no(place, call):
+    images = [place / "photos" / name for name in ("a.png", "b.png", "more/c.png")]
+    said = Classifier.load(place / "mine").predict(images)
+    lowest = min(range(3), key=lambda n: said[n].rejection)
+    words = [str(image.relative_to(place)) for image in images]
+    done = call("mine", *words, "--reject=0.5")
+    assert done.returncode == 0, done.stderr
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert [line[2:] == ["no"] for line in lines] == [n == lowest for n in range(3)]
+    assert "which 50 % of the validation images reach" in done.stderr
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_files_say_what_is_rejected(form, place, capsys):
+    images = [place / "photos" / name for name in ("a.png", "b.png", "more/c.png")]
+    classifier = Classifier.load(place / "mine")
+    said = classifier.predict(images, top=1)
+    below = classifier.threshold(0.5)
+    WRITERS[form](zip(map(str, images), said, strict=True), below)
+    WRITERS[form](zip(map(str, images), said, strict=True), None)
+    lines = capsys.readouterr().out.splitlines()
+    expected = [each.rejection < below for each in said]
+    assert sum(expected) == 1
+    if form == "csv":
+        assert [line.endswith(",1") for line in lines[1:4]] == expected
+        assert "rejected" in lines[0]
+        assert "rejected" not in lines[4]
+    else:
+        assert [json.loads(line).get("rejected") for line in lines[:3]] == expected
+        assert "rejected" not in lines[3]
+
+
+def test_a_list_on_standard_input_and_other_names(place, call):
     (place / "names.txt").write_text("a cat\na dog\n")
     done = call(
-        *(place, "mine", "-", "--classes=names.txt", "--format=jsonl"),
+        *("mine", "-", "--classes=names.txt", "--format=jsonl"),
         input="photos/a.png\nphotos/b.png\n",
     )
     assert done.returncode == 0, done.stderr
@@ -92,15 +105,18 @@ def test_a_list_on_standard_input_and_other_names(place):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((), "no export is named"),
+        ((), "no classifier is named"),
         (("nowhere", "photos"), "'nowhere'"),
         (("mine",), "there are no images"),
         (("mine", "nothing*.jpg"), "'nothing*.jpg' is no image, folder or pattern"),
         (("mine", "photos", "--top=0"), "top"),
+        (("mine", "photos", "--reject=1.5"), "reject"),
+        (("mine", "photos", "--reject=0.9", "--classes=names.txt"), "--classes names"),
+        (("export", "photos", "--reject=0.9"), "cannot tell when to say no"),
     ],
 )
-def test_what_cannot_be_is_one_line_and_status_2(place, words, message):
-    done = call(place, *words)
+def test_what_cannot_be_is_one_line_and_status_2(call, words, message):
+    done = call(*words)
     assert done.returncode == 2
     assert message in done.stderr
     assert done.stderr.count("\n") == 1

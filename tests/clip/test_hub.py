@@ -1,12 +1,14 @@
 """Models by path and by hub id; the hub is a folder here."""
 
 import shutil
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import huggingface_hub
 import pytest
 from huggingface_hub import errors
+from support.fake_hub import use_fake_hub
 
 from fdbpl_jax.clip import hub, weights
 from fdbpl_jax.clip.model import load_clip
@@ -87,37 +89,7 @@ def test_offline_a_model_in_the_cache_is_found(offline, clip_dir, at, ref):
 
 @pytest.fixture
 def fake_hub(tmp_path, monkeypatch):
-    """Makes a hub of one repository with revisions, each a folder; lists downloads."""
-
-    def make(**revisions):
-        downloaded = []
-
-        def names(revision):
-            folder = revisions[revision or "main"]
-            files = (path for path in folder.rglob("*") if path.is_file())
-            return [path.relative_to(folder).as_posix() for path in files]
-
-        def info(repo, revision):
-            files = [SimpleNamespace(rfilename=name) for name in names(revision)]
-            return SimpleNamespace(siblings=files)
-
-        def download(repo, revision, allow_patterns, local_files_only):
-            assert not local_files_only
-            chosen = huggingface_hub.utils.filter_repo_objects(
-                names(revision), allow_patterns=allow_patterns
-            )
-            for name in chosen:
-                (tmp_path / "snapshot").mkdir(exist_ok=True)
-                source = revisions[revision or "main"] / name
-                shutil.copyfile(source, tmp_path / "snapshot" / name)
-                downloaded.append(name)
-            return str(tmp_path / "snapshot")
-
-        monkeypatch.setattr(huggingface_hub, "model_info", info)
-        monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-        return downloaded
-
-    return make
+    return partial(use_fake_hub, monkeypatch, tmp_path / "snapshot")
 
 
 SETTINGS = ["config.json", "merges.txt", "preprocessor_config.json", "vocab.json"]

@@ -22,23 +22,27 @@ def make_export(
     method_name: str = "coop+fdbpl",
     names: tuple[str, ...] = NAMES,
     seed: int = 0,
+    settings: dict | None = None,
     **prompt_changes,
 ) -> Path:
-    """Write the export of a method's initial prompts, somewhat moved."""
+    """Write the export of a method's initial prompts, somewhat moved.
+
+    `settings` are of a cell, beside those that every export has.
+    """
     student, teacher = (load_clip(str(embedded(x))) for x in ("student", "teacher"))
     method = method_named(method_name)
     prompt = dataclasses.replace(method.prompt, **prompt_changes)
     learner, width = method.learner, teacher.config.projection
 
-    def initial(learner, settings: PromptConfig):
-        parts = student.config, student.params, student.tokenizer, settings
+    def initial(learner, prompt: PromptConfig):
+        parts = student.config, student.params, student.tokenizer, prompt
         start = Start(*parts, len(names), width)
         return init_prompt(jax.random.key(seed), learner, start)
 
     prompts = Prompts(initial(learner, prompt))
     if method.loss.negative:
-        settings = negative_prompt(student.tokenizer, prompt)
-        prompts = prompts._replace(negative=initial(COOP, settings))
+        negative = negative_prompt(student.tokenizer, prompt)
+        prompts = prompts._replace(negative=initial(COOP, negative))
     rng = np.random.default_rng(seed)
     tree = tree_of(
         jax.tree.map(
@@ -57,6 +61,7 @@ def make_export(
             "method": method_name,
             "dtype": "float32",
             "prompt": dataclasses.asdict(prompt),
+            **(settings or {}),
         },
     }
     export_prompts(folder, tree, facts)
