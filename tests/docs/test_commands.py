@@ -1,0 +1,179 @@
+"""Every command in README and docs is one that the program takes.
+
+Commands are parsed by the flags and configs of the program. Those that need no other data
+than the embedded ones are run by the slow tests.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+
+from ml_collections import config_dict
+from support.pages import ROOT, Command, commands, inline, pages, unrendered
+
+from fdbpl_jax.experiments.settings import default_config
+
+SCRIPT = ROOT / "tests" / "support" / "parse_commands.py"
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
+
+
+def all_commands() -> list[Command]:
+    return [c for page in pages() for c in commands(page.read_text(), page.name)]
+
+
+def program_words(words: list[str]) -> list[str]:
+    """The words after `fdbpl` or `python`; none if it is another program."""
+    if words[0].startswith("launch/"):
+        config = "" if words[0].endswith("gpu.sh") else "--config="
+        return ["-m", "fdbpl_jax.main", *[f"{config}{words[1]}", *words[2:]]]
+    is_ours = words[0] == "fdbpl" or words[:2] == ["python", "-m"]
+    # Benchmarks need PyTorch to be so much as imported; pytest is not ours.
+    if not is_ours or words[2:3] in (["benchmarks.run"], ["pytest"]):
+        return []
+    return words[1:]
+
+
+def parse_errors(calls: list[tuple[list[str], bool]]) -> list[str | None]:
+    done = subprocess.run(
+        [sys.executable, SCRIPT],
+        input="\n".join(map(json.dumps, calls)),
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_the_program_takes_every_command():
+    named = [(c, program_words(c.words)) for c in all_commands()]
+    named = [(command, words) for command, words in named if words]
+    assert len(named) > 50
+    errors = parse_errors([(words, command.is_block) for command, words in named])
+    assert not [
+        f"{command.page}: {' '.join(command.words)}: {error}"
+        for (command, _), error in zip(named, errors, strict=True)
+        if error
+    ]
+
+
+WRONG = {
+    "fdbpl predikt EXPORT a.jpg": "predikt",
+    "fdbpl predict EXPORT a.jpg --topp=3": "topp",
+    "fdbpl predict EXPORT a.jpg --top=many": "many",
+    "fdbpl evaluate --dataset=dtd": "--export is missing",
+    "fdbpl evaluate --export=x --dataset=dtd --classes=old": "old",
+    "fdbpl run --config=base2news": "base2news",
+    "fdbpl run --config=base2new --config.data.shot=8": "shots",
+    "fdbpl run --config=base2new --config.data.shots=0": "data.shots",
+    "fdbpl run --config=base2new --config.methods=coop+fdpbl": "coop+fdpbl",
+    "fdbpl run --config=base2new --dry_runs": "dry_runs",
+    "fdbpl run --config=base2new shapes": "shapes",
+    "python -m fdbpl_jax.ril verifi TABLE": "verifi",
+    "python -m fdbpl_jax.paper run table7": "table7",
+    "python -m fdbpl_jax.papers run": "fdbpl_jax.papers",
+}
+
+
+def test_a_misspelt_command_is_noticed():
+    calls = [c for text in WRONG for c in commands(f"    {text}\n", "page")]
+    errors = parse_errors([(program_words(c.words), True) for c in calls])
+    for text, error, name in zip(WRONG, errors, WRONG.values(), strict=True):
+        assert error is not None, text
+        assert name in error, (text, error)
+
+
+def problem(command: Command) -> str | None:
+    """What is wrong with a command of another program."""
+    program, *words = command.words
+    if program == "make":
+        makefile = (ROOT / "Makefile").read_text()
+        names = [word.partition("=")[0] for word in words if not word.startswith("-")]
+        unknown = [x for x in names if not re.search(rf"^{x}( \?=|:)", makefile, re.M)]
+        return f"make has no {unknown}" if unknown else None
+    if program == "pip":
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+        extras = set(re.findall(r"[\w-]+", "".join(re.findall(r"\[(.*)\]", words[-1]))))
+        unknown = extras - project["optional-dependencies"].keys()
+        return f"no extra {sorted(unknown)}" if unknown else None
+    places = [word for word in words if re.match(r"(tests|docs|launch)/", word)]
+    return next((f"no {p}" for p in places if not (ROOT / p).exists()), None)
+
+
+def benchmark_problem(words: list[str]) -> str | None:
+    """The same of `python -m benchmarks.run`, read without PyTorch."""
+    source = (ROOT / "benchmarks" / "run.py").read_text()
+    known = re.findall(r'(?:DEFINE_\w+|path_flag)\(\s*"(\w+)"', source)
+    for name, _, value in (word.lstrip("-").partition("=") for word in words):
+        if name == "config" and value != "…" and not (ROOT / value).is_file():
+            return f"no {value}"
+        if name == "suite" and f'"{value}":' not in source:
+            return f"no suite {value}"
+        if name.partition(".")[0] not in known:
+            return f"no flag {name}"
+    return None
+
+
+def test_other_programs_are_asked_for_what_is_there():
+    texts = {
+        "make rum": "rum",
+        "make bench PRESETS=full": "PRESETS",
+        'pip install ".[cuda14]"': "cuda14",
+        "pytest tests/test_nothing.py": "nothing",
+    }
+    for text, name in texts.items():
+        (command,) = commands(f"    {text}\n", "page")
+        assert name in str(problem(command))
+    wrong = ["--config=benchmarks/configs/tiny.py", "--suite=trains", "--outs=bench"]
+    assert all(benchmark_problem([word]) for word in wrong)
+    for command in all_commands():
+        assert problem(command) is None, command
+        if command.words[2:3] == ["benchmarks.run"]:
+            assert benchmark_problem(command.words[3:]) is None, command
+
+
+def known_settings() -> set[str]:
+    """Settings and their parts, as in `--config.optim` and `--config.optim.lr`."""
+    config = default_config()
+    names = {"METHOD"}
+
+    def add(part: config_dict.ConfigDict, where: str) -> None:
+        for name in part:
+            names.add(f"{where}{name}")
+            value = part.get_oneway_ref(name).get()
+            if isinstance(value, config_dict.ConfigDict):
+                add(value, f"{where}{name}.")
+
+    add(config, "")
+    return names
+
+
+def unknown_settings(text: str) -> list[str]:
+    """Settings that sentences of a page name and that do not exist."""
+    codes = [code for code in inline(text) if "benchmarks" not in code]
+    words = [word for code in codes for word in code.split()]
+    named = [re.match(r"--config\.([\w.]*\w)", word) for word in words]
+    known = known_settings()
+    # "METHOD" and what follows it stand for any.
+    return [m[1] for m in named if m and m[1].partition(".METHOD")[0] not in known]
+
+
+def test_settings_that_sentences_name_exist():
+    assert unknown_settings("see `--config.data.shots=8`, `--config.optm.lr`") == [
+        "optm.lr"
+    ]
+    for page in pages():
+        assert not unknown_settings(page.read_text()), page.name
+
+
+def test_every_command_is_rendered_as_a_block():
+    in_a_list = "- A list.\n\n\n    fdbpl run --config=base2new\n"
+    assert unrendered(in_a_list) == ["fdbpl run --config=base2new"]
+    assert not unrendered(in_a_list.replace("- A", "A"))
+    for page in pages():
+        assert not unrendered(page.read_text()), page.name
