@@ -1,16 +1,19 @@
 """Every command in README and docs is one that the program takes.
 
-Commands are parsed by the flags and configs of the program. Those that need no other data
-than the embedded ones are run by the slow tests.
+Commands are parsed by the flags and configs of the program. `test_runs.py` runs those
+that need no other data than the embedded ones.
 """
 
+import functools
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
 
+import pytest
 from ml_collections import config_dict
 from support.pages import ROOT, Command, commands, inline, pages, unrendered
 
@@ -24,16 +27,22 @@ def all_commands() -> list[Command]:
     return [c for page in pages() for c in commands(page.read_text(), page.name)]
 
 
-def program_words(words: list[str]) -> list[str]:
-    """The words after `fdbpl` or `python`; none if it is another program."""
+def program_words(words: list[str]) -> list[list[str]]:
+    """What a command gives to the program: words after `fdbpl` or `python`.
+
+    Nothing if it is another program; twice, if it gives flags to other commands.
+    """
+    run = ["-m", "fdbpl_jax.main"]
     if words[0].startswith("launch/"):
         config = "" if words[0].endswith("gpu.sh") else "--config="
-        return ["-m", "fdbpl_jax.main", *[f"{config}{words[1]}", *words[2:]]]
-    is_ours = words[0] == "fdbpl" or words[:2] == ["python", "-m"]
-    # Benchmarks need PyTorch to be so much as imported; pytest is not ours.
-    if not is_ours or words[2:3] in (["benchmarks.run"], ["pytest"]):
+        return [[*run, f"{config}{words[1]}", *words[2:]]]
+    module = words[2] if words[:2] == ["python", "-m"] else ""
+    # Benchmarks need PyTorch to be so much as imported.
+    is_ours = words[0] == "fdbpl" or module.startswith(("fdbpl_jax", "tools"))
+    if not is_ours:
         return []
-    return words[1:]
+    more = words[words.index("--") + 1 :] if "--" in words else []
+    return [words[1:], *([[*run, "--config=base2new", *more]] if more else [])]
 
 
 def parse_errors(calls: list[tuple[list[str], bool]]) -> list[str | None]:
@@ -50,18 +59,6 @@ def parse_errors(calls: list[tuple[list[str], bool]]) -> list[str | None]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_the_program_takes_every_command():
-    named = [(c, program_words(c.words)) for c in all_commands()]
-    named = [(command, words) for command, words in named if words]
-    assert len(named) > 50
-    errors = parse_errors([(words, command.is_block) for command, words in named])
-    assert not [
-        f"{command.page}: {' '.join(command.words)}: {error}"
-        for (command, _), error in zip(named, errors, strict=True)
-        if error
-    ]
-
-
 WRONG = {
     "fdbpl predikt EXPORT a.jpg": "predikt",
     "fdbpl predict EXPORT a.jpg --topp=3": "topp",
@@ -72,20 +69,43 @@ WRONG = {
     "fdbpl run --config=base2new --config.data.shot=8": "shots",
     "fdbpl run --config=base2new --config.data.shots=0": "data.shots",
     "fdbpl run --config=base2new --config.methods=coop+fdpbl": "coop+fdpbl",
+    "fdbpl run --config=base2new:caltech102": "caltech102",
     "fdbpl run --config=base2new --dry_runs": "dry_runs",
     "fdbpl run --config=base2new shapes": "shapes",
     "python -m fdbpl_jax.ril verifi TABLE": "verifi",
     "python -m fdbpl_jax.paper run table7": "table7",
+    "fdbpl paper run table2 -- --config.seed=1": "seed",
     "python -m fdbpl_jax.papers run": "fdbpl_jax.papers",
 }
 
 
-def test_a_misspelt_command_is_noticed():
-    calls = [c for text in WRONG for c in commands(f"    {text}\n", "page")]
-    errors = parse_errors([(program_words(c.words), True) for c in calls])
-    for text, error, name in zip(WRONG, errors, WRONG.values(), strict=True):
-        assert error is not None, text
-        assert name in error, (text, error)
+@pytest.fixture(scope="module")
+def parsed() -> dict[str, str | None]:
+    """The error of each command, of the pages and of `WRONG`, by how it is written."""
+    wrong = [c for text in WRONG for c in commands(f"    {text}\n", "wrong")]
+    named = [
+        (f"{command.page}: {shlex.join(command.words)}", words, command.is_block)
+        for command in [*all_commands(), *wrong]
+        for words in program_words(command.words)
+    ]
+    errors = parse_errors([(words, is_block) for _, words, is_block in named])
+    by_name: dict[str, str | None] = {}
+    for (name, *_), error in zip(named, errors, strict=True):
+        by_name[name] = by_name.get(name) or error
+    return by_name
+
+
+def test_the_program_takes_every_command(parsed):
+    errors = {k: v for k, v in parsed.items() if not k.startswith("wrong: ")}
+    assert len(errors) > 80
+    assert not {name: error for name, error in errors.items() if error}
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_a_misspelt_command_is_noticed(parsed, text):
+    error = parsed[f"wrong: {shlex.join(shlex.split(text))}"]
+    assert error is not None
+    assert WRONG[text] in error
 
 
 def problem(command: Command) -> str | None:
@@ -137,6 +157,7 @@ def test_other_programs_are_asked_for_what_is_there():
             assert benchmark_problem(command.words[3:]) is None, command
 
 
+@functools.cache
 def known_settings() -> set[str]:
     """Settings and their parts, as in `--config.optim` and `--config.optim.lr`."""
     config = default_config()

@@ -15,19 +15,23 @@ import sys
 from absl import app, flags
 
 from fdbpl_jax import cli
+from fdbpl_jax.data.catalogue import CATALOGUE
+from fdbpl_jax.data.datasets import OWN
 from fdbpl_jax.errors import OUTSIDE, UserError
+from fdbpl_jax.shapes.world import TASKS
 
 # Of commands whose words or settings are checked after their flags: where work begins.
 STOPS = {
-    "fdbpl_jax.main": ("device.require",),
-    "fdbpl_jax.ril.__main__": (
-        "build_table",
-        "open_by_flag",
-        "verify_table",
-        "describe",
+    "fdbpl_jax.main": ("fdbpl_jax.device.require",),
+    "fdbpl_jax.ril.__main__": tuple(
+        f"fdbpl_jax.ril.__main__.{name}"
+        for name in ("open_by_flag", "verify_table", "describe", "open_table")
     ),
-    "fdbpl_jax.data.__main__": ("check_dataset",),
-    "fdbpl_jax.paper.__main__": ("make", "write_paper", "open_cell"),
+    "fdbpl_jax.data.__main__": ("fdbpl_jax.data.__main__.check_dataset",),
+    "fdbpl_jax.paper.__main__": (
+        *("fdbpl_jax.paper.runs.start", "fdbpl_jax.paper.runs.draw"),
+        *("fdbpl_jax.paper.__main__.write_paper", "fdbpl_jax.paper.__main__.open_cell"),
+    ),
 }
 
 
@@ -46,8 +50,17 @@ def run_app(module, strict, main, required=(), words=None, **_):
         raise UserError(f"argument '{rest[1]}' is not a flag")
     if words is not None:
         words.extend(rest[1:])
+    if "config" in flags.FLAGS and flags.FLAGS.config is not None:
+        check_datasets(flags.FLAGS.config.data)
     if strict and module in STOPS:
         main()
+
+
+def check_datasets(data) -> None:
+    """Refuse names of data sets that the program does not know by themselves."""
+    for name in filter(None, f"{data.datasets},{data.targets}".split(",")):
+        if name not in (*TASKS, *CATALOGUE, *OWN):
+            raise UserError(f"no data set '{name}'")
 
 
 def called(name: str, words: list[str], strict: bool) -> str | None:
@@ -55,8 +68,8 @@ def called(name: str, words: list[str], strict: bool) -> str | None:
     if not hasattr(module, "run_app"):  # tools, which have no flags of ours
         return None
     for path in STOPS.get(name, ()):
-        *parts, function = path.split(".")
-        setattr(functools.reduce(getattr, parts, module), function, stop)
+        place, _, function = path.rpartition(".")
+        setattr(importlib.import_module(place), function, stop)
     module.run_app = functools.partial(run_app, name, strict)
     sys.argv[:] = [name, *words]
     for flag in list(flags.FLAGS):
@@ -90,6 +103,8 @@ def module_of(words: list[str]) -> str:
 
 
 def error_of(words: list[str], strict: bool) -> str | None:
+    if words[0] == "--help":
+        return None
     try:
         name = module_of(words)
     except (UserError, ModuleNotFoundError) as error:
