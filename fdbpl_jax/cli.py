@@ -49,9 +49,9 @@ def run_app(
     """Parse the flags, of which some are `required`, and run `main`.
 
     `words` gets the arguments that are no flags; None: such a one is refused.
-    `more_help` is printed under the flags by --help. An error
-    from outside, or a flag that does not exist or does not parse, ends in its message
-    on stderr and exit status 2; any other exception keeps its traceback.
+    `more_help` is what --help prints under the flags. An error from outside, or a flag
+    that does not exist or does not parse, ends in its message on stderr and exit status
+    2; any other exception keeps its traceback.
     """
 
     def command(argv: list[str]) -> None:
@@ -224,8 +224,8 @@ def _parse(
     except (flags.Error, *OUTSIDE):
         raise
     except SystemExit:  # `--help` has been printed; absl ends with 1
-        if text := more_help():
-            show(text)
+        if settings := more_help():
+            show(settings)
         _flush()
         sys.exit(0)
     # Whatever else a config file raises is raised within the parser.
