@@ -33,7 +33,7 @@ def call(words: list[str], folder: Path, *, code: str = PROGRAM) -> str:
         [*interpreter, *words[1:]],
         cwd=folder,
         env=environment,
-        stdin=listed.open() if listed.exists() else subprocess.DEVNULL,
+        input=listed.read_text() if listed.exists() else "",
         capture_output=True,
         text=True,
         check=False,
