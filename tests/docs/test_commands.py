@@ -1,4 +1,4 @@
-"""Every command in README and docs is one that the program takes.
+"""Every command in README, docs and docstrings is one that the program takes.
 
 Commands are parsed by the flags and configs of the program. `test_runs.py` runs those
 that need no other data than the embedded ones.
@@ -15,7 +15,7 @@ import tomllib
 
 import pytest
 from ml_collections import config_dict
-from support.pages import ROOT, Command, commands, inline, pages, unrendered
+from support.pages import ROOT, Command, commands, docstrings, inline, pages, unrendered
 
 from fdbpl_jax.experiments.settings import default_config
 
@@ -23,8 +23,11 @@ SCRIPT = ROOT / "tests" / "support" / "parse_commands.py"
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
 
 
+@functools.cache
 def all_commands() -> list[Command]:
-    return [c for page in pages() for c in commands(page.read_text(), page.name)]
+    """Of the pages, and of docstrings, which `--help` prints."""
+    texts = {page.name: page.read_text() for page in pages()} | docstrings()
+    return [c for name, text in texts.items() for c in commands(text, name)]
 
 
 def program_words(words: list[str]) -> list[list[str]]:

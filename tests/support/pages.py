@@ -1,5 +1,6 @@
 """Commands in Markdown pages, read as a forge renders them."""
 
+import ast
 import re
 import shlex
 from collections.abc import Iterator
@@ -25,6 +26,16 @@ class Command(NamedTuple):
 def pages() -> list[Path]:
     named = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "WORKSPACE.md")]
     return [*named, *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def docstrings() -> dict[str, str]:
+    """Those of configs and modules by file, with their blocks as Markdown has them."""
+    files = [*(ROOT / "configs").rglob("*.py"), *(ROOT / "fdbpl_jax").rglob("*.py")]
+    texts = {f: ast.get_docstring(ast.parse(f.read_text())) or "" for f in files}
+    return {
+        str(file.relative_to(ROOT)): re.sub("^  ", "    ", text, flags=re.MULTILINE)
+        for file, text in sorted(texts.items())
+    }
 
 
 def blocks(text: str) -> list[str]:
