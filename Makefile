@@ -38,7 +38,6 @@ paper: $(VENV)/.base
 	$(BIN)/python -m fdbpl_jax.paper run --workdir=runs
 
 docs: $(VENV)/.docs
-	$(BIN)/python -m tools.settings_page docs/settings.md
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 $(VENV)/.docs: $(VENV)/.base
