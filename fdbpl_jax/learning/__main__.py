@@ -33,7 +33,9 @@ _TEMPLATE = flags.DEFINE_string(
 )
 _SHOTS = value_flag("shots", 0, CountOrNone, "Training images per class; 0: all.")
 _METHODS = flags.DEFINE_list(
-    "methods", [], "To try, the simpler ones first; none: those that suit the images."
+    "methods",
+    [],
+    "To choose from, simpler ones first; none: what suits the images.",
 )
 _MINUTES = value_flag(
     "minutes", 0.0, NotNegative, "About how long it may take; 0: no limit."

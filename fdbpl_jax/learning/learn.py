@@ -135,8 +135,12 @@ def _learn(
     options, images = work.options, work.images
     zero_shot, teacher = untrained(shared)
     scores = [zero_shot, *candidates(config, shared, work.deadline)]
-    # Without labels the teacher is followed: hand-written text is no candidate.
-    chosen = simplest_of_the_best(scores if images.has_labels else scores[1:])
+    # Hand-written text is no candidate where methods are asked for, nor without labels,
+    # where the teacher is followed.
+    is_open = images.has_labels and not options.methods
+    chosen = simplest_of_the_best(scores if is_open else scores[1:])
+    if chosen.accuracy + chosen.error < zero_shot.accuracy:
+        logging.warning("%s is worse than %s", chosen.name, zero_shot.name)
     judged = _export_judged(work, config, shared, chosen)
     rejection = _rejection(judged, shared, options)
     final = _export_final(work, shared, chosen) or judged

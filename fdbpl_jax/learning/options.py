@@ -31,7 +31,8 @@ class LearnOptions:
     classes: tuple[str, ...] = ()  # names; needed for images without labels
     template: str = ""  # hand-written prompt of the data, "{}" for the class
     shots: CountOrNone = 0  # training images per class; 0: all
-    methods: tuple[str, ...] = ()  # the simpler ones first; none: those of this module
+    # To choose from, the simpler ones first; none: those of this module and zero-shot.
+    methods: tuple[str, ...] = ()
     minutes: NotNegative = 0.0  # about how long it may take; 0: no limit
     regions: Count = 8  # of each image in the table
     seed: Seed = 1  # of validation images, shots, and order

@@ -5,11 +5,14 @@ import json
 import math
 import shutil
 
+import numpy as np
 import pytest
 
 import fdbpl_jax
 from fdbpl_jax.classifier.classifier import Classifier
+from fdbpl_jax.clip.model import text_features
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.experiments import cell
 from fdbpl_jax.learning import learn as module
 from fdbpl_jax.learning.learn import learn
 from fdbpl_jax.learning.options import CANDIDATES, LearnOptions, epochs, methods_of
@@ -60,9 +63,7 @@ def test_the_classifier_is_of_all_classes_and_says_how_good_it_is(learned, own):
 def test_what_was_done_is_done_once(learned, own, options, tmp_path, monkeypatch):
     """A second call takes the finished trainings and makes the same classifier."""
     trained = []
-    monkeypatch.setattr(
-        "fdbpl_jax.experiments.cell.train", lambda *arguments: trained.append(arguments)
-    )
+    monkeypatch.setattr(cell, "train", lambda *arguments: trained.append(arguments))
     again = learn(str(own.folder), tmp_path / "again", options)
     assert trained == []
     assert again.scores == learned.scores
@@ -73,10 +74,8 @@ def test_what_was_done_is_done_once(learned, own, options, tmp_path, monkeypatch
 
 
 def test_the_chosen_method_learns_from_everything_in_the_end(
-    own, options, tmp_path, monkeypatch
+    learned, own, options, tmp_path
 ):
-    monkeypatch.setattr(module, "simplest_of_the_best", lambda scores: scores[-1])
-    learned = learn(str(own.folder), tmp_path / "all", options)
     options = dataclasses.replace(options, keep_validation=True)
     kept = learn(str(own.folder), tmp_path / "part", options)
     assert kept.chosen == learned.chosen
@@ -87,6 +86,26 @@ def test_the_chosen_method_learns_from_everything_in_the_end(
     ]
     assert contexts[0] != contexts[1]
     assert learned.classifier.reject_below == kept.classifier.reject_below is not None
+
+
+def test_hand_written_text_is_taken_where_learning_gains_nothing(
+    learned, own, options, tmp_path, monkeypatch
+):
+    """The same prompts as a classifier: it says what the student says."""
+    methods = options.methods
+    monkeypatch.setattr(module, "methods_of", lambda *given, **known: methods)
+    options = dataclasses.replace(options, methods=())
+    zero = learn(str(own.folder), tmp_path / "zero", options)
+    assert zero.chosen.name == "zero-shot"
+    assert zero.scores == learned.scores
+    student = zero.classifier.student
+    texts = [f"a photo of a {name}." for name in own.names]
+    np.testing.assert_allclose(
+        zero.classifier.texts(own.names).positive,
+        text_features(student, texts),
+        atol=1e-6,
+    )
+    assert facts(zero)["how"]["chosen"] == "zero-shot"
 
 
 def test_images_without_labels_follow_the_teacher(own, options, tmp_path):
@@ -137,7 +156,7 @@ def test_labels_that_are_there_judge_and_the_others_are_learned_from(
 def test_a_classifier_that_is_there_is_not_replaced(learned, own, options, monkeypatch):
     with monkeypatch.context() as patch:
         patch.delattr(module, "load_inputs")  # it is refused before any work
-        with pytest.raises(UserError, match=r"there is a classifier.*--overwrite"):
+        with pytest.raises(UserError, match=r"exists already.*--overwrite"):
             learn(str(own.folder), learned.folder, options)
     options = dataclasses.replace(options, overwrite=True)
     assert learn(str(own.folder), learned.folder, options).scores == learned.scores
