@@ -28,6 +28,12 @@ STOPS = {
         for name in ("open_by_flag", "verify_table", "describe", "open_table")
     ),
     "fdbpl_jax.data.__main__": ("fdbpl_jax.data.__main__.check_dataset",),
+    "fdbpl_jax.learning.__main__": (
+        *(
+            "fdbpl_jax.learning.__main__.learn",
+            "fdbpl_jax.learning.__main__.read_names",
+        ),
+    ),
     "fdbpl_jax.paper.__main__": (
         *("fdbpl_jax.paper.runs.start", "fdbpl_jax.paper.runs.draw"),
         *("fdbpl_jax.paper.__main__.write_paper", "fdbpl_jax.paper.__main__.open_cell"),
