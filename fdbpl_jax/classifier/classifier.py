@@ -21,9 +21,10 @@ from fdbpl_jax.data.images import as_read, read_image
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.evaluation.accuracy import cosines
 from fdbpl_jax.evaluation.detection import TPR, scores
-from fdbpl_jax.evaluation.features import encoded_images
+from fdbpl_jax.evaluation.features import Encode, encoded_images
 from fdbpl_jax.evaluation.prompted import cosines_by_image, image_encoder
 from fdbpl_jax.learners.learner import Models, Trained
+from fdbpl_jax.methods.table import Method
 
 Picture = str | Path | Image.Image
 
@@ -79,6 +80,21 @@ class Classifier:
         return self.opened.facts.class_names
 
     @property
+    def method(self) -> Method:
+        """The method that the prompts were learned by."""
+        return self.opened.wording.method
+
+    @property
+    def template(self) -> str:
+        """Hand-written text, for learners that learn none."""
+        return self.opened.wording.template
+
+    @property
+    def takes_other_names(self) -> bool:
+        """Whether the prompts serve names beside those learned on."""
+        return not self.opened.wording.prompt.class_specific
+
+    @property
     def reject_below(self) -> float | None:
         """The rejection score that 95 % of the validation images reach, if known."""
         return self.threshold(TPR) if self._thresholds else None
@@ -119,17 +135,24 @@ class Classifier:
         if not pictures:
             return []
         texts = self.texts(names)  # first: it refuses names
-        features, scale = self._features(pictures), logit_scale(self.student)
+        features = encoded_images(self.student, pictures, _picture, self.encode)
+        return self.predict_features(features, texts, top)
+
+    def predict_features(
+        self, features: Float[np.ndarray, "N D"], texts: Texts, top: int
+    ) -> list[Prediction]:
+        """Classify images by their features, as `encode` makes them."""
+        scale = logit_scale(self.student)
         nearness = self.cosines(features, texts)
         probabilities = softmax(scale * nearness, axis=1)
-        rejection: list[Any] = [None] * len(pictures)
+        rejection: list[Any] = [None] * len(features)
         if texts.negative is not None:
             by_score = scores(features, texts.positive, texts.negative, scale)
             rejection = by_score["both"].tolist()
         best = np.argsort(-nearness, axis=1, kind="stable")[:, :top]
         return [
             Prediction(
-                tuple(names[label] for label in labels),
+                tuple(texts.names[label] for label in labels),
                 tuple(float(row[label]) for label in labels),
                 score,
             )
@@ -143,9 +166,15 @@ class Classifier:
         Raises:
           UserError: the teacher is not there, or another one.
         """
-        if not self.opened.wording.method.learner.reads_teacher_text:
+        if not self.method.learner.reads_teacher_text:
             return Models(self.student, self.student)
         return Models(self.student, _load(self.opened, "teacher", self.teacher))
+
+    @property
+    def encode(self) -> Encode:
+        """Pixels to L2-normalised image features, under image prompts if any."""
+        models = Models(self.student, self.student)  # it reads no teacher
+        return image_encoder(models, self.method.learner, self.trained)
 
     @property
     def trained(self) -> Trained:
@@ -162,17 +191,21 @@ class Classifier:
         Raises:
           UserError: names that are the same to CLIP, or that the prompts cannot take.
         """
-        wording, stored = self.opened.wording, self.opened.stored
-        is_own = names == self.class_names
+        stored, is_own = self.opened.stored, names == self.class_names
         if is_own and stored is not None and stored.texts is not None:
             return stored.texts
         if is_own or not template:
-            template = wording.template
+            template = self.template
         if (names, template) not in self._asked:
-            refuse_same_tokens(self.student.tokenizer, names, "these classes")
             self._asked.clear()
-            self._asked[names, template] = wording.texts(self.models, names, template)
+            self._asked[names, template] = self.encode_texts(names, template)
         return self._asked[names, template]
+
+    def encode_texts(self, names: tuple[str, ...], template: str = "") -> Texts:
+        """Encode names as `texts` does; nothing is kept."""
+        refuse_same_tokens(self.student.tokenizer, names, "these classes")
+        wording = self.opened.wording
+        return wording.texts(self.models, names, template or wording.template)
 
     def cosines(
         self, features: Float[np.ndarray, "N D"], texts: Texts
@@ -180,16 +213,9 @@ class Classifier:
         """How near each image is to each class under the positive prompt."""
         if texts.positive is not None:
             return cosines(features, texts.positive)
-        wording = self.opened.wording
-        prompt, learner = wording.prompts.positive, wording.method.learner
+        prompt, learner = self.trained.prompt, self.method.learner
         rows = cosines_by_image(self.models, learner, texts.classes, prompt, features)
         return np.concatenate(list(rows))
-
-    def _features(self, pictures: Sequence[Picture]) -> Float[np.ndarray, "N D"]:
-        """L2-normalised image features, under the image prompts if there are any."""
-        student, learner = self.student, self.opened.wording.method.learner
-        encode = image_encoder(Models(student, student), learner, self.trained)
-        return encoded_images(student, pictures, _picture, encode)
 
     @property
     def _thresholds(self) -> tuple[float, ...]:

@@ -99,16 +99,15 @@ def refuse_existing(folder: Path, overwrite: bool, mark: str = FACTS) -> None:
 
 
 def _facts(classifier: Classifier, made: Made) -> Facts:
-    opened, student = classifier.opened, classifier.student
-    teacher: Source | None = opened.facts.teacher
+    student, teacher = classifier.student, classifier.opened.facts.teacher
     return Facts(
         format=FORMAT,
         class_names=classifier.class_names,
         student=pinned(Source(student.name, student.fingerprint)),
         teacher=None if teacher is None else portable(teacher),
         preprocessing=to_hf_preprocessor(student.image),
-        template=opened.wording.template,
-        method=opened.wording.method.name,
+        template=classifier.template,
+        method=classifier.method.name,
         data=made.data,
         how=json.loads(json.dumps(made.how)),
         accuracies=dict(made.accuracies),

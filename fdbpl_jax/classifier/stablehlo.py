@@ -108,7 +108,7 @@ def _features(
     params: dict[str, Any],
     pixels: UInt8[Array, "B S S 3"],
 ) -> Float[Array, "B D"]:
-    learner, vision = classifier.opened.wording.method.learner, params["vision"]
+    learner, vision = classifier.method.learner, params["vision"]
     if learner.image_features is not None:
         trained = jax.tree.map(jnp.asarray, classifier.trained)
         return learner.image_features(static, vision, trained, pixels, False)[0]
@@ -122,9 +122,8 @@ def _cosines(
     if texts.positive is not None:
         text = np.asarray(texts.positive)
         return lambda features: features @ jnp.asarray(text).T
-    wording = classifier.opened.wording
-    text_features = wording.method.learner.text_features
-    prompt = jax.tree.map(jnp.asarray, wording.prompts.positive)
+    text_features = classifier.method.learner.text_features
+    prompt = jax.tree.map(jnp.asarray, classifier.trained.prompt)
 
     def of_image(feature: Float[Array, " D"]) -> Float[Array, " C"]:
         image = feature[None]

@@ -98,9 +98,9 @@ def read_stored(folder: Path) -> Stored:
         raise damaged(folder, f"'{TENSORS}': {error}") from error
     if POSITIVE not in tensors:
         return Stored(facts, None)
-    texts = Texts(None, tensors[POSITIVE], tensors.get(NEGATIVE))
-    for features in texts[1:]:
-        if features is not None and len(features) != len(facts.class_names):
+    texts = Texts(facts.class_names, None, tensors[POSITIVE], tensors.get(NEGATIVE))
+    for features in (texts.positive, texts.negative):
+        if features is not None and len(features) != len(texts.names):
             raise damaged(folder, f"'{TENSORS}' is of {len(features)} classes")
     return Stored(facts, texts)
 

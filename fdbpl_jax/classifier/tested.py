@@ -19,7 +19,6 @@ from fdbpl_jax.evaluation.accuracy import (
     share_correct,
 )
 from fdbpl_jax.evaluation.features import encoded, tower_features
-from fdbpl_jax.evaluation.prompted import image_encoder
 
 
 class Evaluated(NamedTuple):
@@ -100,9 +99,8 @@ def _features(
     examples: Sequence[Example],
     workdir: Path,
 ) -> np.ndarray:
-    student, learner = classifier.student, classifier.opened.wording.method.learner
-    if learner.prompts_images:
-        encode = image_encoder(classifier.models, learner, classifier.trained)
-        return encoded(student, dataset, examples, encode)
+    student = classifier.student
+    if classifier.method.learner.prompts_images:
+        return encoded(student, dataset, examples, classifier.encode)
     images = SourceImages.recorded_in(workdir / "images", dataset.root)
     return tower_features([student], images, examples, workdir / "features")[0]

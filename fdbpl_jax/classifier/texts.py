@@ -16,9 +16,10 @@ from fdbpl_jax.methods.table import Method
 class Texts(NamedTuple):
     """Text features of classes, L2-normalised, and what they are made of."""
 
+    names: tuple[str, ...]
     classes: Any  # `Classes`; None: the features were stored
-    positive: Any  # [C D]; None: they depend on the image
-    negative: Any  # [C D]; None: there is no negative prompt
+    positive: Any = None  # [C D]; None: they depend on the image
+    negative: Any = None  # [C D]; None: there is no negative prompt
 
 
 class Wording(NamedTuple):
@@ -39,14 +40,14 @@ class Wording(NamedTuple):
         learner = self.method.learner
         classes = self.classes(models, names, template)
         if learner.text_by_image:
-            return Texts(classes, None, None)
+            return Texts(names, classes)
         positive = class_text(models, learner, classes, self.prompts.positive)
         if not self.method.measures_rejection:
-            return Texts(classes, np.asarray(positive), None)
+            return Texts(names, classes, np.asarray(positive))
         settings = negative_prompt(models.student.tokenizer, self.prompt)
         layout = COOP.classes(models, settings, template, names)
         negative = class_text(models, COOP, layout, self.prompts.negative)
-        return Texts(classes, np.asarray(positive), np.asarray(negative))
+        return Texts(names, classes, np.asarray(positive), np.asarray(negative))
 
     def classes(self, models: Models, names: tuple[str, ...], template: str) -> Classes:
         """The classes as the learner distinguishes them.

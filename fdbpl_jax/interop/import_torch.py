@@ -5,7 +5,7 @@
       --student=openai/clip-vit-base-patch32 --class_names=classes.txt --export=export
 
 Tensors alone are read, without PyTorch; nothing in the file is run.
-`python -m fdbpl_jax.classifier.evaluate` tests the export.
+`fdbpl evaluate` tests the export, `fdbpl export` makes a classifier folder of it.
 """
 
 import dataclasses

@@ -93,29 +93,35 @@ def test_numpy(place, expected):
 NOT_HERE = "import sys\nsys.modules['fdbpl_jax'] = None\n"
 
 
+@pytest.fixture(scope="module", name="program")
+def _program(place):
+    folder = place / "my_program"
+    write_stablehlo(folder, Classifier.load(place / "my_classifier"))
+    return folder
+
+
+@pytest.mark.usefixtures("program")
 def test_stablehlo_runs_without_this_project(place, expected):
-    classifier = Classifier.load(place / "my_classifier")
-    write_stablehlo(place / "my_program", classifier)
     program = documented("StableHLO")
-    check(said(place, NOT_HERE + program), expected)
     more = program + "for x in rejection[0]: print('score', x)\n"
-    scores = [score for _, score in said(place, NOT_HERE + more)[len(expected) :]]
+    lines = said(place, NOT_HERE + more)
+    check(lines[: len(expected)], expected)
     rejection = [each.rejection for each in expected]
+    scores = [score for _, score in lines[len(expected) :]]
     np.testing.assert_allclose(scores, rejection, atol=1e-5)
 
 
-def test_facts_of_a_program(place):
-    folder = place / "again"
-    write_stablehlo(folder, Classifier.load(place / "my_classifier"))
-    facts = unseal((folder / "stablehlo.json").read_bytes())
+def test_facts_of_a_program(place, program):
+    facts = unseal((program / "stablehlo.json").read_bytes())
     assert facts["class_names"] == list(world.class_names())
     assert facts["output"] == ["probabilities", "rejection"]
     assert facts["platforms"] == ["cpu", "cuda", "tpu"]
-    digest = file_digest(folder / "classifier.stablehlo")
+    digest = file_digest(program / "classifier.stablehlo")
     assert facts["files"] == {"classifier.stablehlo": digest}
-    with pytest.raises(UserError, match=r"again' exists already"):
-        write_stablehlo(folder, Classifier.load(place / "my_classifier"))
-    write_stablehlo(folder, Classifier.load(place / "my_classifier"), overwrite=True)
+    classifier = Classifier.load(place / "my_classifier")
+    with pytest.raises(UserError, match=r"my_program' exists already"):
+        write_stablehlo(program, classifier)
+    write_stablehlo(program, classifier, overwrite=True)
 
 
 @pytest.mark.slow

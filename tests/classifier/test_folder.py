@@ -104,12 +104,11 @@ def test_tensors_are_text_features_scale_and_prompts(ready, export):
     assert {tensor.dtype for tensor in tensors.values()} == {np.dtype("float32")}
 
 
-OTHERS = ("coop", "vpt", "maple", "promptsrc", "promptkd")
+METHODS = ("coop", "cocoop", "vpt", "maple", "promptsrc", "promptkd")
 
 
-@pytest.mark.parametrize(
-    "method", ["cocoop", *(pytest.param(x, marks=pytest.mark.slow) for x in OTHERS)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("method", METHODS)
 def test_every_learner_is_stored_and_says_the_same(method, tmp_path):
     export = make_export(tmp_path / "export", method)
     write_classifier(tmp_path / "mine", export, MADE)
@@ -213,6 +212,13 @@ def test_what_is_no_classifier_is_never_overwritten(tmp_path, export):
     (tmp_path / "empty").mkdir()
     write_classifier(tmp_path / "empty", export, MADE)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "photos"]
+
+
+def test_names_that_are_one_to_clip_are_refused(tmp_path):
+    export = make_export(tmp_path / "export", names=("T-shirt", "T - shirt", "hat"))
+    with pytest.raises(UserError, match="'T-shirt' and 'T - shirt'"):
+        write_classifier(tmp_path / "mine", export, MADE)
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]
 
 
 def test_a_write_that_fails_leaves_what_was_there(folder, export, monkeypatch):
