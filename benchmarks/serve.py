@@ -1,6 +1,6 @@
 """Load of a service on loopback: rate, latency, and memory from first to last request.
 
-python -m benchmarks.serve CLASSIFIER IMAGES [--requests=2000 --clients=8]
+  python -m benchmarks.serve CLASSIFIER IMAGES --requests=2000 --clients=8
 
 Clients in threads send the images of a folder one by one, each over a connection of its
 own; one in twenty is broken. The service is a process of its own on the same machine.

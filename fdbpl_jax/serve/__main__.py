@@ -1,6 +1,6 @@
 """A classifier as a web service, with a page to try it.
 
-  fdbpl serve CLASSIFIER [--port=8000] [--teacher=TEACHER]
+  fdbpl serve CLASSIFIER --port=8000 --teacher=TEACHER
 
 CLASSIFIER is the folder of a classifier or an export. With --teacher the page shows
 regions of a picture and their information weights. Needs the extra `serve`.
