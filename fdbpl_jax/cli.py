@@ -32,6 +32,7 @@ COMMANDS = {
         "accuracy of learned prompts on a data set",
     ),
     "export": ("classifier.export", "learned prompts for other programs"),
+    "serve": ("serve", "answer requests for predictions, with a page to try them"),
     "import": ("interop.import_torch", "contexts that CoOp's or KDPL's code trained"),
     "ril": ("ril", "build, verify and show tables of regions"),
     "data": ("data", "check data sets"),
