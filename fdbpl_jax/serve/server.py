@@ -6,6 +6,7 @@ import ipaddress
 import logging
 import math
 import socket
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -112,9 +113,11 @@ def make_server(app: Starlette, limits: Limits) -> uvicorn.Server:
 
     async def close_idle() -> None:
         """Close connections that have not sent a request since the last call."""
+        # Of h11, see below: the type is that of all protocols that uvicorn speaks.
+        connections: Iterable[Any] = server.server_state.connections
         now = {
             connection: connection.cycle
-            for connection in server.server_state.connections
+            for connection in connections
             if connection.cycle is None or connection.cycle.response_complete
         }
         for connection, last in now.items():
