@@ -1,11 +1,12 @@
 # make run: the whole program on its embedded data. make test: its tests. make bench: its
 # speed beside PyTorch's; on a GPU with PRESET=full EXTRAS=reference,cuda13. make paper:
-# the paper's tables and figures on the embedded data, as one page.
+# the paper's tables and figures on the embedded data, as one page. make docs: the
+# documentation as a site in site/.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint bench paper clean
+.PHONY: run test lint bench paper docs clean
 PRESET ?= small
 EXTRAS ?= reference
 
@@ -36,9 +37,16 @@ bench: $(VENV)/.bench
 paper: $(VENV)/.base
 	$(BIN)/python -m fdbpl_jax.paper run --workdir=runs
 
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+$(VENV)/.docs: $(VENV)/.base
+	$(BIN)/python -m pip install --quiet --editable ".[docs]"
+	touch $@
+
 $(VENV)/.bench: $(VENV)/.base
 	$(BIN)/python -m pip install --quiet --editable ".[$(EXTRAS)]"
 	touch $@
 
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) runs site

@@ -15,7 +15,7 @@ memory is that of the method alone. The results are in docs/methods.md.
 
 from ml_collections import ConfigDict
 
-from fdbpl_jax.experiments.settings import default_config
+from configs import base2new
 from fdbpl_jax.methods.table import METHODS
 
 # "+kdpl-ca" needs a list of names; the released loss is a variant of FDBPL's.
@@ -24,8 +24,7 @@ _LEFT_OUT = ("+kdpl-ca", "+fdbpl_release")
 
 def get_config(datasets: str = "") -> ConfigDict:
     """Return the settings for `datasets`, comma-separated; empty: two embedded ones."""
-    config = default_config()
-    config.data.datasets = datasets or "shapes-negative,shapes-plain"
+    config = base2new.get_config(datasets or "shapes-negative,shapes-plain")
     config.methods = ",".join(m for m in METHODS if not m.endswith(_LEFT_OUT))
     if datasets and not datasets.startswith("shapes"):
         return config

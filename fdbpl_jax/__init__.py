@@ -1,6 +1,7 @@
 """FDBPL: faster distillation-based prompt learning for CLIP, in JAX.
 
-Public names: `Classifier`, `load_clip`, `open_table`; each is loaded when asked for.
+Public names: `Classifier`, `learn`, `LearnOptions`, `load_clip`, `open_table`; each is
+loaded when asked for.
 """
 
 import importlib
@@ -15,6 +16,8 @@ STARTED = time.monotonic()  # when the program began, as nearly as it can tell
 
 _PUBLIC = {
     "Classifier": "fdbpl_jax.classifier.classifier",
+    "LearnOptions": "fdbpl_jax.learning.options",
+    "learn": "fdbpl_jax.learning.learn",
     "load_clip": "fdbpl_jax.clip.model",
     "open_table": "fdbpl_jax.ril.table",
 }

@@ -25,12 +25,14 @@ _SIGPIPE = 13
 # Of `fdbpl`: the module that it runs, and what that does.
 COMMANDS = {
     "run": ("main", "train and test methods by a protocol, and write the report"),
+    "learn": ("learning", "a classifier from a folder of images, labelled or not"),
     "predict": ("classifier.predict", "classify images by learned prompts"),
     "evaluate": (
         "classifier.evaluate",
         "accuracy of learned prompts on a data set",
     ),
     "export": ("classifier.export", "learned prompts for other programs"),
+    "serve": ("serve", "answer requests for predictions, with a page to try them"),
     "import": ("interop.import_torch", "contexts that CoOp's or KDPL's code trained"),
     "ril": ("ril", "build, verify and show tables of regions"),
     "data": ("data", "check data sets"),
@@ -45,12 +47,14 @@ def run_app(
     main: Callable[[], None],
     required: Sequence[str] = (),
     words: list[str] | None = None,
+    more_help: Callable[[], str] = str,
 ) -> None:
     """Parse the flags, of which some are `required`, and run `main`.
 
-    `words` gets the arguments that are no flags; None: such a one is refused. An error
-    from outside, or a flag that does not exist or does not parse, ends in its message
-    on stderr and exit status 2; any other exception keeps its traceback.
+    `words` gets the arguments that are no flags; None: such a one is refused.
+    `more_help` is what --help prints under the flags. An error from outside, or a flag
+    that does not exist or does not parse, ends in its message on stderr and exit status
+    2; any other exception keeps its traceback.
     """
 
     def command(argv: list[str]) -> None:
@@ -61,7 +65,7 @@ def run_app(
 
     def parse(argv: list[str]) -> list[str]:
         with _one_message():
-            rest = _parse(argv, required)
+            rest = _parse(argv, required, more_help)
             if words is not None:
                 words.extend(rest[1:])
             elif len(rest) > 1:
@@ -209,7 +213,9 @@ def _log_warning(
         logging.warning("%s", message)
 
 
-def _parse(argv: list[str], required: Sequence[str]) -> list[str]:
+def _parse(
+    argv: list[str], required: Sequence[str], more_help: Callable[[], str] = str
+) -> list[str]:
     try:
         _refuse_repeated(argv)
         rest = flags.FLAGS(argv)
@@ -221,6 +227,8 @@ def _parse(argv: list[str], required: Sequence[str]) -> list[str]:
     except (flags.Error, *OUTSIDE):
         raise
     except SystemExit:  # `--help` has been printed; absl ends with 1
+        if settings := more_help():
+            show(settings)
         _flush()
         sys.exit(0)
     # Whatever else a config file raises is raised within the parser.

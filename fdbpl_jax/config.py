@@ -1,6 +1,7 @@
 """The settings of a run and their defaults, as frozen dataclasses.
 
-`experiments/settings.py` makes them of a config file and the command line.
+`experiments/settings.py` makes them of a config file and the command line. The text in
+a setting's type is what `--help` and docs/settings.md say of it.
 """
 
 import dataclasses
@@ -25,41 +26,55 @@ Fraction = Annotated[float, Meta(ge=0, le=1)]
 class DataConfig:
     """Which images, and how many of them are trained on."""
 
-    root: str = ""  # folder that holds the data sets; the embedded ones need none
-    datasets: tuple[str, ...] = ("shapes-negative",)  # trained on
-    targets: tuple[str, ...] = ()  # tested on too, by protocols that transfer
-    shots: Count = 16  # training images per class
-    template: str = ""  # of own data, "{}" for the class; empty: "a photo of a {}."
-    skip_broken_images: bool = False  # leave them out; else they are refused
+    root: Annotated[str, "folder that holds the data sets; embedded ones need none"] = (
+        ""
+    )
+    datasets: Annotated[
+        tuple[str, ...], "data sets that are trained on, with commas"
+    ] = ("shapes-negative",)
+    targets: Annotated[
+        tuple[str, ...], "data sets tested on too, by protocols that transfer"
+    ] = ()
+    shots: Annotated[Count, "training images per class"] = 16
+    template: Annotated[
+        str, "of own data, {} for the class; empty: a photo of a {}."
+    ] = ""
+    skip_broken_images: Annotated[bool, "leave them out; else they are refused"] = False
 
 
 @dataclasses.dataclass(frozen=True)
 class CropConfig:
     """The distribution of regions: torchvision's RandomResizedCrop, then a flip."""
 
-    scale: tuple[Fraction, Fraction] = (0.08, 0.936)  # share of the image's area
-    ratio: tuple[Positive, Positive] = (
-        3 / 4,
-        4 / 3,
-    )  # width / height, drawn log-uniformly
-    flip: Fraction = 0.5  # probability of mirroring
+    scale: Annotated[tuple[Fraction, Fraction], "share of the image's area"] = (
+        0.08,
+        0.936,
+    )
+    ratio: Annotated[
+        tuple[Positive, Positive], "width / height, drawn log-uniformly"
+    ] = (3 / 4, 4 / 3)
+    flip: Annotated[Fraction, "probability of mirroring"] = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
 class RilConfig:
-    """The RIL table a run needs and how it is read."""
+    """The RIL table that a run needs and how it is read."""
 
-    path: str = ""  # a table to use; empty: one in the workdir, built when missing
-    regions: CountOrNone = (
-        0  # M, stored regions per image; 0: as many as the epochs read
+    path: Annotated[
+        str, "a table to use; empty: one in the workdir, built when missing"
+    ] = ""
+    regions: Annotated[
+        CountOrNone, "M, stored regions per image; 0: as many as the epochs read"
+    ] = 0
+    keep: Annotated[
+        CountOrNone, "K, kept labels per region; 0: 20, or all if there are fewer"
+    ] = 0
+    label: Annotated[str, "how kept labels become a full one: mr, ms or full"] = "mr"
+    access: Annotated[str, "slab: a contiguous read per epoch; random: any regions"] = (
+        "slab"
     )
-    keep: CountOrNone = (
-        0  # K, kept labels per region; 0: the paper's 20, or all if C is less
-    )
-    label: str = "mr"  # "mr", "ms" or "full": how kept labels become a whole one
-    access: str = "slab"  # "slab": a contiguous read per epoch; "random": any regions
-    regions_per_epoch: Count = 1  # R, regions read of each image each epoch
-    seed: Seed = 0  # of the boxes and flips
+    regions_per_epoch: Annotated[Count, "R, regions of each image per epoch"] = 1
+    seed: Annotated[Seed, "of the boxes and flips"] = 0
     crop: CropConfig = CropConfig()
 
 
@@ -67,67 +82,80 @@ class RilConfig:
 class PromptConfig:
     """The learnable prompts of the text and the image tower."""
 
-    context_length: CountOrNone = 4  # L, learnable tokens of the text
-    init: str = (
-        "a photo of a"  # words; empty: random, N(0, 0.02). See `learners/coop.py`
+    context_length: Annotated[CountOrNone, "L, learnable tokens of the text"] = 4
+    # See `learners/coop.py`.
+    init: Annotated[str, "words to start from; empty: random, N(0, 0.02)"] = (
+        "a photo of a"
     )
-    negative_init: str = "a photo of no"  # all of its tokens are learnable
-    class_specific: bool = False  # a context for each class
-    position: str = "end"  # of the class name: "end", "middle" or "front"
-    text_depth: Count = 1  # layers with a context of their own, at most the tower's
-    image_tokens: CountOrNone = 0  # V, learnable tokens beside the patches
-    image_depth: Count = 1  # layers with tokens of their own, at most the tower's
+    negative_init: Annotated[
+        str, "words of the negative prompt; all of its tokens are learned"
+    ] = "a photo of no"
+    class_specific: Annotated[bool, "a context for each class"] = False
+    position: Annotated[str, "of the class name: end, middle or front"] = "end"
+    text_depth: Annotated[Count, "text layers with a context of their own"] = 1
+    image_tokens: Annotated[CountOrNone, "V, learnable tokens beside the patches"] = 0
+    image_depth: Annotated[Count, "image layers with tokens of their own"] = 1
 
 
 @dataclasses.dataclass(frozen=True)
 class FdbplConfig:
     """Weights of FDBPL's loss (equations 13, 16 and 17). Chosen in docs/defaults.md."""
 
-    lambda_neg: NotNegative = 1.0
-    lambda_diff1: NotNegative = 0.1
-    lambda_diff2: NotNegative = 0.1
-    alpha: NotNegative = 1.0
-    delta: Finite = 0.2
-    weight_from: str = "teacher"  # entropy of the full label, or of the "sparse" one
+    lambda_neg: Annotated[NotNegative, "weight of the negative loss, equation 10"] = 1.0
+    lambda_diff1: Annotated[
+        NotNegative, "weight of the first-order difference, equation 13"
+    ] = 0.1
+    lambda_diff2: Annotated[
+        NotNegative, "weight of the second-order difference, equation 16"
+    ] = 0.1
+    alpha: Annotated[NotNegative, "α of equation 13"] = 1.0
+    delta: Annotated[Finite, "δ of equation 16, the margin"] = 0.2
+    weight_from: Annotated[
+        str, "entropy of the teacher's full label, or of the sparse one"
+    ] = "teacher"
 
 
 @dataclasses.dataclass(frozen=True)
 class TermConfig:
     """Weights of other methods' losses and regularizers, as published."""
 
-    kgcoop: NotNegative = 8.0
-    # How much of what is against the hand-written text is removed.
-    prograd: NotNegative = 1.0
-    promptsrc_text: NotNegative = 25.0
-    promptsrc_image: NotNegative = 10.0
-    # Centre and deviation of the average of prompts, in epochs; 0: as published for the
-    # protocol, see `methods/published.py`.
-    promptsrc_mean: NotNegative = 0.0
-    promptsrc_std: NotNegative = 0.0
-    promptkd: NotNegative = 1000.0
+    kgcoop: Annotated[NotNegative, "weight of KgCoOp's distance to written text"] = 8.0
+    prograd: Annotated[
+        NotNegative, "share removed of what is against the written text"
+    ] = 1.0
+    promptsrc_text: Annotated[NotNegative, "weight of PromptSRC's text term"] = 25.0
+    promptsrc_image: Annotated[NotNegative, "weight of PromptSRC's image term"] = 10.0
+    # 0: see `methods/published.py`.
+    promptsrc_mean: Annotated[
+        NotNegative, "centre of PromptSRC's average, in epochs; 0: as published"
+    ] = 0.0
+    promptsrc_std: Annotated[
+        NotNegative, "its standard deviation, in epochs; 0: as published"
+    ] = 0.0
+    promptkd: Annotated[NotNegative, "weight of PromptKD's loss"] = 1000.0
 
 
 @dataclasses.dataclass(frozen=True)
 class NamesConfig:
     """The names that class-agnostic distillation trains on."""
 
-    file: str = ""  # a text file, one name a line
-    keep: Annotated[int, Meta(ge=2, le=_MILLION)] = (
-        1000  # the most probable ones of each batch
-    )
+    file: Annotated[str, "a text file with one name per line"] = ""
+    keep: Annotated[
+        int, Meta(ge=2, le=_MILLION), "the most probable names kept in each batch"
+    ] = 1000
 
 
 @dataclasses.dataclass(frozen=True)
 class OptimConfig:
     """SGD with momentum, coupled weight decay and a cosine by epochs."""
 
-    epochs: Count = 50
-    batch_size: Count = 32
-    lr: NotNegative = 0.002
-    momentum: Fraction = 0.9
-    weight_decay: NotNegative = 5e-4
-    warmup_epochs: CountOrNone = 1  # at warmup_lr, constant
-    warmup_lr: NotNegative = 1e-5
+    epochs: Annotated[Count, "passes over the training images"] = 50
+    batch_size: Annotated[Count, "regions or images per update"] = 32
+    lr: Annotated[NotNegative, "learning rate at the start of the cosine"] = 0.002
+    momentum: Annotated[Fraction, "of SGD"] = 0.9
+    weight_decay: Annotated[NotNegative, "added to the gradient"] = 5e-4
+    warmup_epochs: Annotated[CountOrNone, "first epochs at warmup_lr, constant"] = 1
+    warmup_lr: Annotated[NotNegative, "learning rate of these epochs"] = 1e-5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,39 +165,45 @@ class SweepConfig:
     Fields but the last are named as those of the other settings.
     """
 
-    shots: tuple[Count, ...] = ()
-    lr: tuple[NotNegative, ...] = ()
-    lambda_neg: tuple[NotNegative, ...] = ()
-    lambda_diff1: tuple[NotNegative, ...] = ()
-    lambda_diff2: tuple[NotNegative, ...] = ()
-    alpha: tuple[NotNegative, ...] = ()
-    delta: tuple[Finite, ...] = ()
-    at_once: Count = 1  # runs (settings and seeds of a method) in one compiled call
+    shots: Annotated[tuple[Count, ...], "values of data.shots"] = ()
+    lr: Annotated[tuple[NotNegative, ...], "values of optim.lr"] = ()
+    lambda_neg: Annotated[tuple[NotNegative, ...], "values of fdbpl.lambda_neg"] = ()
+    lambda_diff1: Annotated[tuple[NotNegative, ...], "of fdbpl.lambda_diff1"] = ()
+    lambda_diff2: Annotated[tuple[NotNegative, ...], "of fdbpl.lambda_diff2"] = ()
+    alpha: Annotated[tuple[NotNegative, ...], "of fdbpl.alpha"] = ()
+    delta: Annotated[tuple[Finite, ...], "of fdbpl.delta"] = ()
+    at_once: Annotated[Count, "runs of a method in one compiled call"] = 1
 
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
     """All settings of a run, checked."""
 
-    protocol: str  # one of `PROTOCOLS`
-    name: str  # folder of cells and report in the workdir; empty: the protocol's name
-    student: str  # a directory or hub id in Hugging Face layout; empty: the embedded
-    teacher: str
+    protocol: Annotated[
+        str, "base2new, few_shot, cross_dataset or domain_generalization"
+    ]
+    name: Annotated[
+        str, "folder of cells and report in the workdir; empty: the protocol's name"
+    ]
+    student: Annotated[str, "directory or hub id of a CLIP; empty: the embedded one"]
+    teacher: Annotated[str, "directory or hub id of the CLIP that labels"]
     data: DataConfig
-    methods: tuple[str, ...]
-    seeds: tuple[Seed, ...]
+    methods: Annotated[tuple[str, ...], "methods to run, with commas: `fdbpl methods`"]
+    seeds: Annotated[tuple[Seed, ...], "repetitions; each draws its training images"]
     prompt: tuple[tuple[str, PromptConfig], ...]  # a pair for each of `methods`
     fdbpl: FdbplConfig
     terms: TermConfig
     names: NamesConfig
     ril: RilConfig
     optim: tuple[tuple[str, OptimConfig], ...]  # a pair for each of `methods`
-    eval_split: str  # "test"; "val" to choose settings
-    checkpoint_epochs: Count
-    tensorboard: bool
-    platform: str  # "", "cpu", "gpu" or "tpu": refused when JAX runs on another
+    eval_split: Annotated[str, "test; val to choose settings"]
+    checkpoint_epochs: Annotated[Count, "epochs between checkpoints"]
+    tensorboard: Annotated[bool, "write its event files, too"]
+    platform: Annotated[str, "cpu, gpu or tpu: refused when JAX runs on another"]
     sweep: SweepConfig
-    dtype: str  # of the towers; "": bfloat16 where the device has it, else float32
+    dtype: Annotated[
+        str, "of the towers; empty: bfloat16 where the device has it, else float32"
+    ]
 
     @property
     def folder(self) -> str:

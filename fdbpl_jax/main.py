@@ -1,4 +1,8 @@
-"""`python -m fdbpl_jax.main --config=configs/base2new.py`. Short on purpose."""
+"""Train and test methods by a protocol, and write the report.
+
+python -m fdbpl_jax.main --config=configs/base2new.py
+python -m fdbpl_jax.main --config=few_shot:folder --config.data.root=my_images
+"""
 
 import shlex
 import sys
@@ -13,6 +17,7 @@ from fdbpl_jax.cli import path_flag, run_app, share_of, show, value_flag
 from fdbpl_jax.config import Processes
 from fdbpl_jax.experiments.plan import plan, plan_text
 from fdbpl_jax.experiments.processes import Share, run_shares
+from fdbpl_jax.experiments.reference import settings_text
 from fdbpl_jax.experiments.run import prepare_all, refuse_failures, run
 from fdbpl_jax.experiments.settings import find_config, run_config
 
@@ -68,7 +73,7 @@ def main() -> None:
     """Run the command of `sys.argv`."""
     words = sys.argv[1:]
     sys.argv = find_config(sys.argv)
-    run_app(lambda: _command(words), required=("config",))
+    run_app(lambda: _command(words), required=("config",), more_help=settings_text)
 
 
 if __name__ == "__main__":

@@ -46,16 +46,21 @@ COMMANDS = {
         *("fdbpl_jax.interop.import_torch", "fdbpl_jax.interop.import_torch.load_clip"),
         *("--checkpoint=c", "--student=s", "--class_names=n", "--export=e"),
     ),
+    "learn": (
+        "fdbpl_jax.learning.__main__",
+        "fdbpl_jax.learning.learn.load_inputs",
+        "shapes-plain",
+    ),
 }
 NUMBERS = {"main": 40, "ril build": 10, "paper run": 3}  # flags of numbers, at least
 
 
-SLOW = "ril build"  # it has most flags beside `main`
+SLOW = "ril build", "learn"  # they have most flags beside `main`
 
 
 @pytest.mark.parametrize(
     "command",
-    [pytest.param(c, marks=[pytest.mark.slow] * (c == SLOW)) for c in COMMANDS],
+    [pytest.param(c, marks=[pytest.mark.slow] * (c in SLOW)) for c in COMMANDS],
 )
 def test_a_bad_value_ends_in_one_message_before_any_work(command, tmp_path):
     (tmp_path / "configs").symlink_to(ROOT / "configs")

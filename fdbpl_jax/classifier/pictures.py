@@ -2,7 +2,6 @@
 
 import glob
 import itertools
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from fdbpl_jax.data.images import read_image
-from fdbpl_jax.data.listing import image_names
+from fdbpl_jax.data.listing import images_below
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.evaluation.features import ahead
 
@@ -40,7 +39,7 @@ def named_images(words: Iterable[str]) -> list[str]:
         if word == "-":
             files += [line for line in sys.stdin.read().splitlines() if line.strip()]
         elif Path(word).is_dir():
-            files += _below(Path(word))
+            files += [str(Path(word) / name) for name in images_below(Path(word))]
         elif Path(word).exists():
             files.append(word)
         elif matches := sorted(glob.glob(word, recursive=True)):
@@ -77,13 +76,3 @@ def _read(path: str) -> Image.Image | UserError:
         return read_image(Path(), path)
     except UserError as error:
         return error
-
-
-def _below(folder: Path) -> list[str]:
-    """All images below a folder, in order; hidden files and folders are left out."""
-    folders = []
-    for path, names, _ in os.walk(folder):
-        names[:] = sorted(name for name in names if not name.startswith("."))
-        folders.append(os.path.relpath(path, folder))
-    images = image_names(folder, folders)
-    return [str(folder / place / name) for place in folders for name in images[place]]

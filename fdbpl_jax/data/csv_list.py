@@ -13,8 +13,8 @@ from pathlib import Path
 from fdbpl_jax.data.class_names import check_class_names
 from fdbpl_jax.data.listed_files import check_files, normal_path, refuse_repeats
 from fdbpl_jax.data.split_file import PART_OF, SPLITS
-from fdbpl_jax.data.splits import TEMPLATE, refuse_untested, split_classes
-from fdbpl_jax.data.types import Dataset, Example, first_few
+from fdbpl_jax.data.splits import TEMPLATE, Divide, refuse_untested, with_test
+from fdbpl_jax.data.types import UNLABELLED, Dataset, Example, first_few
 from fdbpl_jax.errors import UserError, printable, unknown_name
 from fdbpl_jax.files import open_file
 
@@ -25,20 +25,26 @@ _COLUMNS = ("path", "label", "split")  # the last one may be missing
 class _Row:
     line: int  # of the file, from 1
     path: str
-    name: str  # of the class
+    name: str  # of the class; empty where it is not known
     split: str  # empty where the file has no such column
 
 
-def read_csv(file: Path, template: str = TEMPLATE) -> Dataset:
+def read_csv(
+    file: Path,
+    template: str = TEMPLATE,
+    names: Sequence[str] = (),
+    divide: Divide = with_test,
+) -> Dataset:
     """Read a list of images with the header `path,label` or `path,label,split`.
 
-    Other columns are ignored. Without a column "split" each class is split as
-    `split_classes` does it. The classes are in sorted order.
+    Other columns are ignored. Without a column "split" `divide` makes the parts.
 
     Args:
       file: the list, in UTF-8. Paths in it are relative to its folder; a label is the
         name of a class; a split is one of `PART_OF`.
       template: the prompt of the data set, "{}" for the class.
+      names: of the classes, in order; empty: the labels, sorted. With names a training
+        image can be without a label.
 
     Raises:
       UserError: the file cannot be read or has no such header; a row lacks a value or
@@ -46,11 +52,11 @@ def read_csv(file: Path, template: str = TEMPLATE) -> Dataset:
         classes have too few images, or two names that read the same in a prompt.
     """
     file = Path(os.path.expanduser(file)).absolute()
-    rows = _rows(file)
+    rows = _rows(file, names)
     refuse_repeats(file, ((row.path, row.line) for row in rows), "lines")
-    names = sorted({row.name for row in rows})
+    names = names or sorted({row.name for row in rows})
     check_class_names(file, names)
-    label_of = {name: label for label, name in enumerate(names)}
+    label_of = {name: label for label, name in enumerate(names)} | {"": UNLABELLED}
     examples = [Example(row.path, label_of[row.name]) for row in rows]
     if rows[0].split:
         pairs = list(zip(rows, examples, strict=True))
@@ -58,21 +64,22 @@ def read_csv(file: Path, template: str = TEMPLATE) -> Dataset:
             split: tuple(example for row, example in pairs if row.split == split)
             for split in SPLITS
         }
-        refuse_untested(file, parts["test"], names)
+        if parts["test"] or divide is with_test:
+            refuse_untested(file, parts["test"], names)
     else:
         do = "Add images of them, or take the classes out of the list."
-        parts = split_classes(file, examples, names, do)
+        parts = divide(file, {"train": examples}, names, do)
     check_files(file, file.parent, examples)
     return Dataset(file.stem, file.parent, tuple(names), template, **parts)
 
 
-def _rows(file: Path) -> list[_Row]:
+def _rows(file: Path, names: Sequence[str]) -> list[_Row]:
     try:
         with (
             open_file(file) as stream,
             io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as lines,
         ):
-            rows = list(_read_rows(file, lines))
+            rows = list(_read_rows(file, lines, names))
     except OSError as error:
         raise UserError(
             f"cannot read the list '{file}' ({error.strerror or error})",
@@ -88,7 +95,9 @@ def _rows(file: Path) -> list[_Row]:
     return rows
 
 
-def _read_rows(file: Path, lines: Iterator[str]) -> Iterator[_Row]:
+def _read_rows(
+    file: Path, lines: Iterator[str], names: Sequence[str]
+) -> Iterator[_Row]:
     cells = csv.reader(lines, strict=True)
     header = [name.strip() for name in next(cells, [])]
     if [header.count(name) for name in _COLUMNS] not in ([1, 1, 0], [1, 1, 1]):
@@ -100,7 +109,21 @@ def _read_rows(file: Path, lines: Iterator[str]) -> Iterator[_Row]:
         )
     for row in cells:
         if row:  # an empty line is no row
-            yield _row(file, cells.line_num, header, row)
+            yield _known(file, names, _row(file, cells.line_num, header, row))
+
+
+def _known(file: Path, names: Sequence[str], row: _Row) -> _Row:
+    """The row, if its label is one of the names or may be missing."""
+    where = f"'{file}', line {row.line}"
+    if row.name and names and row.name not in names:
+        raise unknown_name(f"class in {where},", row.name, names)
+    if not row.name and (not names or row.split not in ("", "train")):
+        raise UserError(
+            f"{where}: the image '{row.path}' has no label",
+            "Give it one. `fdbpl learn` takes training images without labels, if the "
+            "classes are named: --classes=names.txt.",
+        )
+    return row
 
 
 def _row(file: Path, line: int, header: Sequence[str], cells: Sequence[str]) -> _Row:
@@ -113,7 +136,7 @@ def _row(file: Path, line: int, header: Sequence[str], cells: Sequence[str]) -> 
     path, *rest = (of[name] for name in _COLUMNS if name in of)
     name, *split = (" ".join(cell.split()) for cell in rest)
     words = f"{path}{rest[0].strip()}"
-    if not path.strip() or not name or words != printable(words):
+    if not path.strip() or words != printable(words):
         raise UserError(
             f"'{file}', line {line}: path {path!r}, label {rest[0]!r}",
             "Every row needs the path of an image and the name of its class, without "

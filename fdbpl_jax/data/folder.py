@@ -8,8 +8,8 @@ from fdbpl_jax.data.listing import folder_names, image_names, labelled
 from fdbpl_jax.data.split_file import PART_OF, parts_named
 from fdbpl_jax.data.splits import (
     TEMPLATE,
+    Divide,
     refuse_untested,
-    split_classes,
     with_test,
 )
 from fdbpl_jax.data.types import Dataset
@@ -21,12 +21,14 @@ _DO = (
 )
 
 
-def split_folder(root: Path, template: str = TEMPLATE, seed: int = 0) -> Dataset:
+def split_folder(
+    root: Path, template: str = TEMPLATE, divide: Divide = with_test
+) -> Dataset:
     """Read `<root>/<class>/<image>` or `<root>/<split>/<class>/<image>`.
 
-    The folders are the classes, in sorted order. Without splits each class is split
-    with `seed`, see `split_classes`; if there are folders called "train" and "test",
-    with class folders in them, these are the splits, see `with_test`.
+    The folders are the classes, in sorted order; `divide` makes the parts. If there are
+    folders called "train" and "test", with class folders in them, these are the splits
+    that the data state.
 
     Raises:
       UserError: there is no class folder; classes have too few images, or two names
@@ -45,11 +47,9 @@ def split_folder(root: Path, template: str = TEMPLATE, seed: int = 0) -> Dataset
         split: labelled(image_names(root / split, classes), names, split)
         for split, classes in splits.items()
     }
-    if "" in images:
-        parts = split_classes(root, images[""], names, _DO, seed)
-    else:
-        stated = {PART_OF[split.lower()]: part for split, part in images.items()}
-        parts = with_test(root, stated, names, _DO)
+    stated = {PART_OF.get(split.lower(), "train"): of for split, of in images.items()}
+    parts = divide(root, stated, names, _DO)
+    if parts["test"]:
         refuse_untested(root, parts["test"], names)
     return Dataset(root.name, root, tuple(names), template, **parts)
 

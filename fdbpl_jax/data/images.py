@@ -5,7 +5,7 @@ import functools
 import hashlib
 import warnings
 from collections.abc import Iterator, Sequence
-from io import BufferedReader
+from io import BufferedReader, BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +63,7 @@ def read_image(root: Path, path: str) -> Image.Image:
     """
     file = root / path
     with _opened(file) as stream:
-        return _decode(file, stream)
+        return decode_image(file, stream)
 
 
 def read_hashed(root: Path, path: str) -> tuple[Image.Image, str]:
@@ -72,7 +72,7 @@ def read_hashed(root: Path, path: str) -> tuple[Image.Image, str]:
     with _opened(file) as stream:
         content = hashlib.file_digest(stream, "sha256").hexdigest()
         stream.seek(0)
-        return _decode(file, stream), content
+        return decode_image(file, stream), content
 
 
 def as_read(image: Image.Image) -> Image.Image:
@@ -117,21 +117,27 @@ def _opened(file: Path) -> Iterator[BufferedReader]:
         raise unreadable(file, error) from error
 
 
-def _decode(file: Path, stream: BufferedReader) -> Image.Image:
+def decode_image(
+    name: Path | str, stream: BufferedReader | BytesIO, most: int = _MAX_PIXELS
+) -> Image.Image:
+    """Decode the image in a stream as `read_image`, of at most so many pixels.
+
+    `name` it has in messages; nothing is opened by it.
+    """
     try:
         with Image.open(stream, formats=kinds()) as image:
             too_long = max(image.size) > _MAX_SIDE
-            if too_long or image.width * image.height > _MAX_PIXELS:
-                raise _too_large(file)
+            if too_long or image.width * image.height > most:
+                raise _too_large(name, most)
             image.load()
             return _to_rgb(_upright(image, in_place=True))
     except UserError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_large(file) from error
+        raise _too_large(name, most) from error
     # Which exception a broken file raises depends on its format and where it broke.
     except Exception as error:
-        raise unreadable(file, error) from error
+        raise unreadable(name, error) from error
 
 
 def _upright(image: Image.Image, in_place: bool) -> Image.Image:
@@ -157,7 +163,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def unreadable(file: Path, error: Exception) -> UserError:
+def unreadable(file: Path | str, error: Exception) -> UserError:
     """The error that stands for `error` on reading an image file."""
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return UserError(
@@ -175,9 +181,8 @@ def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
-def _too_large(file: Path) -> UserError:
+def _too_large(name: Path | str, most: int) -> UserError:
     return UserError(
-        f"image '{file}' has more than {_MAX_PIXELS:,} pixels, or {_MAX_SIDE:,} on a "
-        "side",
+        f"image '{name}' has more than {most:,} pixels, or {_MAX_SIDE:,} on a side",
         "Scale it down, or remove it from the split.",
     )

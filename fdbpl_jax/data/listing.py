@@ -89,6 +89,22 @@ def image_names(root: Path, folders: Sequence[str]) -> dict[str, list[str]]:
     return images
 
 
+def images_below(folder: Path) -> list[str]:
+    """The paths, relative to the folder, of all images in it and in folders below.
+
+    In order; hidden files and folders are left out.
+
+    Raises:
+      UserError: as `image_names`.
+    """
+    folders = []
+    for path, names, _ in os.walk(folder):
+        names[:] = sorted(name for name in names if not name.startswith("."))
+        folders.append(os.path.relpath(path, folder))
+    images = image_names(folder, folders)
+    return [str(Path(place, name)) for place in folders for name in images[place]]
+
+
 def _is_image(folder: Path, entry: os.DirEntry) -> bool:
     if entry.name.startswith(".") or entry.is_dir():
         return False

@@ -8,18 +8,22 @@ listing, not on other classes, and 4 shots are the first 4 of 16.
 import dataclasses
 import hashlib
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from absl import logging
 
 from fdbpl_jax.data.split_file import SPLITS
-from fdbpl_jax.data.types import Dataset, Example, first_few
+from fdbpl_jax.data.types import UNLABELLED, Dataset, Example, first_few
 from fdbpl_jax.errors import UserError, unknown_name
 
 TEMPLATE = "a photo of a {}."  # of data that comes without one
 _VAL_SHOTS = 4  # the field keeps at most so many validation images a class
 _VAL_SHARE, _TEST_SHARE = 0.2, 0.3  # CoOp's shares where a data set has no split
+
+Parts = dict[str, tuple[Example, ...]]  # by the names of `SPLITS`
+# Makes the parts of a data set of those that its data state: `with_test`, `as_stated`.
+Divide = Callable[[Path, Mapping[str, Sequence[Example]], Sequence[str], str], Parts]
 
 
 def base_count(classes: int) -> int:
@@ -70,23 +74,15 @@ def few_shot(dataset: Dataset, shots: int, seed: int) -> Dataset:
 
     `subset` and `few_shot` commute: base/new runs train on the same shots as runs on
     all classes. A class with fewer images gives all it has, with a logged warning. The
-    drawn train and val are ordered by label; test examples stay.
+    drawn train and val are ordered by label; test examples stay. Of images without
+    labels as many are drawn as of that many classes; nothing says how many of each.
 
     Raises:
       UserError: if `shots` is not positive, or a class has no training image.
     """
     if shots < 1:
         raise UserError(f"shots is {shots}", "Ask for at least one image per class.")
-    empty = sorted(
-        set(range(len(dataset.class_names))) - {e.label for e in dataset.train}
-    )
-    if empty:
-        names = [f"'{dataset.class_names[label]}'" for label in empty]
-        raise UserError(
-            f"{len(empty)} classes of data set '{dataset.name}' have no training "
-            f"image: {first_few(names)}",
-            "Add images of them, or take the classes out of the split.",
-        )
+    refuse_empty(dataset)
     return dataclasses.replace(
         dataset,
         train=_draw(dataset, "train", shots, seed),
@@ -94,15 +90,39 @@ def few_shot(dataset: Dataset, shots: int, seed: int) -> Dataset:
     )
 
 
+def refuse_empty(dataset: Dataset) -> None:
+    """Refuse classes without a training image, where all have labels.
+
+    Raises:
+      UserError: naming the first of them.
+    """
+    labels = {example.label for example in dataset.train}
+    empty = sorted(set(range(len(dataset.class_names))) - labels)
+    if empty and UNLABELLED not in labels:
+        names = [f"'{dataset.class_names[label]}'" for label in empty]
+        raise UserError(
+            f"{len(empty)} classes of data set '{dataset.name}' have no training "
+            f"image: {first_few(names)}",
+            "Add images of them, or take the classes out of the split.",
+        )
+
+
+def as_stated(
+    where: Path, parts: Mapping[str, Sequence[Example]], names: Sequence[str], do: str
+) -> Parts:
+    """The parts that data state, and no others: what is in none is to be learned."""
+    return {split: tuple(parts.get(split, ())) for split in SPLITS}
+
+
 def with_test(
     where: Path, parts: Mapping[str, Sequence[Example]], names: Sequence[str], do: str
-) -> dict[str, tuple[Example, ...]]:
+) -> Parts:
     """The parts that data state, with one to test on.
 
     Where there is no "test", "val" takes its place, with a logged warning; of a lone
     "train" each class is split. Arguments and errors are those of `split_classes`.
     """
-    stated = {split: tuple(parts.get(split, ())) for split in SPLITS}
+    stated = as_stated(where, parts, names, do)
     if stated["test"]:
         return stated
     if stated["val"]:
@@ -117,7 +137,7 @@ def split_classes(
     names: Sequence[str],
     do: str,
     seed: int = 0,
-) -> dict[str, tuple[Example, ...]]:
+) -> Parts:
     """Split every class by itself.
 
     Of each class about 50 % of the images are for training, 20 % for validation and
@@ -170,10 +190,30 @@ def _three_parts(examples: Sequence[Example], seed: int) -> Sequence[Sequence[Ex
     return ranked[vals + tests :], ranked[:vals], ranked[vals : vals + tests]
 
 
+def hold_out(dataset: Dataset, seed: int) -> Dataset:
+    """Put labelled training images aside for validation, where the data state none.
+
+    A fifth of each class, at least one image and never the only one; which, is drawn
+    with the seed.
+    """
+    if dataset.val:
+        return dataset
+    val: list[Example] = []
+    for of_class in _by_label(dataset.train, dataset.class_names):
+        ranked = sorted(of_class, key=lambda e: _rank("validation", seed, e.path))
+        count = max(1, int(_VAL_SHARE * len(ranked))) if len(ranked) > 1 else 0
+        val += ranked[:count]
+    aside = set(val)
+    train = tuple(example for example in dataset.train if example not in aside)
+    return dataclasses.replace(dataset, train=train, val=tuple(val))
+
+
 def _by_label(examples: Sequence[Example], names: Sequence[str]) -> list[list[Example]]:
+    """The labelled examples of each class."""
     by_label: list[list[Example]] = [[] for _ in names]
     for example in examples:
-        by_label[example.label].append(example)
+        if example.is_labelled:
+            by_label[example.label].append(example)
     return by_label
 
 
@@ -183,7 +223,22 @@ def _rank(purpose: str, seed: int, path: str) -> bytes:
 
 
 def _draw(dataset: Dataset, split: str, shots: int, seed: int) -> tuple[Example, ...]:
-    by_label = _by_label(getattr(dataset, split), dataset.class_names)
+    examples = getattr(dataset, split)
+    by_label = _by_label(examples, dataset.class_names)
+    if all(example.is_labelled for example in examples):
+        _warn_of_few(dataset, split, shots, by_label)
+    unlabelled = [example for example in examples if not example.is_labelled]
+    counts = [shots] * len(by_label) + [shots * len(by_label)]
+    return tuple(
+        example
+        for part, count in zip([*by_label, unlabelled], counts, strict=True)
+        for example in sorted(part, key=lambda e: _rank("shots", seed, e.path))[:count]
+    )
+
+
+def _warn_of_few(
+    dataset: Dataset, split: str, shots: int, by_label: Sequence[Sequence[Example]]
+) -> None:
     short = [
         f"'{name}' ({len(examples)})"
         for name, examples in zip(dataset.class_names, by_label, strict=True)
@@ -194,10 +249,3 @@ def _draw(dataset: Dataset, split: str, shots: int, seed: int) -> tuple[Example,
             "%s: %d classes have fewer than %d %s images; all of theirs are used: %s",
             *(dataset.name, len(short), shots, split, first_few(short)),
         )
-    return tuple(
-        example
-        for examples in by_label
-        for example in sorted(examples, key=lambda e: _rank("shots", seed, e.path))[
-            :shots
-        ]
-    )

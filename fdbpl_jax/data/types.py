@@ -4,18 +4,28 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+UNLABELLED = -1  # the label of a training image whose class is not known
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Example:
-    """One labelled image."""
+    """One image with its label."""
 
     path: str  # posix, relative to `Dataset.root`
-    label: int  # index into `Dataset.class_names`
+    label: int  # index into `Dataset.class_names`, or `UNLABELLED`
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether its class is known."""
+        return self.label != UNLABELLED
 
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """Classes and labelled images, checked: labels are 0..C-1, every file exists."""
+    """Classes and images, checked: labels are 0..C-1, every file exists.
+
+    Only training images can be without labels, see `own.py`.
+    """
 
     name: str
     root: Path  # the folder that image paths are relative to

@@ -10,6 +10,7 @@ from fdbpl_jax.clip.layout import make_name_list
 from fdbpl_jax.clip.model import Clip, text_features, unit
 from fdbpl_jax.config import PromptConfig, RunConfig
 from fdbpl_jax.data.types import prompt_name
+from fdbpl_jax.errors import UserError
 from fdbpl_jax.experiments.cells import Cell, batches_of
 from fdbpl_jax.experiments.shared_inputs import SharedInputs
 from fdbpl_jax.learners.coop import COOP, negative_prompt
@@ -39,8 +40,17 @@ _LIST_TEMPLATE = "a photo of a {}."
 
 
 def step_setup(config: RunConfig, models: Models, cell: Cell) -> StepSetup:
-    """What the cell's step is compiled for."""
+    """What the cell's step is compiled for.
+
+    Raises:
+      UserError: the method learns from labels that training images lack.
+    """
     optim, method = cell.setting.optim, cell.method
+    if method.loss.labels and not all(x.is_labelled for x in cell.dataset.train):
+        raise UserError(
+            f"{method.name} learns from labels, and training images have none",
+            "Use a method that learns from the teacher, such as coop+fdbpl.",
+        )
     batch, steps = batches_of(config, cell)
     regularizer = method.regularizer
     terms = published_terms(config.terms, config.protocol, cell.dataset.name)

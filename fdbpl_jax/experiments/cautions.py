@@ -25,7 +25,7 @@ def before_training(
     datasets: dict[str, list[str]] = {}
     for shared in shared_inputs:
         for doubt in (
-            *_worse_teacher(shared),
+            *worse_teacher(shared),
             *_few_updates(config, shared.cells),
             *_few_images(tested_parts(shared)),
             *_shared_images(shared.cells),
@@ -73,7 +73,8 @@ def tested_parts(shared: SharedInputs) -> tuple[TestedPart, ...]:
     return tuple(parts)
 
 
-def _worse_teacher(shared: SharedInputs) -> Iterator[str]:
+def worse_teacher(shared: SharedInputs) -> Iterator[str]:
+    """That the teacher knows the training images less well than the student, if so."""
     known = shared.training
     if known and known.teacher < known.student:
         yield (

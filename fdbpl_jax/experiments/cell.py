@@ -111,9 +111,24 @@ def _finish(
     ]
     if cell.method.measures_rejection:
         _write_rejection(shared, cell, result.prompts)
-    stored = tree_of(result.prompts)
-    if result.running is not None:
-        stored["running"] = tree_of(result.running)
+    export_cell(config, shared, cell, result.prompts, result.running)
+    cell_files.write_results(cell.directory, results)
+
+
+def export_cell(
+    config: RunConfig,
+    shared: SharedInputs,
+    cell: Cell,
+    prompts: Prompts,
+    running: Any = None,
+) -> None:
+    """Write prompts of a cell, and all that is needed to use them elsewhere.
+
+    `running` are the running statistics of learners that have them.
+    """
+    stored = tree_of(prompts)
+    if running is not None:
+        stored["running"] = tree_of(running)
     student, teacher = shared.models
     facts = {
         "class_names": list(cell.dataset.class_names),
@@ -123,7 +138,6 @@ def _finish(
         "config": cell_settings(config, shared, cell),
     }
     export_prompts(cell.directory / cell_files.EXPORT, stored, facts)
-    cell_files.write_results(cell.directory, results)
 
 
 def _test(

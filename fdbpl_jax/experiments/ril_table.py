@@ -23,19 +23,18 @@ from fdbpl_jax.training.sources import epoch_plan
 
 def training_table(
     config: RunConfig,
-    cells: Sequence[Cell],
+    images: Dataset | None,
     models: Models,
     workdir: Path,
     source: SourceImages,
 ) -> tuple[Table | None, TableFacts | None]:
-    """Open or build the one table of the training images of all cells of a data set.
+    """Open or build the one table of `table_images`: of all cells of a data set.
 
     It is in the workdir if the config names no path. None: no method reads one.
 
     Raises:
       UserError: a table that does not fit, or one that cannot be built.
     """
-    images = table_images(cells)
     if images is None:
         return None, None
     spec = table_spec(config, images, models, source)

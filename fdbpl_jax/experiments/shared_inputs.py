@@ -24,7 +24,7 @@ from fdbpl_jax.evaluation.prompted import written_predictions
 from fdbpl_jax.evaluation.test_set import HeldOut, Predicted, TestSet, predicted
 from fdbpl_jax.experiments.cells import Cell, NamesFile, RunInputs, plan_cells
 from fdbpl_jax.experiments.protocols import PROTOCOLS, refuse_few_classes
-from fdbpl_jax.experiments.ril_table import training_table
+from fdbpl_jax.experiments.ril_table import table_images, training_table
 from fdbpl_jax.experiments.training_sets import source_images
 from fdbpl_jax.learners.learner import Models
 from fdbpl_jax.reports.facts import TableFacts
@@ -58,6 +58,15 @@ class SharedInputs(NamedTuple):
     feature_seconds: float  # that the test features of both towers took
 
 
+class Planned(NamedTuple):
+    """Cells of a data set, and the images that they need."""
+
+    dataset: Dataset
+    parts: Sequence[Dataset]  # tested on, see `evaluated_parts`
+    cells: tuple[Cell, ...]
+    table: Dataset | None  # with the images of the table; None: no method reads one
+
+
 def dataset_of(config: RunConfig, name: str, workdir: Path) -> Dataset:
     """One of the run's data sets; embedded ones are rendered in the workdir.
 
@@ -86,26 +95,41 @@ def prepare(
     Raises:
       UserError: unreadable images, an incompatible table or invalid settings.
     """
-    start, models = time.perf_counter(), inputs.models
     parts = evaluated_parts(config, dataset, targets)
+    cells = plan_cells(config, dataset, inputs, workdir)
+    of_table = table_images(cells)
+    return share(config, Planned(dataset, parts, cells, of_table), inputs, workdir)
+
+
+def share(
+    config: RunConfig, planned: Planned, inputs: RunInputs, workdir: Path
+) -> SharedInputs:
+    """Make what planned cells share: test features, and the table.
+
+    Raises:
+      UserError: unreadable images, or an incompatible table.
+    """
+    start, models = time.perf_counter(), inputs.models
+    dataset, parts, cells, of_table = planned
     roots = {data.root for data in (dataset, *parts)}
     images = {root: source_images(root, workdir) for root in roots}
     cache = workdir / "features"
     student_sets, teacher_sets = encode_test_sets(config, models, parts, images, cache)
     feature_seconds = time.perf_counter() - start
-    cells = plan_cells(config, dataset, inputs, workdir)
     used = {example.path for cell in cells for example in cell.dataset.train}
     source = images[dataset.root]
     source.facts(sorted(used))  # checked, whether a method reads a table or not
     for part in parts:
+        trained = used if part.root == dataset.root else frozenset()
         tested = [example.path for example in getattr(part, config.eval_split)]
+        tested = [path for path in tested if path not in trained]  # those on purpose
         for warning in copies(source, sorted(used), images[part.root], tested):
             logging.warning("%s: %s", part.name, warning)
     training = None
-    if any(cell.method.has_teacher for cell in cells):
-        part = training_part(config, dataset, cells)
+    part = training_part(config, dataset, cells)
+    if part.train and any(cell.method.has_teacher for cell in cells):
         training = _training_accuracy(models, part, source, cache)
-    table, facts = training_table(config, cells, models, workdir, source)
+    table, facts = training_table(config, of_table, models, workdir, source)
     return SharedInputs(
         dataset=dataset,
         models=models,
@@ -127,8 +151,8 @@ def training_part(
     """The classes trained on, with the labelled training images of all cells."""
     used = {example.path for cell in cells for example in cell.dataset.train}
     part = subset(dataset, PROTOCOLS[config.protocol].classes[0])
-    train = tuple(example for example in part.train if example.path in used)
-    return dataclasses.replace(part, train=train)
+    train = (x for x in part.train if x.path in used and x.is_labelled)
+    return dataclasses.replace(part, train=tuple(train))
 
 
 def _training_accuracy(

@@ -4,17 +4,29 @@ A command may end anywhere: its files are put in place whole, and training goes 
 the last checkpoint. So a signal ends it at once, in the middle of a compiled call too.
 """
 
+import contextlib
+import dataclasses
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any
 
 _ENDING = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 _WATCHES = "FDBPL_ENDS_WITH_STDIN"  # set for a process that `start` started
 _started: set[subprocess.Popen] = set()
+
+
+@dataclasses.dataclass
+class _State:
+    watched: bool = False  # another command started this one
+    stop: Callable[[], None] | None = None  # of `stopping`
+    number: int = 0  # of the signal that called it
+
+
+_state = _State()
 
 
 def end_by_signals() -> None:
@@ -32,10 +44,25 @@ def end_by_signals() -> None:
     for number in numbers:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
-    watched = os.environ.pop(_WATCHES, None) is not None
-    _in_thread(_end_by, reader, numbers, watched)
-    if watched:
+    _state.watched = os.environ.pop(_WATCHES, None) is not None
+    _in_thread(_end_by, reader, numbers)
+    if _state.watched:
         _in_thread(_end_with, 0)  # the standard input
+
+
+@contextlib.contextmanager
+def stopping(stop: Callable[[], None]) -> Iterator[None]:
+    """Let the first signal call `stop`, from a thread; the block's end is then ours.
+
+    A second signal ends the command at once.
+    """
+    _state.stop = stop
+    try:
+        yield
+    finally:
+        _state.stop = None
+    if _state.number:
+        _say_and_end(_state.number)
 
 
 def start(
@@ -70,11 +97,24 @@ def _in_thread(function: Any, *arguments: Any) -> None:
     threading.Thread(target=function, args=arguments, daemon=True).start()
 
 
-def _end_by(reader: int, numbers: set[signal.Signals], watched: bool) -> None:
+def _end_by(reader: int, numbers: set[signal.Signals]) -> None:
+    number = _received(reader, numbers)
+    if _state.stop:
+        _state.number = number
+        _state.stop()
+        number = _received(reader, numbers)  # a second one does not wait
+    _say_and_end(number)
+
+
+def _received(reader: int, numbers: set[signal.Signals]) -> int:
     while (number := os.read(reader, 1)[0]) not in numbers:
         pass
+    return number
+
+
+def _say_and_end(number: int) -> None:
     # Of a command and those it started, which a terminal signals too, one line is said.
-    if not watched and sys.stderr is not None:
+    if not _state.watched and sys.stderr is not None:
         name = signal.Signals(number).name
         text = f"stopped by {name}: run the same command again to go on\n"
         # Past the buffer, which the main thread may hold.

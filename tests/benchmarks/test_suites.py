@@ -288,12 +288,12 @@ def test_both_sides_of_a_method_have_one_loss(name):
     setup = methods.given.make_setup(pair.problem, name)
     state = methods.initial_state(pair, name, setup)
     hyper = methods.given.make_hyper(METHODS[name].optim)
-    ours, _ = jax.jit(functools.partial(losses, setup))(
+    weights = LossWeights(hyper.weights, setup.terms)  # the latter are no arrays
+    ours, _ = jax.jit(functools.partial(losses, setup, weights=weights))(
         state.prompts,
         state.running,
-        LossWeights(hyper.weights, setup.terms),
-        methods.our_frozen(pair, name),
-        jax.tree.map(lambda array: array[0], made),
+        frozen=methods.our_frozen(pair, name),
+        batch=jax.tree.map(lambda array: array[0], made),
     )
     # Random towers, and logits times 100: rounding is large.
     np.testing.assert_allclose(ours.loss, expected[0].item(), rtol=2e-3)

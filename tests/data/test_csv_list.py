@@ -72,7 +72,7 @@ def test_quoted_commas_and_other_columns_are_read(tmp_path):
         (STATED, "file,class", r"names the columns 'file', 'class'"),
         ([], "path,label", "has no row"),
         (["a.jpg"], "path,label", "line 2: 1 values for 2 columns"),
-        (["a.jpg,"], "path,label", r"line 2: path 'a.jpg', label ''"),
+        (["a.jpg,"], "path,label", "line 2: the image 'a.jpg' has no label"),
         (["../a.jpg,ant"], "path,label", r"lists the path '../a.jpg'"),
         (["/a.jpg,ant"], "path,label", r"lists the path '/a.jpg'"),
         (["a.jpg,ant", "./a.jpg,ant"], "path,label", r"twice: 'a.jpg' .lines 2 and 3"),

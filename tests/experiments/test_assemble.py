@@ -9,7 +9,8 @@ import pytest
 from support.protocol_runs import small
 
 from fdbpl_jax.clip.model import text_features, unit
-from fdbpl_jax.data.types import prompt_name
+from fdbpl_jax.data.types import UNLABELLED, Example, prompt_name
+from fdbpl_jax.errors import UserError
 from fdbpl_jax.experiments.assemble import frozen_parts, initial_state, step_setup
 from fdbpl_jax.experiments.cells import load_inputs, plan_cells
 from fdbpl_jax.experiments.settings import run_config
@@ -82,3 +83,14 @@ def test_the_seeds_first_key_is_the_positive_prompts(plan):
         expected = init_prompt(key, COOP, start)
         np.testing.assert_array_equal(branch.context, expected.context)
     assert np.abs(prompts.positive.context - prompts.negative.context).max() > 0.01
+
+
+def test_a_loss_of_labels_is_refused_images_without(plan):
+    """Their label, -1, would be the last class."""
+    config, models, cells = plan
+    dataset = cells["coop"].dataset
+    train = (*dataset.train, Example("x.png", UNLABELLED))
+    dataset = dataclasses.replace(dataset, train=train)
+    step_setup(config, models, cells["coop+fdbpl"]._replace(dataset=dataset))
+    with pytest.raises(UserError, match="coop learns from labels"):
+        step_setup(config, models, cells["coop"]._replace(dataset=dataset))

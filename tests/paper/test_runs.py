@@ -8,6 +8,7 @@ import pytest
 from support.cells import cell
 from support.paper_reports import FACTS, write
 
+from fdbpl_jax.data.catalogue import CATALOGUE
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.paper import pictures, runs
 from fdbpl_jax.paper.drawing import Drawing
@@ -218,3 +219,12 @@ def test_pictures_are_drawn_after_all_runs(started, drawn, tmp_path, monkeypatch
 def test_what_cannot_be_made_is_refused():
     with pytest.raises(UserError, match=r"figure 'figure7'\. Did you mean 'figure"):
         make(["figure7"], EMBEDDED)
+
+
+@pytest.mark.parametrize("name", ["base2new", "methods", "paper.table2"])
+def test_all_names_the_eleven_data_sets(name):
+    module = __import__(f"configs.{name}", fromlist=["get_config"])
+    datasets = module.get_config("all").data.datasets.split(",")
+    assert len(datasets) == 11
+    assert datasets[0] == "imagenet"
+    assert CATALOGUE.keys() >= set(datasets)

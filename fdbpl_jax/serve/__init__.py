@@ -1,0 +1,1 @@
+"""A classifier as a web service, with a page: `fdbpl serve`."""
