@@ -23,7 +23,7 @@ from fdbpl_jax.evaluation.accuracy import cosines
 from fdbpl_jax.evaluation.detection import TPR, scores
 from fdbpl_jax.evaluation.features import Encode, encoded_images
 from fdbpl_jax.evaluation.prompted import cosines_by_image, image_encoder
-from fdbpl_jax.learners.learner import Classes, Models, Trained
+from fdbpl_jax.learners.learner import Models, Trained
 from fdbpl_jax.methods.table import Method
 
 Picture = str | Path | Image.Image
@@ -200,15 +200,6 @@ class Classifier:
             self._asked.clear()
             self._asked[names, template] = self.encode_texts(names, template)
         return self._asked[names, template]
-
-    def classes(self, names: tuple[str, ...]) -> Classes:
-        """The classes as the learner distinguishes them.
-
-        Raises:
-          UserError: as `texts`.
-        """
-        refuse_same_tokens(self.student.tokenizer, names, "these classes")
-        return self.opened.wording.classes(self.models, names, self.template)
 
     def encode_texts(self, names: tuple[str, ...], template: str = "") -> Texts:
         """Encode names as `texts` does; nothing is kept."""
