@@ -89,13 +89,11 @@ def locate_prompts(source: str | Path) -> Path:
     folder = Path(source).expanduser()
     if folder.exists() or not is_hub_id(str(source)):
         return folder
-
-    def choose(names: list[str]) -> list[str]:
-        if FACTS not in names:
-            raise UserError(
-                f"'{source}' on the Hugging Face hub has no {FACTS}",
-                "Give the id of a classifier, or the folder of one.",
-            )
-        return []
-
-    return fetch("classifier", str(source), REPOSITORY, choose)
+    folder = fetch("classifier", str(source), REPOSITORY, lambda names: [])
+    # What is no classifier folder could name paths to be read.
+    if not is_classifier(folder):
+        raise UserError(
+            f"'{source}' on the Hugging Face hub has no {FACTS}",
+            "Give the id of a classifier, or the folder of one.",
+        )
+    return folder
