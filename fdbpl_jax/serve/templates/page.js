@@ -211,7 +211,7 @@ async function begin() {
   slider.max = Math.ceil(start ?? 0) + 1;
   slider.value = start ?? slider.min;
   if (start !== null) {
-    at("chosen").append(` It starts at ${signed(start)}, chosen on validation images.`);
+    at("chosen").append(` It starts at ${signed(start)}, which 95 % of the images that it was judged by reach.`);
   }
   slide();
 }
