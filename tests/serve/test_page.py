@@ -192,6 +192,7 @@ def test_regions_are_drawn_with_their_weights(page):
     for box in page.locator(".boxes div").all():
         part = box.bounding_box()
         assert part["x"] >= frame["x"] - 1
+        assert part["x"] + part["width"] <= frame["x"] + frame["width"] + 1
         assert part["y"] + part["height"] <= frame["y"] + frame["height"] + 1
     shot(page, "regions")
     page.click(".show")
