@@ -2,8 +2,8 @@
 
   fdbpl serve CLASSIFIER --port=8000 --teacher=TEACHER
 
-CLASSIFIER is the folder of a classifier or an export. With --teacher the page shows
-regions of a picture and their information weights. Needs the extra `serve`.
+CLASSIFIER is the folder of a classifier or an export, or a hub id. With --teacher the
+page shows regions of a picture and their information weights. Needs the extra `serve`.
 """
 
 import importlib
@@ -25,7 +25,7 @@ _PORT = value_flag("port", 8000, _Port, "0: any that is free.")
 _STUDENT = path_flag("student", "", "Where the student is now, if elsewhere.")
 _TEACHER = path_flag("teacher", "", "The CLIP that weighs regions; PromptKD's teacher.")
 _REGIONS = value_flag("regions", 24, Count, "Regions of a picture, with --teacher.")
-_BATCH = value_flag("batch_size", 16, Count, "Images computed at once: a power of 2.")
+_BATCH = value_flag("batch_size", 16, Count, "Images computed at once; a power of 2.")
 _MEBIBYTES = value_flag("max_mib", 16, Count, "MiB of a request.")
 _MEGAPIXELS = value_flag("max_megapixels", 50, Count, "Million pixels of an image.")
 _IMAGES = value_flag("max_images", 16, Count, "Images of a request.")

@@ -31,7 +31,7 @@ _IDLE_CONNECTIONS = 256  # beside those of the requests that may wait
 class Options:
     """What is served, where."""
 
-    classifier: str  # its folder
+    classifier: str  # its folder or hub id
     limits: Limits
     student: str = ""  # where it is now, if elsewhere than the classifier says
     teacher: str = ""  # folder or id of the CLIP that weighs regions; empty: none
@@ -66,6 +66,7 @@ def load_app(options: Options) -> Starlette:
     classifier = Classifier.load(options.classifier, options.student, options.teacher)
     predictor, regions = Predictor(classifier, options.batch), None
     if options.teacher:
+        _ = classifier.models  # PromptKD's teacher is loaded now, not by a request
         teacher = cast(load_clip(options.teacher), tower_dtype(""))
         regions = Regions(teacher, classifier.template, options.regions)
     return create_app(predictor, regions, options.limits)

@@ -1,7 +1,8 @@
 """Predictions in batches of fixed sizes are those of the classifier."""
 
 import pytest
-from support.serving import BATCH, NAMES, picture
+from support.exports import NAMES
+from support.serving import BATCH, picture
 
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.evaluation import prompted

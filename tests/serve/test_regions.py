@@ -5,7 +5,8 @@ import hashlib
 
 import numpy as np
 import pytest
-from support.serving import NAMES, picture, png
+from support.exports import NAMES
+from support.serving import picture, png
 
 from fdbpl_jax.clip.model import image_features, logit_scale, text_features
 from fdbpl_jax.config import CropConfig

@@ -96,7 +96,7 @@ def test_without_the_extra_a_line_says_what_to_install(library):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("serve",), "0 classifiers are named"),
+        pytest.param(("serve",), "0 classifiers are", marks=pytest.mark.slow),
         pytest.param(
             ("serve", "nothing", "--port=0"), "'nothing'", marks=pytest.mark.slow
         ),
