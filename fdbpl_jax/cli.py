@@ -27,10 +27,7 @@ COMMANDS = {
     "run": ("main", "train and test methods by a protocol, and write the report"),
     "learn": ("learning", "a classifier from a folder of images, labelled or not"),
     "predict": ("classifier.predict", "classify images by learned prompts"),
-    "evaluate": (
-        "classifier.evaluate",
-        "accuracy of learned prompts on a data set",
-    ),
+    "evaluate": ("classifier.evaluate", "accuracy of learned prompts on images"),
     "export": ("classifier.export", "learned prompts for other programs"),
     "serve": ("serve", "answer requests for predictions, with a page to try them"),
     "import": ("interop.import_torch", "contexts that CoOp's or KDPL's code trained"),

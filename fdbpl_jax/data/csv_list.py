@@ -12,8 +12,9 @@ from pathlib import Path
 
 from fdbpl_jax.data.class_names import check_class_names
 from fdbpl_jax.data.listed_files import check_files, normal_path, refuse_repeats
+from fdbpl_jax.data.parts import Divide, refuse_untested, with_test
 from fdbpl_jax.data.split_file import PART_OF, SPLITS
-from fdbpl_jax.data.splits import TEMPLATE, Divide, refuse_untested, with_test
+from fdbpl_jax.data.splits import TEMPLATE
 from fdbpl_jax.data.types import UNLABELLED, Dataset, Example, first_few
 from fdbpl_jax.errors import UserError, printable, unknown_name
 from fdbpl_jax.files import open_file

@@ -5,13 +5,9 @@ from pathlib import Path
 
 from fdbpl_jax.data.class_names import check_class_names
 from fdbpl_jax.data.listing import folder_names, image_names, labelled
+from fdbpl_jax.data.parts import Divide, refuse_untested, with_test
 from fdbpl_jax.data.split_file import PART_OF, parts_named
-from fdbpl_jax.data.splits import (
-    TEMPLATE,
-    Divide,
-    refuse_untested,
-    with_test,
-)
+from fdbpl_jax.data.splits import TEMPLATE
 from fdbpl_jax.data.types import Dataset
 from fdbpl_jax.errors import UserError
 

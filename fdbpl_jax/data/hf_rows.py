@@ -14,8 +14,8 @@ from PIL import Image
 
 from fdbpl_jax.data.class_names import check_class_names
 from fdbpl_jax.data.images import kinds
+from fdbpl_jax.data.parts import with_test
 from fdbpl_jax.data.split_file import PART_OF, Row
-from fdbpl_jax.data.splits import with_test
 from fdbpl_jax.data.types import Example, first_few
 from fdbpl_jax.errors import UserError
 

@@ -63,7 +63,7 @@ def read_image(root: Path, path: str) -> Image.Image:
     """
     file = root / path
     with _opened(file) as stream:
-        return decode_image(file, stream)
+        return decode_image(file, stream, _MAX_PIXELS)
 
 
 def read_hashed(root: Path, path: str) -> tuple[Image.Image, str]:
@@ -72,7 +72,7 @@ def read_hashed(root: Path, path: str) -> tuple[Image.Image, str]:
     with _opened(file) as stream:
         content = hashlib.file_digest(stream, "sha256").hexdigest()
         stream.seek(0)
-        return decode_image(file, stream), content
+        return decode_image(file, stream, _MAX_PIXELS), content
 
 
 def as_read(image: Image.Image) -> Image.Image:
@@ -118,7 +118,7 @@ def _opened(file: Path) -> Iterator[BufferedReader]:
 
 
 def decode_image(
-    name: Path | str, stream: BufferedReader | BytesIO, most: int = _MAX_PIXELS
+    name: Path | str, stream: BufferedReader | BytesIO, most: int
 ) -> Image.Image:
     """Decode the image in a stream as `read_image`, of at most so many pixels.
 

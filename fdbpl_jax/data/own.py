@@ -15,7 +15,8 @@ from fdbpl_jax.data.csv_list import read_csv
 from fdbpl_jax.data.folder import split_folder
 from fdbpl_jax.data.hf_folder import SAVED, read_hf
 from fdbpl_jax.data.listing import folder_names, images_below
-from fdbpl_jax.data.splits import TEMPLATE, as_stated
+from fdbpl_jax.data.parts import as_stated
+from fdbpl_jax.data.splits import TEMPLATE
 from fdbpl_jax.data.types import UNLABELLED, Dataset, Example, prompt_name
 from fdbpl_jax.errors import UserError
 

@@ -56,8 +56,7 @@ def tower_features(
     again, with a logged warning. An image is decoded once for all models, and read not
     at all where its content is on record and all features are kept.
 
-    Returns:
-      The float32 features of each model, row n of example n.
+    Returns the float32 features of each model, row n of example n.
 
     Raises:
       UserError: listing the images that cannot be read, or if a feature is not finite.

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, features
 
 from fdbpl_jax.data.folder import split_folder
-from fdbpl_jax.data.splits import split_classes
+from fdbpl_jax.data.parts import split_classes
 from fdbpl_jax.data.types import Example
 from fdbpl_jax.errors import UserError
 
