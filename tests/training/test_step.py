@@ -33,7 +33,11 @@ def fresh(setup, seed=0):
 
 @pytest.mark.parametrize("method", NAMES)
 def test_many_steps_in_one_call_are_the_same_steps_one_by_one(method):
-    setup, frozen, batches = steps.setup_of(method), steps.frozen(), steps.regions(STEPS, 5)
+    setup, frozen, batches = (
+        steps.setup_of(method),
+        steps.frozen(),
+        steps.regions(STEPS, 5),
+    )
     together, metrics = run_steps(setup, fresh(setup), HYPER, frozen, batches)
     state = fresh(setup)
     for i in range(STEPS):
