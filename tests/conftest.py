@@ -1,10 +1,17 @@
 """The suite is strict: no rank promotion, no hub, warnings are errors (pyproject)."""
 
 import os
+import shutil
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Compiling is most of the suite's time and running next to none: simple code for the
+# CPU compiles several times as fast. The commands that tests start inherit this.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false",
+)
 
 import jax
 import pytest
@@ -27,6 +34,27 @@ def _forget_compiled():
     maps = Path("/proc/self/maps")
     if maps.exists() and len(maps.read_bytes().splitlines()) > 20_000:
         jax.clear_caches()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _draw_pictures_once(tmp_path_factory):
+    """Each shapes task is drawn once; later work folders have copies of its files."""
+    from fdbpl_jax.shapes import dataset
+
+    draw, counts = dataset._render, dataset.PER_CLASS
+    pictures = tmp_path_factory.mktemp("pictures")
+
+    def copy_or_draw(name: str, directory: Path) -> None:
+        if dataset.PER_CLASS is counts and (pictures / name).is_dir():
+            shutil.copytree(pictures / name, directory, dirs_exist_ok=True)
+            return
+        draw(name, directory)
+        if dataset.PER_CLASS is counts:
+            shutil.copytree(directory, pictures / name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dataset, "_render", copy_or_draw)
+        yield
 
 
 @pytest.fixture(scope="session")

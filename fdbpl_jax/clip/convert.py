@@ -1,5 +1,6 @@
 """Conversion of weights between Hugging Face's names and layouts and ours."""
 
+import functools
 import re
 from typing import Any
 
@@ -49,6 +50,7 @@ _DTYPES = ("float16", "bfloat16", "float32", "float64")
 _MEND = "Use weights and config.json of the same CLIPModel."
 
 
+@functools.cache  # tracing the towers takes longer than reading small weights
 def param_shapes(config: ClipConfig) -> dict[str, Any]:
     """Build the tree of a model's parameters, with shapes in place of arrays."""
     return jax.eval_shape(lambda: init_clip(config, jax.random.key(0)))

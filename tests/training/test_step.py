@@ -14,6 +14,8 @@ from fdbpl_jax.training.state import init_state
 from fdbpl_jax.training.step import run_steps, run_together
 
 HYPER = steps.hyper()
+# Calls of as many steps as another test's are not compiled anew.
+STEPS = 4
 NAMES = ["coop", "coop+fdbpl", "coop+fdbpl_release"]
 
 
@@ -31,10 +33,14 @@ def fresh(setup, seed=0):
 
 @pytest.mark.parametrize("method", NAMES)
 def test_many_steps_in_one_call_are_the_same_steps_one_by_one(method):
-    setup, frozen, batches = steps.setup_of(method), steps.frozen(), steps.regions(6, 5)
+    setup, frozen, batches = (
+        steps.setup_of(method),
+        steps.frozen(),
+        steps.regions(STEPS, 5),
+    )
     together, metrics = run_steps(setup, fresh(setup), HYPER, frozen, batches)
     state = fresh(setup)
-    for i in range(6):
+    for i in range(STEPS):
         one = jax.tree.map(lambda array, i=i: array[i : i + 1], batches)
         state, last = run_steps(setup, state, HYPER, frozen, one)
         np.testing.assert_allclose(metrics["loss"][i], last["loss"][0], rtol=1e-5)
@@ -57,7 +63,7 @@ def test_training_lowers_the_loss_and_moves_every_prompt(method):
 
 def test_metrics_tell_terms_weights_and_rate_of_every_step():
     setup = steps.setup_of("coop+fdbpl")
-    batches = steps.regions(4, 5)
+    batches = steps.regions(STEPS, 5)
     _, metrics = run_steps(setup, fresh(setup), HYPER, steps.frozen(), batches)
     weight = 1 - batches.entropy / np.log(steps.CLASSES)
     np.testing.assert_allclose(metrics["w_mean"], weight.mean(1), rtol=1e-5)
@@ -103,7 +109,7 @@ def test_runs_at_once_are_the_same_runs_one_at_a_time(method):
     """Other seeds, rates and loss weights in each."""
     setup, frozen = steps.setup_of(method), steps.frozen()
     hypers = [steps.hyper(lr=0.02 * (1 + i), lambda_neg=0.5 * i) for i in range(3)]
-    batches = [steps.regions(4, 5, seed) for seed in range(3)]
+    batches = [steps.regions(STEPS, 5, seed) for seed in range(3)]
     states = tuple(fresh(setup, seed) for seed in range(3))
     found = run_together(setup, states, tuple(hypers), frozen, tuple(batches))
     ends = []
@@ -132,7 +138,7 @@ def test_prompts_stay_float32_beside_a_bfloat16_tower(method):
     setup, full = steps.setup_of(method), steps.frozen()
     towers = jax.tree.map(lambda p: p.astype("bfloat16"), full.towers)
     half = full._replace(towers=towers)
-    batches = steps.regions(3, 5)
+    batches = steps.regions(STEPS, 5)
     _, expected = run_steps(setup, fresh(setup), HYPER, full, batches)
     state, metrics = run_steps(setup, fresh(setup), HYPER, half, batches)
     leaves = jax.tree.leaves((state.prompts, state.momentum))
