@@ -118,12 +118,13 @@ def _opened(file: Path) -> Iterator[BufferedReader]:
 
 
 def decode_image(
-    name: Path | str, stream: BufferedReader | BytesIO, most: int = _MAX_PIXELS
+    name: Path | str, stream: BufferedReader | BytesIO, most: int = 0
 ) -> Image.Image:
-    """Decode the image in a stream as `read_image`, of at most so many pixels.
+    """Decode the image in a stream as `read_image`, of at most `most` pixels.
 
-    `name` it has in messages; nothing is opened by it.
+    0: as many as of a file. `name` it has in messages; nothing is opened by it.
     """
+    most = most or _MAX_PIXELS
     try:
         with Image.open(stream, formats=kinds()) as image:
             too_long = max(image.size) > _MAX_SIDE
