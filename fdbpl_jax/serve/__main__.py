@@ -18,6 +18,7 @@ from fdbpl_jax.config import Count, Positive
 from fdbpl_jax.errors import UserError
 
 _EXTRA = "starlette", "uvicorn", "python_multipart"
+_Megapixels = Annotated[int, Meta(ge=1, le=89)]  # Pillow's own bound
 _Port = Annotated[int, Meta(ge=0, le=65535)]
 
 _HOST = flags.DEFINE_string("host", "127.0.0.1", "Address; 0.0.0.0: of all networks.")
@@ -27,7 +28,9 @@ _TEACHER = path_flag("teacher", "", "The CLIP that weighs regions; PromptKD's te
 _REGIONS = value_flag("regions", 24, Count, "Regions of a picture, with --teacher.")
 _BATCH = value_flag("batch_size", 16, Count, "Images computed at once; a power of 2.")
 _MEBIBYTES = value_flag("max_mib", 16, Count, "MiB of a request.")
-_MEGAPIXELS = value_flag("max_megapixels", 50, Count, "Million pixels of an image.")
+_MEGAPIXELS = value_flag(
+    "max_megapixels", 50, _Megapixels, "Million pixels of an image."
+)
 _IMAGES = value_flag("max_images", 16, Count, "Images of a request.")
 _WAITING = value_flag("max_waiting", 32, Count, "Requests at a time; more are refused.")
 _SECONDS = value_flag("max_seconds", 30.0, Positive, "Until a request is answered.")
