@@ -88,13 +88,13 @@ def test_a_plan_counts_what_was_lost_of_finished_cells(finished, planned):
 
 
 def test_a_plan_reads_no_image_where_nothing_can_be_there(planned, monkeypatch):
-    decoded, decode = [], images._decode
+    decoded, decode = [], images.decode_image
 
-    def counted(file, stream):
+    def counted(file, *arguments):
         decoded.append(file)
-        return decode(file, stream)
+        return decode(file, *arguments)
 
-    monkeypatch.setattr(images, "_decode", counted)
+    monkeypatch.setattr(images, "decode_image", counted)
     monkeypatch.setattr("fdbpl_jax.data.source_images.content_hash", None)
     (planned[1] / "features").mkdir()
     (planned[1] / "features" / "another.npz").write_bytes(bytes(9999))

@@ -116,14 +116,14 @@ def test_rows_do_not_depend_on_other_images(tmp_path, table, dataset, teacher, s
 @pytest.fixture
 def decoded(monkeypatch, dataset):
     """How often each image of the data set was decoded."""
-    counts, decode = Counter(), images._decode
+    counts, decode = Counter(), images.decode_image
 
-    def counted(file, stream):
+    def counted(file, *arguments):
         if dataset.root in file.parents:
             counts[file] += 1
-        return decode(file, stream)
+        return decode(file, *arguments)
 
-    monkeypatch.setattr(images, "_decode", counted)
+    monkeypatch.setattr(images, "decode_image", counted)
     return counts
 
 
