@@ -13,6 +13,7 @@ from typing import Any
 from fdbpl_jax.data.catalogue import CATALOGUE
 from fdbpl_jax.paper.published import Number, Published, numbers_of
 from fdbpl_jax.paper.sheet import (
+    COMPILING,
     DATASET,
     METHOD,
     TRAINING,
@@ -60,7 +61,7 @@ def table_sheet(name: str, workdir: Path, published: Published) -> Sheet:
     new = any(line["new_mean"] is not None for line in lines)
     columns = [
         *(DATASET, METHOD, *_filled([_VARIED], lines), *accuracy_columns(new)),
-        *(Column("", ("seeds",)), TRAINING, *_filled(_NUMBERS, lines)),
+        *(Column("", ("seeds",)), TRAINING, COMPILING, *_filled(_NUMBERS, lines)),
     ]
     table = published_table(name, published)
     return Sheet(name, TITLES[name], "", columns, lines, runs, published=table)

@@ -22,6 +22,15 @@ def seconds_text(seconds: float | None) -> str:
     return f"{seconds:.{2 if seconds < 10 else 1 if seconds < 1000 else 0}f}"
 
 
+def range_text(
+    seconds: float | None, low: float | None = None, high: float | None = None
+) -> str:
+    """`12.0 (11.8–12.4)`; without the range where there is none."""
+    ends = [seconds_text(end) for end in (low, high) if end is not None]
+    text = seconds_text(seconds)
+    return f"{text} ({'–'.join(ends)})" if len(set(ends)) > 1 else text
+
+
 class TextTable(NamedTuple):
     """A table as a page shows it."""
 
@@ -56,6 +65,8 @@ def text_table(
     return TextTable(titles, lines, sum(column.word for column in shown))
 
 
+# Training time and its range over seeds, fields of a `Row`.
+EPOCHS = "epochs_seconds", "epochs_min", "epochs_max"
 ACCURACIES: Mapping[str, tuple[str, str]] = {  # mean and spread, fields of a `Row`
     "base": ("base_mean", "base_std"),
     "new": ("new_mean", "new_std"),
@@ -68,7 +79,7 @@ def _share_text(part: float, whole: float | None) -> str:
 
 
 def _memory_text(size: int) -> str:
-    return f"{size / 2**20:.0f}" if size else BLANK
+    return f"{size / 2**20:.0f}"
 
 
 def _seeds_text(finished: int, planned: int) -> str:
@@ -81,34 +92,37 @@ _ACCURACIES = tuple(
 )
 _MEANS = Column("HM of means", ("hm_of_means",), accuracy_text, "HM of\nmeans")
 _COSTS = (
-    Column("training time (s)", ("train_seconds",), seconds_text, "train\ns"),
+    Column("training time (s)", EPOCHS, range_text, "train\ns"),
+    Column("compiling (s)", ("compile_seconds",), seconds_text, "compile\ns"),
     Column("data wait (%)", ("wait_seconds", "train_seconds"), _share_text),
-    Column("test time (s)", ("test_seconds",), seconds_text, "test\ns"),
     Column("trained values", ("trained_values",), "{:,}".format),
-    Column("peak memory (MiB)", ("peak_memory_bytes",), _memory_text, "memory\nMiB"),
-    Column("seeds", ("seeds", "expected"), _seeds_text, "\nseeds"),
 )
+_MEMORY = Column("memory (MiB)", ("memory_bytes",), _memory_text, "memory\nMiB")
+_SEEDS = Column("seeds", ("seeds", "expected"), _seeds_text, "\nseeds")
 _HOW_TO_READ = (
     "Accuracies are in percent, mean ± sample standard deviation over seeds.",
     "HM is the mean of harmonic means: of the seeds, and in the average rows of the "
     "data sets, as KDPL and FDBPL report it. HM of means is the harmonic mean of the "
     "mean accuracies, as CoCoOp, MaPLe and PromptSRC report it.",
-    "Times are means over seeds. The training time leaves out the RIL table, which is "
-    "built once and listed separately.",
-    "Data wait is the share of the training time in which the device waited for the "
-    "next batch (an upper bound).",
-    "Peak memory is the most that the process had used of its accelerator (on a CPU: "
-    "of main memory) by the end of a cell, whatever used it. It compares methods only "
-    "when each is run separately.",
+    "Training time is the median epoch times the number of epochs: the median of the "
+    "seeds, with the fastest and the slowest. It leaves out the RIL table, which is "
+    "built once and listed separately, and compiling.",
+    "Compiling is what the first epoch took above the median one, of the seed in which "
+    "that was most: later ones use what is compiled.",
+    "Data wait is the share of the whole training loop in which the device waited for "
+    "the next batch (an upper bound).",
+    "Memory is the most that training used beyond what was in use before, of the "
+    "accelerator (on a CPU: of main memory, with what the compiler takes).",
     f"{BLANK} stands where there is no value: the method cannot serve new classes, "
-    "cells are missing, or the number is not known.",
+    "cells are missing, or the number is not known, as times of a single epoch.",
 )
 
 
 def columns(rows: Sequence[Row]) -> tuple[Column, ...]:
     """The columns of accuracies and costs that these rows need."""
     means = [_MEANS] if has_new(rows) else []
-    return (*accuracy_columns(has_new(rows)), *means, *_COSTS)
+    memory = [_MEMORY] if has_memory(rows) else []
+    return (*accuracy_columns(has_new(rows)), *means, *_COSTS, *memory, _SEEDS)
 
 
 def accuracy_columns(new: bool) -> tuple[Column, ...]:
@@ -126,15 +140,21 @@ def row_table(rows: Sequence[Row]) -> TextTable:
     return text_table([*words, *columns(rows)], map(vars, rows))
 
 
-def how_to_read(rows: Iterable[Row]) -> tuple[str, ...]:
+def how_to_read(rows: Sequence[Row]) -> tuple[str, ...]:
     """What a reader of the table has to know."""
-    new = has_new(rows)
-    return tuple(text for text in _HOW_TO_READ if new or not text.startswith("HM"))
+    shown = {"HM": has_new(rows), "Memory": has_memory(rows)}
+    return tuple(t for t in _HOW_TO_READ if shown.get(t.split()[0], True))
 
 
 def has_new(rows: Iterable[Row]) -> bool:
     """Whether anything was tested on classes that were not trained on."""
     return any(row.new_mean is not None for row in rows)
+
+
+def has_memory(rows: Iterable[Row]) -> bool:
+    """Whether each method that was trained had a process, and memory, of its own."""
+    trained = [row for row in rows if row.trained_values and row.dataset != AVERAGE]
+    return bool(trained) and all(row.memory_bytes is not None for row in trained)
 
 
 def missing(rows: Iterable[Row]) -> list[str]:
