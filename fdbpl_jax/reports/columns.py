@@ -107,8 +107,8 @@ _HOW_TO_READ = (
     "Training time is the median epoch times the number of epochs: the median of the "
     "seeds, with the fastest and the slowest. It leaves out the RIL table, which is "
     "built once and listed separately, and compiling.",
-    "Compiling is what the first epoch took above the median one, of the seed in which "
-    "that was most: later ones use what is compiled.",
+    "Compiling is what the first epoch took above the median one, where that was most: "
+    "later cells use what is compiled.",
     "Data wait is the share of the whole training loop in which the device waited for "
     "the next batch (an upper bound).",
     "Memory is the most that training used beyond what was in use before, of the "

@@ -141,7 +141,7 @@ class Row:
     epochs_seconds: float | None = None  # median
     epochs_min: float | None = None
     epochs_max: float | None = None
-    compile_seconds: float | None = None  # largest: later seeds reuse what is compiled
+    compile_seconds: float | None = None  # largest: later cells reuse what is compiled
     table_seconds: float | None = None  # of building the RIL table
     memory_bytes: int | None = None  # largest
 
@@ -242,17 +242,13 @@ def _costs(items: Sequence[CellResult] | Sequence[Row]) -> dict[str, Any]:
         return [] if None in values else values
 
     times, compiling = known("epochs_seconds"), known("compile_seconds")
-    several = bool(items) and isinstance(items[0], Row)
-    if several:
-        return {
-            "epochs_seconds": fmean(times) if times else None,
-            "compile_seconds": fmean(compiling) if compiling else None,
-        }
-    return {
+    costs = {"compile_seconds": max(compiling, default=None)}
+    if items and isinstance(items[0], Row):
+        return costs | {"epochs_seconds": fmean(times) if times else None}
+    return costs | {
         "epochs_seconds": median(times) if times else None,
         "epochs_min": min(times, default=None),
         "epochs_max": max(times, default=None),
-        "compile_seconds": max(compiling, default=None),
         "memory_bytes": max(known("memory_bytes"), default=None),
     }
 

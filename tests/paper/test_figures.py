@@ -99,7 +99,7 @@ def test_what_k_costs_is_in_the_order_of_k(tmp_path, numbers):
     write_keep(tmp_path, 20, [(0.5, 0.1, 0.1), (0.9, 0.1, 0.1)])
     sheet = keep_sheet(tmp_path, numbers)
     assert [line[2] for line in sheet.table.lines] == ["5", "10", "20"]
-    # Median of a seed's epochs, so that compilation does not count; median of the seeds.
+    # Median of a seed's epochs, without compilation; median of the seeds.
     assert [line[6] for line in sheet.table.lines] == ["10.0", "30.0", "100.0"]
     assert [line[7:] for line in sheet.table.lines] == [
         ("5.0", "5", "500"),

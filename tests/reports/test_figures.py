@@ -97,7 +97,9 @@ def test_time_marks_are_logarithmic_and_zero_has_none():
 
 
 def test_the_time_of_the_table_is_hatched_after_that_of_training():
-    found = [cell("a", "m", s, 50.0, 50.0, t, 1.0, 9, 0) for s, t in enumerate((8, 10))]
+    found = [
+        cell("a", "m", s, 50.0, 50.0, t, 1.0, 9, 0) for s, t in enumerate((8.0, 10.0))
+    ]
     found.append(cell("a", "n", 0, 50.0, 50.0, 9.0, 1.0, 9, 0))
     found[:2] = [one.replaced({"table_seconds": 91.0}) for one in found[:2]]
     panel = time_panel(summarise(found, [c.key for c in found]))

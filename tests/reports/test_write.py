@@ -107,7 +107,7 @@ def test_five_files_and_nothing_else(tmp_path):
 
 def test_terminal_table_in_full():
     found = [
-        cell("pets", "zero-shot", None, 60.0, 30.0, 0.0, 0.5, 0, 0),
+        cell("pets", "written", None, 60.0, 30.0, 0.0, 0.5, 0, 0),
         cell("pets", "coop", 0, 80.0, 80.0, 12.0, 0.5, 9, 0),
         cell("pets", "coop", 1, 90.0, 80.0, 14.0, 0.5, 9, 2**20),
         cell("pets", "csc", 0, 70.0, None, 1234.0, 0.25, 9, 0),
