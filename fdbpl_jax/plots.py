@@ -148,7 +148,7 @@ def _bars(axes: Axes, panel: Panel) -> None:
     bars = axes.barh(panel.names, lengths, color=COLOURS[0], height=0.65)
     ends = _hatch(axes, panel, values, 0.65) or bars
     _draw_ranges(axes, panel, values)
-    texts = panel.texts or ["–" if v is None else f"{v:.4g}" for v in values]
+    texts = panel.texts or ["–" if v is None else _number(v) for v in values]
     axes.bar_label(ends, [f" {text}" for text in texts], fontsize=9)
     axes.margins(x=0.16)
     axes.set_xlabel(panel.unit)
@@ -182,7 +182,7 @@ def _times(axes: Axes, panel: Panel) -> None:
     axes.set_xscale("log")
     axes.set_xlim(10 ** (low - 0.1), 10 ** (high + 0.1))
     axes.set_xticks([10.0**p for p in range(low, high + 1)])
-    axes.xaxis.set_major_formatter(lambda seconds, _: f"{seconds:g}")
+    axes.xaxis.set_major_formatter(lambda seconds, _: _number(seconds))
     axes.minorticks_off()
     places = [float(place) for place in range(len(panel.names))]
     _hatch(axes, panel, panel.series[main], 0.2)
@@ -211,6 +211,11 @@ def _draw_ranges(axes: Axes, panel: Panel, values: Sequence[float | None]) -> No
     for place, (value, ends) in enumerate(zip(values, panel.ranges, strict=False)):
         if value is not None and ends is not None:
             axes.plot(ends, (place, place), color=INK, marker="|", lw=1, gid="range")
+
+
+def _number(value: float) -> str:
+    """Three digits or all before the point, never a power of ten: 0.05, 1.23, 1434."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _total(value: float | None, more: float | None) -> float | None:

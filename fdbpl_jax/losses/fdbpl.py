@@ -31,28 +31,24 @@ def fdbpl(outputs: ModelOutputs, weights: LossWeights) -> tuple[Scalar, Terms]:
     batch, feature, scale = outputs.batch, outputs.image, outputs.scale
     weight, teacher = batch.weight, batch.teacher
     label = jnp.argmax(teacher, axis=-1)  # equation 12's pseudo label y
-    values = weights.fdbpl
+    values, needed = weights.fdbpl, set(NEGATIVE_TERMS) - weights.left_out
     positive = class_logits(feature, outputs.text, scale)
-
-    def difference() -> Float[Array, "*B C D"]:
-        negative = jnp.broadcast_to(outputs.negative, outputs.text.shape)
-        return outputs.text - negative
-
-    def neg() -> Scalar:
+    if "neg" in needed:
         negative = class_logits(feature, outputs.negative, scale)
-        return jnp.mean((1 - weight) * kl_uniform_to_logits(negative))
-
-    def diff1() -> Scalar:
-        return first_order(feature, difference(), label, weight, values.alpha)
-
-    def diff2() -> Scalar:
-        return second_order(feature, difference(), label, weight, values.delta)
-
-    loss = jnp.mean(weight * kl_to_logits(teacher, positive))
-    terms = {"pos": loss}
-    for name, term in zip(NEGATIVE_TERMS, (neg, diff1, diff2), strict=True):
-        if name not in weights.left_out:
-            terms[name] = term()
+    if needed & {"diff1", "diff2"}:
+        shape = outputs.text.shape
+        difference = outputs.text - jnp.broadcast_to(outputs.negative, shape)
+    # Gradients are summed in the order of these lines: another changes their last bits.
+    terms = {"pos": jnp.mean(weight * kl_to_logits(teacher, positive))}
+    if "neg" in needed:
+        terms["neg"] = jnp.mean((1 - weight) * kl_uniform_to_logits(negative))
+    if "diff1" in needed:
+        terms["diff1"] = first_order(feature, difference, label, weight, values.alpha)
+    if "diff2" in needed:
+        terms["diff2"] = second_order(feature, difference, label, weight, values.delta)
+    loss = terms["pos"]
+    for name in NEGATIVE_TERMS:
+        if name in needed:
             loss = loss + getattr(values, name) * terms[name]
     return loss, terms
 

@@ -1,5 +1,6 @@
 """Columns of tables: which values of a row they show, and as what text."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -90,6 +91,8 @@ _ACCURACIES = tuple(
     Column(title, names, accuracy_text, f"\n{title}")
     for title, names in ACCURACIES.items()
 )
+BEST = Column("best", ("best",), lambda best: "★" if best else "", in_file=False)
+SCORES = {"hm": ACCURACIES["HM"], "base": ACCURACIES["base"]}
 _MEANS = Column("HM of means", ("hm_of_means",), accuracy_text, "HM of\nmeans")
 _COSTS = (
     Column("training time (s)", EPOCHS, range_text, "train\ns"),
@@ -104,6 +107,8 @@ _HOW_TO_READ = (
     "HM is the mean of harmonic means: of the seeds, and in the average rows of the "
     "data sets, as KDPL and FDBPL report it. HM of means is the harmonic mean of the "
     "mean accuracies, as CoCoOp, MaPLe and PromptSRC report it.",
+    "★ is the best method that was trained on a data set, where it is above every "
+    "other by more than the standard error of the difference, over seeds.",
     "Training time is the median epoch times the number of epochs: the median of the "
     "seeds, with the fastest and the slowest. It leaves out the RIL table, which is "
     "built once and listed separately, and compiling.",
@@ -135,14 +140,54 @@ def accuracy_columns(new: bool) -> tuple[Column, ...]:
 
 
 def row_table(rows: Sequence[Row]) -> TextTable:
-    """The table of a protocol: data set, method, `columns`."""
+    """The table of a protocol: data set, method, `columns`, the best if it is clear."""
     words = [Column(name, (name,), word=True) for name in ("dataset", "method")]
-    return text_table([*words, *columns(rows)], map(vars, rows))
+    lines = [dict(vars(row)) for row in rows]
+    best = [BEST] if mark_best(lines) else []
+    return text_table([*words, *columns(rows), *best], lines)
+
+
+def mark_best(lines: Sequence[dict[str, Any]]) -> bool:
+    """Set `best` of the fields of rows, on each data set of at most one method's.
+
+    It is the method that was trained whose HM (without new classes: accuracy) is above
+    every other's by more than the standard error of the difference, over seeds.
+    Returns whether there is any.
+    """
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for line in lines:
+        line["best"] = False
+        if line["trained_values"] and line["base_mean"] is not None:
+            groups.setdefault(line["dataset"], []).append(line)
+    for group in groups.values():
+        name = "hm" if all(line["hm"] is not None for line in group) else "base"
+        scores = sorted((_score(line, name) for line in group), key=lambda s: -s.mean)
+        first, *others = scores
+        first.line["best"] = bool(others) and all(map(first.is_above, others))
+    return any(line["best"] for line in lines)
+
+
+class _Score(NamedTuple):
+    line: dict[str, Any]
+    mean: float
+    error: float | None  # standard, over seeds; None: of a single seed, or an average
+
+    def is_above(self, other: "_Score") -> bool:
+        if self.error is None or other.error is None:
+            return False
+        return self.mean - other.mean > math.hypot(self.error, other.error)
+
+
+def _score(line: dict[str, Any], name: str) -> _Score:
+    mean, spread = (line[field] for field in SCORES[name])
+    error = None if spread is None else spread / math.sqrt(line["seeds"])
+    return _Score(line, mean, error)
 
 
 def how_to_read(rows: Sequence[Row]) -> tuple[str, ...]:
     """What a reader of the table has to know."""
-    shown = {"HM": has_new(rows), "Memory": has_memory(rows)}
+    best = mark_best([dict(vars(row)) for row in rows])
+    shown = {"HM": has_new(rows), "Memory": has_memory(rows), "★": best}
     return tuple(t for t in _HOW_TO_READ if shown.get(t.split()[0], True))
 
 

@@ -153,6 +153,23 @@ def test_memory_is_shown_where_every_method_had_a_process_of_its_own(tmp_path):
     assert "MiB" not in terminal_table(summarise(shared))
 
 
+def test_the_best_is_marked_only_beyond_the_standard_error(tmp_path):
+    def text(lead, name):
+        found = [
+            cell("a", m, s, 50.0 + 2 * s + more, 50.0 + 2 * s + more, 1.0, 0.1, 9, 0)
+            for m, more in (("m", 0.0), ("n", lead))
+            for s in (0, 1)
+        ]
+        files = _written(tmp_path / name, found)
+        assert ("★ is the best" in files["report.html"]) == ("★" in files["report.md"])
+        return unpadded(files["report.md"])
+
+    # Spread √2 each, of two seeds an error of 1, of the difference √2.
+    assert "★" not in text(1.41, "within")
+    (line,) = [x for x in text(1.42, "beyond").splitlines() if x.endswith("| ★ |")]
+    assert line.startswith("| a | n |")
+
+
 def test_times_that_are_not_known_are_left_blank(tmp_path):
     older = cell("a", "m", 1, 50.0, 50.0, 9.0, 0.1, 9, 0)
     older = older.replaced({"epochs_seconds": None, "compile_seconds": None})
