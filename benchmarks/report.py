@@ -29,7 +29,7 @@ def markdown(facts: dict, sections: Sequence[Section]) -> str:
 
 def _targets(sections: Sequence[Section]) -> list[str]:
     rows = [
-        [t.what, f"{t.wanted:g}", f"{t.found:.3g}", t.verdict()]
+        [t.what, f"{t.wanted:g}", t.found_text, t.verdict()]
         for section in sections
         for t in section.targets
     ]

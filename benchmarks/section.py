@@ -15,7 +15,18 @@ class Target(NamedTuple):
         """Say whether the target is met, or by how much it is missed."""
         if self.found >= self.wanted:
             return "met"
-        return f"missed by a factor of {self.wanted / self.found:.2g}"
+        return f"missed by a factor of {apart(self.wanted / self.found, 1, 2)}"
+
+    @property
+    def found_text(self) -> str:
+        """What was measured, with enough digits to tell it from what is wanted."""
+        return apart(self.found, self.wanted, 3)
+
+
+def apart(value: float, other: float, digits: int) -> str:
+    """Write a value with at least so many digits, and so many as tell it from other."""
+    texts = [f"{value:.{n}g}" for n in range(digits, 16)]
+    return next((text for text in texts if float(text) != other), texts[0])
 
 
 class Section(NamedTuple):

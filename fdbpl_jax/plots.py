@@ -5,12 +5,14 @@ draw.
 """
 
 import io
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 
 COLOURS = ("#0067b0", "#b84a00", "#00795a", "#7a3e9d", "#6b6b6b", "#b5838d")
@@ -53,7 +55,10 @@ class Panel(NamedTuple):
     kind: Literal["bars", "dots", "lines", "costs", "times"]
     spreads: Mapping[str, tuple[float | None, ...]] = {}  # of the series that have one
     place: str = ""  # what the numbers in `names` are; empty: they are words
-    texts: tuple[str, ...] = ()  # of dots and times: shown at the right of each name
+    texts: tuple[str, ...] = ()  # at the right of each name, of bars at their ends
+    # Of bars and times, of the (last) series: fastest and slowest.
+    ranges: tuple[tuple[float, float] | None, ...] = ()
+    hatched: tuple[float | None, ...] = ()  # the same: what comes to the value
 
     @property
     def has_values(self) -> bool:
@@ -141,8 +146,10 @@ def _bars(axes: Axes, panel: Panel) -> None:
     (values,) = panel.series.values()
     lengths = [0.0 if value is None else value for value in values]
     bars = axes.barh(panel.names, lengths, color=COLOURS[0], height=0.65)
-    texts = ["–" if value is None else f" {value:.3g}" for value in values]
-    axes.bar_label(bars, texts, fontsize=9)
+    ends = _hatch(axes, panel, values, 0.65) or bars
+    _draw_ranges(axes, panel, values)
+    texts = panel.texts or ["–" if v is None else _number(v) for v in values]
+    axes.bar_label(ends, [f" {text}" for text in texts], fontsize=9)
     axes.margins(x=0.16)
     axes.set_xlabel(panel.unit)
     axes.grid(axis="y", visible=False)
@@ -165,19 +172,54 @@ def _dots(axes: Axes, panel: Panel) -> None:
 
 def _times(axes: Axes, panel: Panel) -> None:
     _write_names(axes, panel, 0.4)
-    times = [t for values in panel.series.values() for t in values if t] or [1.0]
+    *_, main = panel.series
+    totals = map(_total, panel.series[main], panel.hatched)
+    ends = (end for pair in panel.ranges if pair for end in pair)
+    shown = (*itertools.chain(*panel.series.values()), *totals, *ends)
+    times = [time for time in shown if time] or [1.0]
     low, high = math.floor(math.log10(min(times))), math.ceil(math.log10(max(times)))
     high = max(high, low + 1)
     axes.set_xscale("log")
     axes.set_xlim(10 ** (low - 0.1), 10 ** (high + 0.1))
     axes.set_xticks([10.0**p for p in range(low, high + 1)])
-    axes.xaxis.set_major_formatter(lambda seconds, _: f"{seconds:g}")
+    axes.xaxis.set_major_formatter(lambda seconds, _: _number(seconds))
     axes.minorticks_off()
     places = [float(place) for place in range(len(panel.names))]
-    *_, main = panel.series
+    _hatch(axes, panel, panel.series[main], 0.2)
+    _draw_ranges(axes, panel, panel.series[main])
     for label, values in panel.series.items():
         ring = {} if label == main else {"markersize": 4, "mfc": "none"}
         axes.errorbar(*_known(values, places), **_mark(0, label, "") | ring)
+
+
+def _hatch(
+    axes: Axes, panel: Panel, values: Sequence[float | None], height: float
+) -> BarContainer | None:
+    """Hatched bars that go on from the values, if the panel has some."""
+    if not any(panel.hatched):
+        return None
+    lengths = [part or 0.0 for part in panel.hatched]
+    starts = [value or 0.0 for value in values]
+    style: dict[str, Any] = {"fc": "none", "ec": COLOURS[0], "hatch": "////", "lw": 0.8}
+    return axes.barh(
+        range(len(values)), lengths, height, starts, gid="hatched", **style
+    )
+
+
+def _draw_ranges(axes: Axes, panel: Panel, values: Sequence[float | None]) -> None:
+    """Lines from the least to the largest of what each value is the middle of."""
+    for place, (value, ends) in enumerate(zip(values, panel.ranges, strict=False)):
+        if value is not None and ends is not None:
+            axes.plot(ends, (place, place), color=INK, marker="|", lw=1, gid="range")
+
+
+def _number(value: float) -> str:
+    """Three digits or all before the point, never a power of ten: 0.05, 1.23, 1434."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _total(value: float | None, more: float | None) -> float | None:
+    return None if value is None else value + (more or 0.0)
 
 
 def _write_names(axes: Axes, panel: Panel, above: float) -> None:

@@ -15,6 +15,7 @@ from fdbpl_jax.experiments.cells import Cell, batches_of
 from fdbpl_jax.experiments.shared_inputs import SharedInputs
 from fdbpl_jax.learners.coop import COOP, negative_prompt
 from fdbpl_jax.learners.learner import Models, Prompts, Start, init_prompt
+from fdbpl_jax.losses.loss import terms_left_out
 from fdbpl_jax.methods.published import published_terms
 from fdbpl_jax.methods.table import Names
 from fdbpl_jax.training.loop import Source
@@ -65,7 +66,15 @@ def step_setup(config: RunConfig, models: Models, cell: Cell) -> StepSetup:
         terms=terms,
         sparse_weight=method.loss.sparse_weight or config.fdbpl.weight_from == "sparse",
         label=config.ril.label,
+        left_out=_left_out(cell),
     )
+
+
+def _left_out(cell: Cell) -> frozenset[str]:
+    """FDBPL's terms of weight 0; weights that are not only change an argument."""
+    if not cell.method.loss.fdbpl_weights:
+        return frozenset()
+    return terms_left_out(cell.setting.fdbpl)
 
 
 def hyper_of(config: RunConfig, cell: Cell) -> Hyper:

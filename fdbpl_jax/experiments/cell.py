@@ -4,9 +4,6 @@ A finished cell is read back; a killed one goes on from its last checkpoint.
 """
 
 import functools
-import resource
-import sys
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,6 +26,7 @@ from fdbpl_jax.experiments.assemble import (
     step_setup,
 )
 from fdbpl_jax.experiments.cells import Cell
+from fdbpl_jax.experiments.costs import begin, completed, memory_above, times_of
 from fdbpl_jax.experiments.identity import cell_settings
 from fdbpl_jax.experiments.shared_inputs import SharedInputs
 from fdbpl_jax.learners.learner import Prompts, Trained, tree_of
@@ -79,7 +77,8 @@ def read_results(shared: SharedInputs, cell: Cell) -> list[CellResult]:
             f"'{cell.result_file}' holds other cells than {expected}",
             f"Remove '{cell.directory}' and run again.",
         )
-    return results
+    table = shared.table.seconds if shared.table else 0.0
+    return [completed(result, cell, table) for result in results]
 
 
 def _train_and_test(
@@ -97,18 +96,24 @@ def _train_and_test(
     ]
     frozen = frozen_parts(shared.models, cells[0])
     saving = Saving(config.checkpoint_epochs, config.tensorboard)
-    for cell, result in zip(cells, train(setup, runs, frozen, saving), strict=True):
-        _finish(config, shared, cell, result)
+    start = begin(cells)
+    trained = train(setup, runs, frozen, saving)
+    costs = {"load": start.load, "memory_bytes": memory_above(start)}
+    for cell, result in zip(cells, trained, strict=True):
+        _finish(config, shared, cell, result, costs)
 
 
 def _finish(
-    config: RunConfig, shared: SharedInputs, cell: Cell, result: TrainingResult
+    config: RunConfig,
+    shared: SharedInputs,
+    cell: Cell,
+    result: TrainingResult,
+    costs: dict[str, Any],
 ) -> None:
     """Test the prompts and write the cell's results, last."""
-    results = [
-        _test(shared, cell, result, *tested)
-        for tested in zip(shared.test_sets, shared.zero_shot, strict=True)
-    ]
+    costs = costs | times_of(cell.directory)
+    tested = zip(shared.test_sets, shared.zero_shot, strict=True)
+    results = [_test(shared, cell, result, *t).replaced(costs) for t in tested]
     if cell.method.measures_rejection:
         _write_rejection(shared, cell, result.prompts)
     export_cell(config, shared, cell, result.prompts, result.running)
@@ -147,7 +152,6 @@ def _test(
     test_set: TestSet,
     zero_shot: Predicted,
 ) -> CellResult:
-    start = time.perf_counter()
     trained = Trained(result.prompts.positive, result.running)
 
     def predict(held: HeldOut) -> np.ndarray:
@@ -159,7 +163,7 @@ def _test(
     return CellResult(
         method=cell.name,
         seed=cell.seed,
-        **_tested(test_set, ours, start),
+        **_tested(test_set, ours),
         train_seconds=result.seconds,
         wait_seconds=result.waited,
         steps=result.steps,
@@ -172,8 +176,8 @@ def _test(
     )
 
 
-def _tested(test_set: TestSet, ours: Predicted, start: float) -> dict[str, Any]:
-    """The fields of a result that testing gives; it began at `start`."""
+def _tested(test_set: TestSet, ours: Predicted) -> dict[str, Any]:
+    """The fields of a result that testing gives."""
     accuracy_of_new = None
     if test_set.new and ours.new is not None:
         accuracy_of_new = share_correct(ours.new, test_set.new.labels)
@@ -181,8 +185,6 @@ def _tested(test_set: TestSet, ours: Predicted, start: float) -> dict[str, Any]:
         "dataset": test_set.name,
         "base": share_correct(ours.base, test_set.base.labels),
         "new": accuracy_of_new,
-        "test_seconds": time.perf_counter() - start,
-        "peak_memory_bytes": peak_memory_bytes(),
     }
 
 
@@ -210,7 +212,7 @@ def untrained_results(shared: SharedInputs) -> list[CellResult]:
     ):
         template = by_student.base.dataset.template
         results += [
-            _untrained("zero-shot", by_student, zero_shot, time.perf_counter()),
+            _untrained("zero-shot", by_student, zero_shot),
             _written(OWN_TEMPLATE, student, template, by_student),
             _written("teacher", teacher, template, by_teacher),
         ]
@@ -218,29 +220,18 @@ def untrained_results(shared: SharedInputs) -> list[CellResult]:
 
 
 def _written(name: str, clip: Clip, template: str, test_set: TestSet) -> CellResult:
-    start = time.perf_counter()
     predict = functools.partial(written_predictions, clip, template)
-    return _untrained(name, test_set, predicted(test_set, predict), start)
+    return _untrained(name, test_set, predicted(test_set, predict))
 
 
-def _untrained(
-    name: str, test_set: TestSet, ours: Predicted, start: float
-) -> CellResult:
+def _untrained(name: str, test_set: TestSet, ours: Predicted) -> CellResult:
     return CellResult(
         method=name,
         seed=None,
-        **_tested(test_set, ours, start),
+        **_tested(test_set, ours),
         train_seconds=0.0,
         wait_seconds=0.0,
         steps=0,
         trained_values=0,
+        epochs_seconds=0.0,
     )
-
-
-def peak_memory_bytes() -> int:
-    """The most memory used so far: the accelerator's, or on a CPU the process's."""
-    stats = jax.local_devices()[0].memory_stats()
-    if stats and "peak_bytes_in_use" in stats:
-        return int(stats["peak_bytes_in_use"])
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,6 +1,7 @@
 """The results of a run, and from them the rows and facts of its report."""
 
 import dataclasses
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -136,6 +137,7 @@ def facts_of(
         },
         rejection=rejection_texts(rejection),
         tested=tuple(tested),
+        load=_load(results.cells),
         cautions=(*cautions, *after_training(rows, results.cells, tuple(tested))),
     )
 
@@ -216,7 +218,15 @@ def _notes(config: RunConfig, results: RunResults) -> tuple[str, ...]:
             f"{updates_text(config, shared.cells)}."
             for shared in results.shared
         ),
-        "Training time is the wall time of the training loop with compilation, "
-        "reading and checkpoints; tables and features of test images are apart.",
-        "Peak memory is of the whole process so far (accelerator: of the device).",
+    )
+
+
+def _load(cells: Sequence[CellResult]) -> str:
+    """How busy the machine was when cells began, without which times say little."""
+    loads = [cell.load for cell in cells if cell.load is not None]
+    if not loads:
+        return ""
+    return (
+        f"{min(loads):.1f} to {max(loads):.1f} processes busy on {os.cpu_count()} "
+        "cores when trainings began (means of a minute)"
     )

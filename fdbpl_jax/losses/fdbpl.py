@@ -10,13 +10,20 @@ from fdbpl_jax.losses.divergence import (
     kl_uniform_to_logits,
     products,
 )
-from fdbpl_jax.losses.loss import Loss, LossWeights, ModelOutputs, Scalar, Terms
+from fdbpl_jax.losses.loss import (
+    NEGATIVE_TERMS,
+    Loss,
+    LossWeights,
+    ModelOutputs,
+    Scalar,
+    Terms,
+)
 
 _SMALL = 1e-12  # of a squared length: keeps the gradient of sqrt finite at zero
 
 
 def fdbpl(outputs: ModelOutputs, weights: LossWeights) -> tuple[Scalar, Terms]:
-    """Equation 17, and its four terms by name.
+    """Equation 17, and its four terms by name; those left out are not computed.
 
     Means stand where the paper prints sums over the batch: a sum would tie the learning
     rate to the batch size.
@@ -24,21 +31,25 @@ def fdbpl(outputs: ModelOutputs, weights: LossWeights) -> tuple[Scalar, Terms]:
     batch, feature, scale = outputs.batch, outputs.image, outputs.scale
     weight, teacher = batch.weight, batch.teacher
     label = jnp.argmax(teacher, axis=-1)  # equation 12's pseudo label y
+    values, needed = weights.fdbpl, set(NEGATIVE_TERMS) - weights.left_out
     positive = class_logits(feature, outputs.text, scale)
-    negative = class_logits(feature, outputs.negative, scale)
-    difference = outputs.text - jnp.broadcast_to(outputs.negative, outputs.text.shape)
-    terms = {
-        "pos": jnp.mean(weight * kl_to_logits(teacher, positive)),
-        "neg": jnp.mean((1 - weight) * kl_uniform_to_logits(negative)),
-        "diff1": first_order(feature, difference, label, weight, weights.fdbpl.alpha),
-        "diff2": second_order(feature, difference, label, weight, weights.fdbpl.delta),
-    }
-    loss = (
-        terms["pos"]
-        + weights.fdbpl.neg * terms["neg"]
-        + weights.fdbpl.diff1 * terms["diff1"]
-        + weights.fdbpl.diff2 * terms["diff2"]
-    )
+    if "neg" in needed:
+        negative = class_logits(feature, outputs.negative, scale)
+    if needed & {"diff1", "diff2"}:
+        shape = outputs.text.shape
+        difference = outputs.text - jnp.broadcast_to(outputs.negative, shape)
+    # Gradients are summed in the order of these lines: another changes their last bits.
+    terms = {"pos": jnp.mean(weight * kl_to_logits(teacher, positive))}
+    if "neg" in needed:
+        terms["neg"] = jnp.mean((1 - weight) * kl_uniform_to_logits(negative))
+    if "diff1" in needed:
+        terms["diff1"] = first_order(feature, difference, label, weight, values.alpha)
+    if "diff2" in needed:
+        terms["diff2"] = second_order(feature, difference, label, weight, values.delta)
+    loss = terms["pos"]
+    for name in NEGATIVE_TERMS:
+        if name in needed:
+            loss = loss + getattr(values, name) * terms[name]
     return loss, terms
 
 

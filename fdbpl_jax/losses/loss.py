@@ -53,6 +53,16 @@ class LossWeights(NamedTuple):
 
     fdbpl: FdbplWeights
     terms: TermConfig  # constants of the compiled step
+    left_out: frozenset[str] = frozenset()  # FDBPL's terms that are not computed
+
+
+NEGATIVE_TERMS = "neg", "diff1", "diff2"  # FDBPL's terms that the negative prompt has
+
+
+def terms_left_out(config: FdbplConfig) -> frozenset[str]:
+    """FDBPL's terms whose weight is 0."""
+    lambdas = config.lambda_neg, config.lambda_diff1, config.lambda_diff2
+    return frozenset(n for n, v in zip(NEGATIVE_TERMS, lambdas, strict=True) if v == 0)
 
 
 def fdbpl_weights(config: FdbplConfig) -> FdbplWeights:

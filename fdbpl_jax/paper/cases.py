@@ -21,6 +21,7 @@ from fdbpl_jax.paper.drawing import Drawing, Tile, drawing, grid, listed
 
 RIGHT, WRONG = "put right", "put wrong"
 
+LEAST = 0.05  # of a change of probability that is worth a picture
 _SIDE, _COLUMNS = 256, 3  # pixels of an image; images per row
 
 
@@ -103,12 +104,17 @@ def _probabilities(
 
 
 def cases_picture(cell: OpenCell, cases: Sequence[Case], count: int) -> Image.Image:
-    """Draw the first `count` cases put right, and under them those put wrong."""
+    """Draw the first `count` cases put right, and under them those put wrong.
+
+    Changes of less than `LEAST` are only counted.
+    """
     bands = []
     for what in (RIGHT, WRONG):
         group = [case for case in cases if case.what == what]
-        tiles = [_tile(cell, case) for case in group[:count]]
-        bands.append((f"{what}: {len(group)}", tiles))
+        clear = [case for case in group if abs(case.gain) >= LEAST]
+        tiles = [_tile(cell, case) for case in clear[:count]]
+        title = f"{what}: {len(group)}, {len(clear)} by {LEAST} or more"
+        bands.append((title, tiles))
     columns = max(1, min(_COLUMNS, max(len(tiles) for _, tiles in bands)))
     return grid(bands, columns, _SIDE)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from fdbpl_jax.paper.published import Published, claims
 from fdbpl_jax.paper.sheet import (
+    COMPILING,
     DATASET,
     METHOD,
     TRAINING,
@@ -26,7 +27,8 @@ from fdbpl_jax.reports.columns import (
     accuracy_columns,
     seconds_text,
 )
-from fdbpl_jax.training.metrics import epoch_seconds
+from fdbpl_jax.reports.figures import time_range
+from fdbpl_jax.training.metrics import epoch_times
 
 # Part of `configs/paper/figure10.py`, which is the run's folder: what is trained on.
 COMPONENTS: Mapping[str, str] = {
@@ -37,14 +39,15 @@ COMPONENTS: Mapping[str, str] = {
     "diff2": "+ L_diff2",
 }
 _TIMES = (
-    "Seconds of a training with all its epochs, mean over seeds, with compilation and "
-    "reading, without the RIL table, which is made once. 'KDPL's time' is that of the "
-    "same learner with KDPL's loss, whose teacher sees every batch, over the line's "
-    "own. "
+    "Seconds of a training: its median epoch times the number of epochs, the median of "
+    "the seeds and their range. Compiling and the RIL table, which is made once for "
+    "all seeds and methods (hatched), are apart. 'KDPL's time' is that of the same "
+    "learner with KDPL's loss, whose teacher sees every batch, over the line's own. "
 )
 _MEMORY = (
-    "had used, which on a CPU is mostly the program itself; tables, test features and "
-    "compiled steps were made before it began. "
+    "used beyond what it used before training; tables, test features and compiled "
+    "steps were made before it began. On a CPU it is not shown: that of the program "
+    "and its compiler hides it. "
 )
 _KEPT = (
     "K labels of each region are kept and scaled to sum to 1 (MR). Epoch: the median "
@@ -54,26 +57,27 @@ _KEPT = (
 )
 _PARTS = (
     "KDPL's loss with its teacher online, then FDBPL's loss with one term more in each "
-    "line. A term that is left out has weight 0 and is computed all the same, so the "
-    "lines of FDBPL differ in accuracy and hardly in cost. Memory: the most that the "
-    f"process of this line {_MEMORY}"
+    "line. A term that is left out has weight 0 and is not computed. Memory: the most "
+    f"that the process of this line {_MEMORY}"
 )
-_MEMORY_COLUMN = Column("memory (MiB)", ("peak_memory_mib",), "{:.0f}".format)
+_MEMORY_COLUMN = Column("memory (MiB)", ("memory_mib",), "{:.0f}".format)
+_TABLE = Column("RIL table (s)", ("table_seconds",), seconds_text)
 
 
 def time_sheet(workdir: Path, published: Published) -> Sheet:
     """Make figures 1 and 8 from table 2: training time per data set and method."""
     runs = finished_runs(workdir, "table2")
     points = _points(runs)
-    seconds = {(p["dataset"], p["method"]): p["train_seconds"] for p in points}
+    seconds = {(p["dataset"], p["method"]): p["epochs_seconds"] for p in points}
     for point in points:
         learner = point["method"].split("+")[0]
         kdpl = seconds.get((point["dataset"], f"{learner}+kdpl"))
-        spent = point["train_seconds"]
+        spent = point["epochs_seconds"]
         speed = kdpl / spent if kdpl and spent else None
-        point |= {"kdpl_train_seconds": kdpl, "speed": speed}
+        point |= {"kdpl_epochs_seconds": kdpl, "speed": speed}
     columns = (
-        *(DATASET, METHOD, TRAINING, Column("", ("kdpl_train_seconds",))),
+        *(DATASET, METHOD, TRAINING, COMPILING, _TABLE),
+        Column("", ("kdpl_epochs_seconds",)),
         Column("KDPL's time", ("speed",), "× {:.2f}".format, in_file=False),
     )
     groups = by_dataset(points).items()
@@ -95,7 +99,7 @@ def keep_sheet(workdir: Path, published: Published) -> Sheet:
     for point in points:
         run, dataset = point["run"], point["dataset"]
         cells = finished_cells(run.folder, dataset, point["method"])
-        epoch = statistics.fmean(map(epoch_seconds, cells))
+        epoch = statistics.median(epoch_times(cell).median for cell in cells)
         table = run.facts.tables[dataset]
         point |= {
             "keep": table.keep,
@@ -111,7 +115,7 @@ def keep_sheet(workdir: Path, published: Published) -> Sheet:
         Column("epoch (ms)", ("epoch_ms",), "{:.1f}".format, in_file=False),
         Column("500 regions (ms)", ("read_ms",), "{:.1f}".format, in_file=False),
         *(Column("", ("epoch_seconds",)), Column("", ("read_seconds",))),
-        _MEMORY_COLUMN,
+        *([_MEMORY_COLUMN] if _has_memory(points) else ()),
         Column("bytes per region", ("disk_bytes_per_region",), "{:.0f}".format),
     )
     return Sheet(
@@ -131,15 +135,17 @@ def component_sheet(workdir: Path, published: Published) -> Sheet:
     runs = list(itertools.chain(*parts))
     points = _points(runs)
     kdpl = [p for p in points if p["trained_on"] == COMPONENTS["kdpl"]]
-    memory = {p["dataset"]: p["peak_memory_mib"] for p in kdpl if p["peak_memory_mib"]}
+    totals = {p["dataset"]: p["memory_mib"] for p in kdpl if p["memory_mib"]}
+    share = Column("of KDPL's memory (%)", ("share",), "{:.0f}".format, in_file=False)
+    memory = _MEMORY_COLUMN, share
     for point in points:
-        part, total = point["peak_memory_mib"], memory.get(point["dataset"])
+        part, total = point["memory_mib"], totals.get(point["dataset"])
         point["share"] = 100 * (part / total) if part and total else None
     groups = by_dataset(points)
     columns = (
         *(DATASET, Column("trained on", ("trained_on",), word=True)),
-        *(*accuracy_columns(True), TRAINING, _MEMORY_COLUMN),
-        Column("of KDPL's memory (%)", ("share",), "{:.0f}".format, in_file=False),
+        *(*accuracy_columns(True), TRAINING, COMPILING),
+        *(memory if _has_memory(points) else ()),
     )
     panels = [panel for item in groups.items() for panel in _part_panels(*item)]
     return Sheet(
@@ -154,18 +160,19 @@ def component_sheet(workdir: Path, published: Published) -> Sheet:
 
 
 def _points(runs: Iterable[FinishedRun]) -> list[dict[str, Any]]:
-    """Return the trained rows of the runs, with the run, its part and its memory.
-
-    A process's peak never falls, so only what it trained first has its own.
-    """
+    """Return the trained rows of the runs, with the run, its part and its memory."""
     points = []
     for run in runs:
-        part = COMPONENTS.get(run.folder.name)
-        for place, row in enumerate(run.trained):
-            size = row.peak_memory_bytes if place == 0 else None
-            costs = {"peak_memory_mib": size / 2**20 if size else None}
+        part, on_cpu = COMPONENTS.get(run.folder.name), "cpu" in run.facts.device
+        for row in run.trained:
+            size = None if on_cpu else row.memory_bytes
+            costs = {"memory_mib": size / 2**20 if size else None}
             points.append(vars(row) | costs | {"run": run, "trained_on": part})
     return points
+
+
+def _has_memory(points: Iterable[Line]) -> bool:
+    return any(point["memory_mib"] is not None for point in points)
 
 
 def _table_times(runs: Sequence[FinishedRun]) -> str:
@@ -179,10 +186,26 @@ def _table_times(runs: Sequence[FinishedRun]) -> str:
 
 
 def _training_panel(dataset: str, points: Sequence[Line], compared: str) -> Panel:
-    names, seconds = (
-        tuple(point[name] for point in points) for name in (compared, "train_seconds")
+    names, seconds, tables = (
+        tuple(point[name] for point in points)
+        for name in (compared, "epochs_seconds", "table_seconds")
     )
-    return Panel(f"training on {dataset}", "seconds", names, {"": seconds}, "bars")
+    return Panel(
+        title=f"training on {dataset}",
+        unit="seconds (hatched: RIL table)" if any(tables) else "seconds",
+        names=names,
+        series={"": seconds},
+        kind="bars",
+        texts=tuple(map(_time_text, points)),
+        ranges=tuple(map(time_range, points)),
+        hatched=tables,
+    )
+
+
+def _time_text(point: Line) -> str:
+    """The texts of the table."""
+    training, table = TRAINING.written(point), _TABLE.written(point)
+    return f"{training} + {table}" if point["table_seconds"] else training
 
 
 def _part_panels(dataset: str, points: Sequence[Line]) -> list[Panel]:
@@ -192,11 +215,11 @@ def _part_panels(dataset: str, points: Sequence[Line]) -> list[Panel]:
     known = {t: n for t, n in ACCURACIES.items() if set(values(n[0])) != {None}}
     means = {title: values(mean) for title, (mean, _) in known.items()}
     spreads = {title: values(std) for title, (_, std) in known.items()}
-    names, memory = values("trained_on"), {"": values("peak_memory_mib")}
+    names, memory = values("trained_on"), {"": values("memory_mib")}
     return [
         Panel(f"accuracy on {dataset}", "%", names, means, "dots", spreads),
         _training_panel(dataset, points, "trained_on"),
-        Panel(f"peak memory on {dataset}", "MiB", names, memory, "bars"),
+        Panel(f"memory on {dataset}", "MiB", names, memory, "bars"),
     ]
 
 
@@ -222,7 +245,7 @@ def _keep_panels(points: Sequence[Line]) -> list[Panel]:
     costs = (
         ("an epoch of training", "ms", "epoch_ms"),
         ("reading 500 random regions", "ms", "read_ms"),
-        ("peak memory", "MiB", "peak_memory_mib"),
+        ("memory", "MiB", "memory_mib"),
         ("table on disk", "bytes per region", "disk_bytes_per_region"),
     )
     return [

@@ -5,6 +5,7 @@ sheet needs neither.
 """
 
 import json
+import math
 from pathlib import Path
 
 import msgspec
@@ -13,7 +14,7 @@ from fdbpl_jax.errors import UserError
 from fdbpl_jax.files import write_text
 from fdbpl_jax.files.sealed import seal, unseal_if_sealed
 from fdbpl_jax.paper.attention import attention
-from fdbpl_jax.paper.cases import RIGHT, cases
+from fdbpl_jax.paper.cases import LEAST, RIGHT, cases
 from fdbpl_jax.paper.cell import open_cell
 from fdbpl_jax.paper.drawing import Drawing
 from fdbpl_jax.paper.sheet import FinishedRun, Sheet, finished_cells, finished_runs
@@ -109,9 +110,15 @@ def _read(name: str, file: Path) -> Drawing:
 def _counts(drawing: Drawing, run: FinishedRun) -> str:
     _, images = run.facts.sizes[run.dataset]
     right = sum(row[1] == RIGHT for row in drawing.rows)
+    wrong = len(drawing.rows) - right
+    # Of the difference, if each image went either way with the same chance.
+    error = math.sqrt(right + wrong)
+    beyond = "more" if abs(right - wrong) > error else "not more"
     return (
         "CoOp+FDBPL with both difference losses against the same without them, in one "
-        f"seed: of {images} test images {right} put right, {len(drawing.rows) - right} "
-        "put wrong. Those whose true class changes most in probability come first. "
+        f"seed: of {images} test images {right} put right, {wrong} put wrong, a "
+        f"difference of {beyond} than its standard error of {error:.1f}. Those whose "
+        "true class changes most in probability come first; drawn are changes by "
+        f"{LEAST} or more. "
         "Images of new classes are classified among those alone."
     )

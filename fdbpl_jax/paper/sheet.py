@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 
 from fdbpl_jax.plots import Panel
 from fdbpl_jax.reports.columns import (
+    EPOCHS,
     Column,
     TextTable,
     missing,
+    range_text,
     seconds_text,
     text_table,
 )
@@ -23,7 +25,8 @@ from fdbpl_jax.reports.write import read_report
 
 DATASET = Column("data set", ("dataset",), word=True)
 METHOD = Column("method", ("method",), word=True)
-TRAINING = Column("training (s)", ("train_seconds",), seconds_text)
+TRAINING = Column("training (s)", EPOCHS, range_text)
+COMPILING = Column("compiling (s)", ("compile_seconds",), seconds_text)
 Line = Mapping[str, Any]  # of a sheet: the values that its columns name
 
 
@@ -108,7 +111,9 @@ class Sheet:
             f"student {f.student}, teacher {f.teacher}" for f in facts
         )
         devices = dict.fromkeys(f.device for f in facts)
-        return f"Ours: {'; '.join(pairs)}; on {', '.join(devices)}."
+        loads = dict.fromkeys(f.load for f in facts if f.load)
+        load = f" Load: {'; '.join(loads)}." if loads else ""
+        return f"Ours: {'; '.join(pairs)}; on {', '.join(devices)}.{load}"
 
 
 def markdown(sheets: Sequence[Sheet]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from fdbpl_jax.data.catalogue import CATALOGUE
 from fdbpl_jax.paper.published import Number, Published, numbers_of
 from fdbpl_jax.paper.sheet import (
+    COMPILING,
     DATASET,
     METHOD,
     TRAINING,
@@ -22,7 +23,14 @@ from fdbpl_jax.paper.sheet import (
     by_dataset,
     finished_runs,
 )
-from fdbpl_jax.reports.columns import Column, TextTable, accuracy_columns, text_table
+from fdbpl_jax.reports.columns import (
+    BEST,
+    Column,
+    TextTable,
+    accuracy_columns,
+    mark_best,
+    text_table,
+)
 from fdbpl_jax.reports.facts import RunFacts
 from fdbpl_jax.reports.results import AVERAGE, Row
 
@@ -57,17 +65,35 @@ def table_sheet(name: str, workdir: Path, published: Published) -> Sheet:
     """Make the sheet of a table, of the runs that are finished."""
     runs = finished_runs(workdir, name) or finished_runs(workdir, f"{name}/*")
     lines = _in_order(line for run in runs for line in _lines(name, run, published))
+    best = mark_best(lines)
     new = any(line["new_mean"] is not None for line in lines)
     columns = [
         *(DATASET, METHOD, *_filled([_VARIED], lines), *accuracy_columns(new)),
-        *(Column("", ("seeds",)), TRAINING, *_filled(_NUMBERS, lines)),
+        *([BEST] if best else ()),
+        *(Column("", ("seeds",)), TRAINING, COMPILING, *_filled(_NUMBERS, lines)),
     ]
     table = published_table(name, published)
-    return Sheet(name, TITLES[name], "", columns, lines, runs, published=table)
+    about = _about(name, runs)
+    return Sheet(name, TITLES[name], about, columns, lines, runs, published=table)
+
+
+def _about(name: str, runs: Sequence[FinishedRun]) -> str:
+    """Name what was trained on, and a teacher that is the student."""
+    texts = []
+    for run in runs:
+        if name in ("table1", "table6"):
+            text = f"Trained on {run.dataset} alone; the average leaves it out."
+            texts.append(text)
+        student, teacher = (
+            f.split()[-1:] for f in (run.facts.student, run.facts.teacher)
+        )
+        if name == "table5" and student == teacher:
+            texts.append(f"Teacher '{run.folder.name}' is the student itself.")
+    return " ".join(dict.fromkeys(texts))
 
 
 def published_table(name: str, published: Published) -> TextTable:
-    """Arrange the numbers of a table as the paper does."""
+    """Arrange the numbers of a table by data set, each in the paper's order."""
     lines: dict[tuple[str, ...], dict[str, object]] = {}
     for number in numbers_of(name, published):
         method = number.printed or number.method
@@ -78,7 +104,8 @@ def published_table(name: str, published: Published) -> TextTable:
         column._replace(title=column.title.removeprefix("published "))
         for column in _filled([_VARIED, *_NUMBERS], lines.values())
     ]
-    return text_table([DATASET, METHOD, *columns], lines.values())
+    groups = by_dataset(lines.values()).values()
+    return text_table([DATASET, METHOD, *columns], itertools.chain(*groups))
 
 
 def _filled(columns: Iterable[Column], lines: Collection[Line]) -> list[Column]:
@@ -161,7 +188,7 @@ def _comparable(name: str, facts: RunFacts, published: Published) -> list[Number
     return [number for number in numbers if number.dataset in complete]
 
 
-def _in_order(lines: Iterable[Line]) -> list[Line]:
+def _in_order(lines: Iterable[Line]) -> list[dict[str, Any]]:
     """Sort by data set, without untrained rows that several runs have alike."""
     keys, unique = set(), []
     for line in lines:
@@ -169,4 +196,4 @@ def _in_order(lines: Iterable[Line]) -> list[Line]:
         if line["trained_values"] or key not in keys:
             unique.append(line)
         keys.add(key)
-    return list(itertools.chain(*by_dataset(unique).values()))
+    return [dict(line) for group in by_dataset(unique).values() for line in group]

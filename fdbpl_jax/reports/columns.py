@@ -1,5 +1,6 @@
 """Columns of tables: which values of a row they show, and as what text."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -20,6 +21,15 @@ def seconds_text(seconds: float | None) -> str:
     if not seconds:
         return BLANK if seconds is None else "0"
     return f"{seconds:.{2 if seconds < 10 else 1 if seconds < 1000 else 0}f}"
+
+
+def range_text(
+    seconds: float | None, low: float | None = None, high: float | None = None
+) -> str:
+    """`12.0 (11.8–12.4)`; without the range where there is none."""
+    ends = [seconds_text(end) for end in (low, high) if end is not None]
+    text = seconds_text(seconds)
+    return f"{text} ({'–'.join(ends)})" if len(set(ends)) > 1 else text
 
 
 class TextTable(NamedTuple):
@@ -56,6 +66,8 @@ def text_table(
     return TextTable(titles, lines, sum(column.word for column in shown))
 
 
+# Training time and its range over seeds, fields of a `Row`.
+EPOCHS = "epochs_seconds", "epochs_min", "epochs_max"
 ACCURACIES: Mapping[str, tuple[str, str]] = {  # mean and spread, fields of a `Row`
     "base": ("base_mean", "base_std"),
     "new": ("new_mean", "new_std"),
@@ -68,7 +80,7 @@ def _share_text(part: float, whole: float | None) -> str:
 
 
 def _memory_text(size: int) -> str:
-    return f"{size / 2**20:.0f}" if size else BLANK
+    return f"{size / 2**20:.0f}"
 
 
 def _seeds_text(finished: int, planned: int) -> str:
@@ -79,36 +91,43 @@ _ACCURACIES = tuple(
     Column(title, names, accuracy_text, f"\n{title}")
     for title, names in ACCURACIES.items()
 )
+BEST = Column("best", ("best",), lambda best: "★" if best else "", in_file=False)
+SCORES = {"hm": ACCURACIES["HM"], "base": ACCURACIES["base"]}
 _MEANS = Column("HM of means", ("hm_of_means",), accuracy_text, "HM of\nmeans")
 _COSTS = (
-    Column("training time (s)", ("train_seconds",), seconds_text, "train\ns"),
+    Column("training time (s)", EPOCHS, range_text, "train\ns"),
+    Column("compiling (s)", ("compile_seconds",), seconds_text, "compile\ns"),
     Column("data wait (%)", ("wait_seconds", "train_seconds"), _share_text),
-    Column("test time (s)", ("test_seconds",), seconds_text, "test\ns"),
     Column("trained values", ("trained_values",), "{:,}".format),
-    Column("peak memory (MiB)", ("peak_memory_bytes",), _memory_text, "memory\nMiB"),
-    Column("seeds", ("seeds", "expected"), _seeds_text, "\nseeds"),
 )
+_MEMORY = Column("memory (MiB)", ("memory_bytes",), _memory_text, "memory\nMiB")
+_SEEDS = Column("seeds", ("seeds", "expected"), _seeds_text, "\nseeds")
 _HOW_TO_READ = (
     "Accuracies are in percent, mean ± sample standard deviation over seeds.",
     "HM is the mean of harmonic means: of the seeds, and in the average rows of the "
     "data sets, as KDPL and FDBPL report it. HM of means is the harmonic mean of the "
     "mean accuracies, as CoCoOp, MaPLe and PromptSRC report it.",
-    "Times are means over seeds. The training time leaves out the RIL table, which is "
-    "built once and listed separately.",
-    "Data wait is the share of the training time in which the device waited for the "
-    "next batch (an upper bound).",
-    "Peak memory is the most that the process had used of its accelerator (on a CPU: "
-    "of main memory) by the end of a cell, whatever used it. It compares methods only "
-    "when each is run separately.",
+    "★ is the best method that was trained on a data set, where it is above every "
+    "other by more than the standard error of the difference, over seeds.",
+    "Training time is the median epoch times the number of epochs: the median of the "
+    "seeds, with the fastest and the slowest. It leaves out the RIL table, which is "
+    "built once and listed separately, and compiling.",
+    "Compiling is what the first epoch took above the median one, where that was most: "
+    "later cells use what is compiled.",
+    "Data wait is the share of the whole training loop in which the device waited for "
+    "the next batch (an upper bound).",
+    "Memory is the most that training used beyond what was in use before, of the "
+    "accelerator (on a CPU: of main memory, with what the compiler takes).",
     f"{BLANK} stands where there is no value: the method cannot serve new classes, "
-    "cells are missing, or the number is not known.",
+    "cells are missing, or the number is not known, as times of a single epoch.",
 )
 
 
 def columns(rows: Sequence[Row]) -> tuple[Column, ...]:
     """The columns of accuracies and costs that these rows need."""
     means = [_MEANS] if has_new(rows) else []
-    return (*accuracy_columns(has_new(rows)), *means, *_COSTS)
+    memory = [_MEMORY] if has_memory(rows) else []
+    return (*accuracy_columns(has_new(rows)), *means, *_COSTS, *memory, _SEEDS)
 
 
 def accuracy_columns(new: bool) -> tuple[Column, ...]:
@@ -121,20 +140,66 @@ def accuracy_columns(new: bool) -> tuple[Column, ...]:
 
 
 def row_table(rows: Sequence[Row]) -> TextTable:
-    """The table of a protocol: data set, method, `columns`."""
+    """The table of a protocol: data set, method, `columns`, the best if it is clear."""
     words = [Column(name, (name,), word=True) for name in ("dataset", "method")]
-    return text_table([*words, *columns(rows)], map(vars, rows))
+    lines = [dict(vars(row)) for row in rows]
+    best = [BEST] if mark_best(lines) else []
+    return text_table([*words, *columns(rows), *best], lines)
 
 
-def how_to_read(rows: Iterable[Row]) -> tuple[str, ...]:
+def mark_best(lines: Sequence[dict[str, Any]]) -> bool:
+    """Set `best` of the fields of rows, on each data set of at most one method's.
+
+    It is the method that was trained whose HM (without new classes: accuracy) is above
+    every other's by more than the standard error of the difference, over seeds.
+    Returns whether there is any.
+    """
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for line in lines:
+        line["best"] = False
+        if line["trained_values"] and line["base_mean"] is not None:
+            groups.setdefault(line["dataset"], []).append(line)
+    for group in groups.values():
+        name = "hm" if all(line["hm"] is not None for line in group) else "base"
+        scores = sorted((_score(line, name) for line in group), key=lambda s: -s.mean)
+        first, *others = scores
+        first.line["best"] = bool(others) and all(map(first.is_above, others))
+    return any(line["best"] for line in lines)
+
+
+class _Score(NamedTuple):
+    line: dict[str, Any]
+    mean: float
+    error: float | None  # standard, over seeds; None: of a single seed, or an average
+
+    def is_above(self, other: "_Score") -> bool:
+        if self.error is None or other.error is None:
+            return False
+        return self.mean - other.mean > math.hypot(self.error, other.error)
+
+
+def _score(line: dict[str, Any], name: str) -> _Score:
+    mean, spread = (line[field] for field in SCORES[name])
+    error = None if spread is None else spread / math.sqrt(line["seeds"])
+    return _Score(line, mean, error)
+
+
+def how_to_read(rows: Sequence[Row]) -> tuple[str, ...]:
     """What a reader of the table has to know."""
-    new = has_new(rows)
-    return tuple(text for text in _HOW_TO_READ if new or not text.startswith("HM"))
+    best = mark_best([dict(vars(row)) for row in rows])
+    shown = {"HM": has_new(rows), "Memory": has_memory(rows), "★": best}
+    return tuple(t for t in _HOW_TO_READ if shown.get(t.split()[0], True))
 
 
 def has_new(rows: Iterable[Row]) -> bool:
     """Whether anything was tested on classes that were not trained on."""
     return any(row.new_mean is not None for row in rows)
+
+
+def has_memory(rows: Iterable[Row]) -> bool:
+    """Whether each method that was trained had a process, and memory, of its own."""
+    trained = [row for row in rows if row.trained_values and row.dataset != AVERAGE]
+    return bool(trained) and all(row.memory_bytes is not None for row in trained)
 
 
 def missing(rows: Iterable[Row]) -> list[str]:

@@ -54,6 +54,7 @@ class RunFacts:
     sizes: Mapping[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
     rejection: tuple[tuple[str, ...], ...] = ()  # see `columns.rejection_texts`
     tested: tuple[TestedPart, ...] = ()
+    load: str = ""  # of the machine; empty: not known
     cautions: tuple[str, ...] = ()  # what makes the numbers doubtful
 
 
@@ -110,6 +111,6 @@ def tested_texts(facts: RunFacts) -> list[tuple[str, str]]:
 def fact_texts(facts: RunFacts) -> list[tuple[str, str]]:
     """Name and value of each fact but the command, settings and notes."""
     versions = ", ".join(f"{name} {number}" for name, number in facts.versions.items())
-    names = ("started", "device", "student", "teacher")
+    names = ("started", "device", "load", "student", "teacher")
     texts = [*((name, getattr(facts, name)) for name in names), ("versions", versions)]
     return [(name, text) for name, text in texts if text]

@@ -3,6 +3,7 @@
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from markupsafe import Markup
 
@@ -91,13 +92,15 @@ def time_panel(rows: Sequence[Row]) -> Panel:
     """Training seconds of each method on a logarithmic axis.
 
     With several data sets, a small ring is a data set and the dot their mean. A method
-    that trains nothing has no mark.
+    that trains nothing has no mark. Hatched is the time of the RIL table it reads.
     """
-    seconds = {(printable(row.dataset), row.method): row.train_seconds for row in rows}
+    by_key = {(printable(row.dataset), row.method): row for row in rows}
+    seconds = {key: row.epochs_seconds for key, row in by_key.items()}
     datasets = list(dict.fromkeys(name for name, _ in seconds))
     methods = list(dict.fromkeys(row.method for row in rows))
     if AVERAGE not in datasets:
         datasets = datasets[:1]
+    main = [by_key.get((datasets[-1], method)) for method in methods]
     return Panel(
         title="",
         unit="training time (s), logarithmic",
@@ -107,15 +110,25 @@ def time_panel(rows: Sequence[Row]) -> Panel:
             for name in datasets
         },
         kind="times",
-        texts=tuple(_time_text(seconds.get((datasets[-1], m))) for m in methods),
+        texts=tuple(map(_time_text, main)),
+        ranges=tuple(row and time_range(vars(row)) for row in main),
+        hatched=tuple(row and row.table_seconds for row in main),
     )
+
+
+def time_range(row: Mapping[str, Any]) -> tuple[float, float] | None:
+    """The fastest and the slowest seed of a row, if there are several."""
+    low, high = row["epochs_min"], row["epochs_max"]
+    return None if low is None or low == high else (low, high)
 
 
 def _names(methods: Iterable[str]) -> tuple[str, ...]:
     return tuple(shorten(method, _NAME_CHARS) for method in methods)
 
 
-def _time_text(seconds: float | None) -> str:
-    if seconds == 0:
-        return "no training"
-    return BLANK if seconds is None else f"{seconds_text(seconds)} s"
+def _time_text(row: Row | None) -> str:
+    if row is None or row.epochs_seconds is None:
+        return BLANK
+    table = f" + table {seconds_text(row.table_seconds)}" if row.table_seconds else ""
+    text = f"{seconds_text(row.epochs_seconds)}{table} s"
+    return text if row.epochs_seconds else "no training"

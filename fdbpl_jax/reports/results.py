@@ -11,7 +11,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from statistics import fmean, stdev
+from statistics import fmean, median, stdev
 from typing import Any
 
 import msgspec
@@ -22,10 +22,14 @@ from fdbpl_jax.files.sealed import SEAL, seal, unseal
 
 AVERAGE = "average"  # the dataset of the rows that average over data sets
 
+EARLIER = "test_seconds", "peak_memory_bytes"  # fields of earlier versions' cells
+
 CellKey = tuple[str, str, int | None]  # dataset, method, seed
 
 
-class CellResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CellResult(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """The result of one cell; a line of its `results.jsonl`.
 
     Accuracies are in percent, times in seconds. A `UserError` is raised for an accuracy
@@ -37,14 +41,21 @@ class CellResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: int | None  # None: nothing is drawn or trained (zero-shot)
     base: float  # of the classes trained on; of all where there are no new ones
     new: float | None  # None: there are none, or the method cannot serve them
-    train_seconds: float
-    wait_seconds: float  # of training: the device waited for data, at most
-    test_seconds: float
+    train_seconds: float  # of the whole loop: also compiling and writing
+    wait_seconds: float  # of them the device waited for data, at most
     steps: int
     trained_values: int  # how many numbers were learned
-    peak_memory_bytes: int  # most the process had used of its device; 0: not known
     # Test images that zero-shot puts into another class; None: of version 0.1.0.
     changed: int | None = None
+    # Not known: of earlier versions and of a single epoch, which holds both.
+    epochs_seconds: float | None = None  # the median epoch times their number
+    compile_seconds: float | None = None  # the first epoch, less the median one
+    table_seconds: float | None = None  # of building the RIL table that it reads
+    # Most that training used beyond what was in use before; None: not its alone.
+    memory_bytes: int | None = None
+    load: float | None = None  # of the machine when training began, mean of a minute
+    test_seconds: float | None = None  # `EARLIER`, as the next
+    peak_memory_bytes: int | None = None
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__[3:]:
@@ -63,12 +74,16 @@ class CellResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """What tells this cell from the others of its protocol."""
         return self.dataset, self.method, self.seed
 
+    def replaced(self, changes: Mapping[str, Any]) -> "CellResult":
+        """The cell with other values of some fields."""
+        return msgspec.structs.replace(self, **changes)
+
     def to_json(self, facts: Mapping[str, Any] | None = None) -> str:
         """The cell as a line of JSON; `from_json` gives it back exactly.
 
         With `facts`, JSON values, the line has them too, and a digest.
         """
-        values = msgspec.structs.asdict(self)
+        values = msgspec.to_builtins(self)
         if facts is not None:
             values = seal(values | {"facts": facts})
         return json.dumps(values, allow_nan=False) + "\n"
@@ -119,11 +134,16 @@ class Row:
     hm: float | None  # mean of the HMs of the seeds; or of the data sets' `hm`
     hm_std: float | None
     hm_of_means: float | None  # HM of base_mean and new_mean
-    train_seconds: float | None  # mean
+    train_seconds: float | None  # mean, of the whole loop
     wait_seconds: float | None  # mean
-    test_seconds: float | None  # mean
     trained_values: int | None  # largest
-    peak_memory_bytes: int | None  # largest; 0: not known
+    # Of cells' `epochs_seconds`: in an average row the mean of the data sets' medians.
+    epochs_seconds: float | None = None  # median
+    epochs_min: float | None = None
+    epochs_max: float | None = None
+    compile_seconds: float | None = None  # largest: later cells reuse what is compiled
+    table_seconds: float | None = None  # of building the RIL table
+    memory_bytes: int | None = None  # largest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -208,10 +228,29 @@ def _row(
         hm_of_means=_harmonic_mean(base[0], new[0]),
         train_seconds=mean_and_std(values("train_seconds"))[0],
         wait_seconds=mean_and_std(values("wait_seconds"))[0],
-        test_seconds=mean_and_std(values("test_seconds"))[0],
         trained_values=max(values("trained_values"), default=None),
-        peak_memory_bytes=max(values("peak_memory_bytes"), default=None),
+        table_seconds=mean_and_std(values("table_seconds"))[0],
+        **_costs(items),
     )
+
+
+def _costs(items: Sequence[CellResult] | Sequence[Row]) -> dict[str, Any]:
+    """What training took: of cells in the middle and at most, of rows on average."""
+
+    def known(name: str) -> list[Any]:
+        values = [getattr(item, name) for item in items]
+        return [] if None in values else values
+
+    times, compiling = known("epochs_seconds"), known("compile_seconds")
+    costs = {"compile_seconds": max(compiling, default=None)}
+    if items and isinstance(items[0], Row):
+        return costs | {"epochs_seconds": fmean(times) if times else None}
+    return costs | {
+        "epochs_seconds": median(times) if times else None,
+        "epochs_min": min(times, default=None),
+        "epochs_max": max(times, default=None),
+        "memory_bytes": max(known("memory_bytes"), default=None),
+    }
 
 
 def _harmonic_mean(base: float | None, new: float | None) -> float | None:

@@ -17,7 +17,7 @@ from fdbpl_jax.files import csv_text, write_text
 from fdbpl_jax.files.sealed import seal, unseal_if_sealed
 from fdbpl_jax.reports.columns import has_new, how_to_read, missing, row_table
 from fdbpl_jax.reports.facts import RunFacts, fact_texts, sections, tested_texts
-from fdbpl_jax.reports.results import AVERAGE, CellResult, Row
+from fdbpl_jax.reports.results import AVERAGE, EARLIER, CellResult, Row
 from fdbpl_jax.reports.text import markdown
 
 _TEMPLATES = Environment(
@@ -83,7 +83,7 @@ def read_report(directory: Path) -> tuple[tuple[Row, ...], RunFacts]:
 
 def _csv(kind: type, records: Sequence[Row] | Sequence[CellResult]) -> str:
     """A line per record, its fields as columns."""
-    titles = list(kind.__annotations__)
+    titles = [title for title in kind.__annotations__ if title not in EARLIER]
     lines = [[getattr(record, title) for title in titles] for record in records]
     return csv_text([titles, *lines])
 
@@ -112,6 +112,7 @@ def page(rows: Sequence[Row], facts: RunFacts) -> str:
         how_to_read=how_to_read(rows),
         accuracy_plots=figures.drawn(accuracies),
         time_plots=figures.drawn([figures.time_panel(rows)]),
+        tables=any(row.table_seconds for row in rows),
         tested_texts=tested_texts(facts),
         sections=sections(facts),
         fact_texts=fact_texts(facts),

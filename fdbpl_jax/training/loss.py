@@ -70,7 +70,7 @@ def _texts(
     """Features of the classes under the positive and the negative prompt."""
     config, text = setup.student.config.text, frozen.towers["text"]
     layout, negative = (_layout(x, batch) for x in (frozen.layout, frozen.negative))
-    if prompts.negative is not None and negative is None:  # both in one pass
+    if setup.reads_negative and negative is None:  # both in one pass
         encode = functools.partial(encode_context, config, text, layout)
         contexts = jnp.stack([prompt.context for prompt in prompts])
         positive_text, negative_text = jax.vmap(encode)(contexts)
@@ -81,7 +81,7 @@ def _texts(
     positive_text = setup.method.learner.text_features(
         setup.student, text, Classes(layout, fixed), prompts.positive, image
     )
-    if prompts.negative is None:
+    if prompts.negative is None or not setup.reads_negative:
         return positive_text, None
     context = prompts.negative.context
     return positive_text, encode_context(config, text, negative, context)

@@ -5,6 +5,7 @@ import math
 import statistics
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Array, Shaped
@@ -116,10 +117,16 @@ class MetricsWriter:
             raise _cannot_write(self._path, error) from error
 
 
-def epoch_seconds(directory: Path) -> float:
-    """The median wall time of a run's epochs, in seconds, from its `metrics.jsonl`.
+class EpochTimes(NamedTuple):
+    """Wall times of a run's epochs, in seconds."""
 
-    The first epoch, in which programs are compiled, is one of many.
+    epochs: int
+    first: float  # with compilation
+    median: float  # of the others; of a single epoch its own
+
+
+def epoch_times(directory: Path) -> EpochTimes:
+    """The times of a run's epochs, from its `metrics.jsonl`.
 
     Raises:
       UserError: there is no such file, or it holds no such times.
@@ -129,7 +136,9 @@ def epoch_seconds(directory: Path) -> float:
         for line in path.read_text(encoding="utf-8").splitlines():
             values = json.loads(line)
             seconds[values["epoch"]] = float(values["epoch_seconds"])
-        return statistics.median(seconds.values())
+        first, *others = seconds.values()
+        median = statistics.median(others or [first])
+        return EpochTimes(len(seconds), first, median)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"no times of epochs in '{path}': {error}",

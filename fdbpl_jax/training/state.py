@@ -9,7 +9,12 @@ import optax
 
 from fdbpl_jax.config import FdbplConfig, TermConfig
 from fdbpl_jax.learners.learner import Prompts, Student
-from fdbpl_jax.losses.loss import FdbplWeights, OptionalArray, fdbpl_weights
+from fdbpl_jax.losses.loss import (
+    NEGATIVE_TERMS,
+    FdbplWeights,
+    OptionalArray,
+    fdbpl_weights,
+)
 from fdbpl_jax.methods.table import Method
 from fdbpl_jax.training.schedule import Schedule, sgd
 
@@ -27,6 +32,14 @@ class StepSetup:
     terms: TermConfig  # weights of other losses and regularizers
     sparse_weight: bool  # w from the stored label instead of the stored entropy
     label: str  # RilConfig.label
+    left_out: frozenset[str] = frozenset()  # FDBPL's terms of weight 0
+
+    @property
+    def reads_negative(self) -> bool:
+        """Whether the loss has a term that the negative prompt changes."""
+        loss = self.method.loss
+        unused = loss.fdbpl_weights and self.left_out.issuperset(NEGATIVE_TERMS)
+        return loss.negative and not unused
 
 
 class TrainState(NamedTuple):

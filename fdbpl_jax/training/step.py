@@ -96,7 +96,7 @@ def _gradient(
 ) -> tuple[Scalar, Terms, Any, Prompts]:
     """Loss, terms, running statistics, and the gradient that the update descends."""
 
-    weights = LossWeights(hyper.weights, setup.terms)
+    weights = LossWeights(hyper.weights, setup.terms, setup.left_out)
 
     def of_prompts(prompts: Prompts):
         return losses(setup, prompts, state.running, weights, frozen, batch)

@@ -345,3 +345,7 @@ def test_reports_say_by_how_much_a_target_is_missed():
     text = markdown(facts, [Section("A suite", ["a line"], targets, {})])
     assert "| met | 10 | 12 | met |" in text
     assert "| missed | 10 | 4 | missed by a factor of 2.5 |" in text
+    nearly = [Target("nearly", 8, 7.9996), Target("just", 8, 8.0)]
+    text = markdown(facts, [Section("t", [], nearly, {})])
+    assert "| nearly | 8 | 7.9996 | missed by a factor of 1.0001 |" in text
+    assert "| just | 8 | 8 | met |" in text

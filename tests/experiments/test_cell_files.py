@@ -17,7 +17,7 @@ KEPT = ("results.jsonl", "rejection.json", "export/prompts.json")
 
 
 def results(seed=1):
-    rest = (60.0, 50.5, 1.5, 0.25, 2.0, 10, 64, 2**30)
+    rest = (60.0, 50.5, 1.5, 0.25, 10, 64)
     return [CellResult(name, "coop", seed, *rest) for name in ("one", "two")]
 
 

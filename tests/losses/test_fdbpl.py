@@ -54,3 +54,16 @@ def test_a_batch_of_one_class_has_no_second_order_term(case):
     batch = batch._replace(teacher=jnp.eye(C)[jnp.zeros(B, jnp.int32)])
     _, terms = fdbpl(outputs_of(case)._replace(batch=batch), WEIGHTS)
     assert float(terms["diff2"]) == 0.0
+
+
+def test_terms_left_out_are_no_part_of_the_loss(case):
+    _, terms = fdbpl(outputs_of(case), WEIGHTS)
+    loss, left = fdbpl(
+        outputs_of(case), WEIGHTS._replace(left_out=frozenset({"neg", "diff2"}))
+    )
+    assert left == {name: terms[name] for name in ("pos", "diff1")}
+    assert loss == terms["pos"] + WEIGHTS.fdbpl.diff1 * terms["diff1"]
+    # Without all three the negative prompt is not needed.
+    alone = outputs_of(case)._replace(negative=None)
+    names = frozenset({"neg", "diff1", "diff2"})
+    assert fdbpl(alone, WEIGHTS._replace(left_out=names))[0] == terms["pos"]

@@ -130,6 +130,8 @@ def test_the_picture_has_tiles_for_what_there_is(cells):
     case = Case(path, RIGHT, "a very long name of a class " * 3, "b", "c", 0.1)
     one = cases_picture(cells[0], [case], 6)
     two = cases_picture(cells[0], [case] * 2, 6)
+    slight = cases_picture(cells[0], [case] * 2 + [case._replace(gain=0.01)] * 4, 6)
+    assert slight.size == two.size
     four = cases_picture(cells[0], [case] * 4, 6)
     assert two.width > 1.8 * one.width
     assert four.height > 1.7 * two.height

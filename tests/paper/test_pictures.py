@@ -51,7 +51,8 @@ def test_what_was_drawn_is_shown_with_what_it_is(drawn):
 def test_cases_are_counted_and_listed(drawn):
     sheet = picture_sheet(drawn, "figure12")
     assert sheet.picture == b"figure12"
-    assert "of 1692 test images 2 put right, 1 put wrong" in sheet.about
+    assert "of 1692 test images 2 put right, 1 put wrong, a " in sheet.about
+    assert "difference of not more than its standard error of 1.7" in sheet.about
     assert sheet.table.lines[1] == ("a/1.png", "put wrong", "a", "a", "b", "-0.125")
     assert sheet.records[1][-1] == 0.25
 

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import io
+import itertools
 import re
 
 import pytest
@@ -163,12 +164,32 @@ def test_markdown_and_csv_say_the_same(workdir, numbers):
     )
 
 
+def test_what_was_trained_on_and_a_teacher_that_is_the_student_are_said(
+    workdir, numbers
+):
+    for name in ("table1", "table6"):
+        cells = [cell(d, "coop+fdbpl", 1, 60.0, None, 1.0, 0.1, 8, 0) for d in "ab"]
+        facts = dataclasses.replace(FACTS, sizes={"a": (2, 10), "b": (2, 10)})
+        write(workdir, name, cells, facts)
+        about = table_sheet(name, workdir, numbers).about
+        assert about == "Trained on a alone; the average leaves it out."
+    for part, teacher in (("small", "small 123"), ("large", "large 456")):
+        facts = dataclasses.replace(FACTS, teacher=teacher)
+        write(workdir, f"table5/{part}", cells, facts)
+    about = table_sheet("table5", workdir, numbers).about
+    assert about == "Teacher 'small' is the student itself."
+
+
 def test_every_published_table_can_be_shown(numbers):
     for table in ("table1", "table2", "table3", "table4", "table5", "table6"):
         titles, lines, words = published_table(table, numbers)
         assert all(len(line) == len(titles) for line in lines)
         assert ("varied" in titles) == (table not in ("table1", "table2"))
         assert words == (3 if "varied" in titles else 2)
+    # A page has a heading over the lines of each data set, not over every line.
+    lines = published_table("table6", numbers).lines
+    names = [line[0] for line in lines]
+    assert sum(a != b for a, b in itertools.pairwise(names)) == 5
     lines = published_table("table2", numbers).lines
     assert ("dtd", "CoOp", "77.17", "45.57", "57.31") in lines
 

@@ -96,6 +96,25 @@ def test_time_marks_are_logarithmic_and_zero_has_none():
     assert names["coop"] < heights[0] < names["coop+kdpl"] < heights[1]
 
 
+def test_the_time_of_the_table_is_hatched_after_that_of_training():
+    found = [
+        cell("a", "m", s, 50.0, 50.0, t, 1.0, 9, 0) for s, t in enumerate((8.0, 10.0))
+    ]
+    found.append(cell("a", "n", 0, 50.0, 50.0, 9.0, 1.0, 9, 0))
+    found[:2] = [one.replaced({"table_seconds": 91.0}) for one in found[:2]]
+    panel = time_panel(summarise(found, [c.key for c in found]))
+    assert panel.texts == ("9.00 + table 91.0 s", "9.00 s")
+    assert panel.hatched == (91.0, None)
+    assert panel.ranges == ((8, 10), None)
+    svg = svg_of(panel)
+    ticks = {e.text: float(e.get("x")) for e in ET.fromstring(svg).iter("text")}
+    bar = classes(svg, "hatched")[0].find("path").get("d")
+    xs = [float(x) for x in re.findall(r"[ML] ([-\d.]+) ", bar)]
+    (start, _), _ = _marks(svg, "a")
+    assert min(xs) == pytest.approx(start, abs=0.2)
+    assert max(xs) == pytest.approx(ticks["100"], abs=0.2)  # 9 + 91
+
+
 @pytest.mark.parametrize("spread", [0.0, 0.01, 49.0])
 def test_figures_stay_inside_their_frame(spread):
     found = [

@@ -11,7 +11,7 @@ from fdbpl_jax.errors import UserError
 from fdbpl_jax.reports.results import AVERAGE, CellResult
 
 
-def cell(dataset, method, seed, base, new, train=1.0, test=0.5, memory=100):
+def cell(dataset, method, seed, base, new, train=1.0, compiling=0.5, memory=100):
     return CellResult(
         dataset=dataset,
         method=method,
@@ -19,19 +19,20 @@ def cell(dataset, method, seed, base, new, train=1.0, test=0.5, memory=100):
         base=float(base),
         new=None if new is None else float(new),
         train_seconds=float(train),
-        test_seconds=float(test),
+        epochs_seconds=float(train),
+        compile_seconds=float(compiling),
         steps=10,
         wait_seconds=0.0,
         trained_values=4,
-        peak_memory_bytes=memory,
+        memory_bytes=memory,
     )
 
 
 def test_a_row_over_two_seeds():
     (row,) = summarise(
         [
-            cell("pets", "coop", 1, 60, 30, train=2, test=1, memory=7),  # HM 40
-            cell("pets", "coop", 2, 80, 80, train=4, test=2, memory=5),  # HM 80
+            cell("pets", "coop", 1, 60, 30, train=2, compiling=9, memory=7),  # HM 40
+            cell("pets", "coop", 2, 80, 80, train=4, compiling=2, memory=5),  # HM 80
         ]
     )
     assert (row.dataset, row.method, row.seeds, row.expected) == ("pets", "coop", 2, 2)
@@ -41,7 +42,34 @@ def test_a_row_over_two_seeds():
     assert row.new_std == pytest.approx(50 / math.sqrt(2))
     assert row.hm_std == pytest.approx(40 / math.sqrt(2))
     assert row.hm_of_means == pytest.approx(2 * 70 * 55 / 125)  # 61.6, not 60
-    assert (row.train_seconds, row.test_seconds, row.peak_memory_bytes) == (3, 1.5, 7)
+    assert (row.train_seconds, row.compile_seconds, row.memory_bytes) == (3, 9, 7)
+
+
+def test_times_are_medians_of_the_seeds_with_the_fastest_and_the_slowest():
+    cells = [cell("a", "m", s, 50, 50, train=t) for s, t in enumerate((9, 2, 3))]
+    cells += [cell("b", "m", s, 50, 50, train=t) for s, t in enumerate((5, 5, 5))]
+    times = [(r.epochs_seconds, r.epochs_min, r.epochs_max) for r in summarise(cells)]
+    assert times == [(3, 2, 9), (5, 5, 5), (4, None, None)]  # the last is the average
+
+
+def test_times_that_a_cell_does_not_know_are_left_out():
+    known = cell("a", "m", 0, 50, 50, train=3)
+    older = known.replaced({"seed": 1, "epochs_seconds": None, "memory_bytes": None})
+    (row,) = summarise([known, older])
+    assert (row.epochs_seconds, row.epochs_min, row.memory_bytes) == (None, None, None)
+    assert row.train_seconds == 3
+
+
+def test_a_cell_of_an_earlier_version_is_read():
+    text = json.dumps(
+        {
+            **{"dataset": "a", "method": "m", "seed": 1, "base": 50.0, "new": 40.0},
+            **{"train_seconds": 9.0, "wait_seconds": 0.5, "test_seconds": 0.25},
+            **{"steps": 10, "trained_values": 4, "peak_memory_bytes": 100},
+        }
+    )
+    found = CellResult.from_json(text)
+    assert (found.train_seconds, found.epochs_seconds, found.load) == (9.0, None, None)
 
 
 def test_spread_of_three_seeds_divides_by_two():

@@ -18,12 +18,12 @@ from fdbpl_jax.reports.text import terminal_table
 from fdbpl_jax.reports.write import read_report, write_report
 
 TERMINAL = """
-                                                 HM of  train  test  memory
-                   base         new          HM  means      s     s     MiB   seeds
+                                               HM of             train  compile
+                 base         new          HM  means                 s        s   seeds
 pets
-  zero-shot  60.00       30.00       40.00       40.00      0  0.50       –       1
-  coop       85.00±7.07  80.00±0.00  82.35±3.33  82.42   13.0  0.50     300       2
-  csc        70.00           –           –           –   1234  0.50       1  1 of 2
+  written  60.00       30.00       40.00       40.00                 0        –       1
+  coop     85.00±7.07  80.00±0.00  82.35±3.33  82.42  13.0 (12.0–14.0)     0.50       2
+  csc      70.00           –           –           –              1234     0.25  1 of 2
 Missing: pets, csc: 1 of 2 cells finished
 """
 
@@ -107,10 +107,10 @@ def test_five_files_and_nothing_else(tmp_path):
 
 def test_terminal_table_in_full():
     found = [
-        cell("pets", "zero-shot", None, 60.0, 30.0, 0.0, 0.5, 0, 0),
-        cell("pets", "coop", 0, 80.0, 80.0, 12.0, 0.5, 9, 300 * 2**20),
+        cell("pets", "written", None, 60.0, 30.0, 0.0, 0.5, 0, 0),
+        cell("pets", "coop", 0, 80.0, 80.0, 12.0, 0.5, 9, 0),
         cell("pets", "coop", 1, 90.0, 80.0, 14.0, 0.5, 9, 2**20),
-        cell("pets", "csc", 0, 70.0, None, 1234.0, 0.5, 9, 2**20),
+        cell("pets", "csc", 0, 70.0, None, 1234.0, 0.25, 9, 0),
     ]
     assert terminal_table(summarise(found)) == TERMINAL.strip("\n")
 
@@ -139,6 +139,44 @@ def test_terminal_table_tells_the_settings_of_a_sweep_apart():
     assert all(name in text for name in names)
 
 
+def test_memory_is_shown_where_every_method_had_a_process_of_its_own(tmp_path):
+    own = [cell("a", m, 1, 50.0, 50.0, 1.0, 0.1, 9, 3 * 2**20) for m in ("m", "n")]
+    files = _written(tmp_path / "own", own)
+    assert (
+        "| a | n | 50.00 | 50.00 | 50.00 | 50.00 | 1.00 | 0.10 | 25 | 2,048 | 3 |"
+        in (unpadded(files["report.md"]))
+    )
+    assert "Memory is the most" in files["report.html"]
+    shared = [own[0], own[1].replaced({"memory_bytes": None})]
+    files = _written(tmp_path / "shared", shared)
+    assert "emory" not in files["report.md"] + files["report.html"]
+    assert "MiB" not in terminal_table(summarise(shared))
+
+
+def test_the_best_is_marked_only_beyond_the_standard_error(tmp_path):
+    def text(lead, name):
+        found = [
+            cell("a", m, s, 50.0 + 2 * s + more, 50.0 + 2 * s + more, 1.0, 0.1, 9, 0)
+            for m, more in (("m", 0.0), ("n", lead))
+            for s in (0, 1)
+        ]
+        files = _written(tmp_path / name, found)
+        assert ("★ is the best" in files["report.html"]) == ("★" in files["report.md"])
+        return unpadded(files["report.md"])
+
+    # Spread √2 each, of two seeds an error of 1, of the difference √2.
+    assert "★" not in text(1.41, "within")
+    (line,) = [x for x in text(1.42, "beyond").splitlines() if x.endswith("| ★ |")]
+    assert line.startswith("| a | n |")
+
+
+def test_times_that_are_not_known_are_left_blank(tmp_path):
+    older = cell("a", "m", 1, 50.0, 50.0, 9.0, 0.1, 9, 0)
+    older = older.replaced({"epochs_seconds": None, "compile_seconds": None})
+    text = unpadded(_written(tmp_path, [older])["report.md"])
+    assert "| a | m | 50.00 | 50.00 | 50.00 | 50.00 | – | – | 25 | 2,048 | 1 |" in text
+
+
 def test_markdown_has_a_line_a_row_with_the_titles(tmp_path):
     text = _written(tmp_path)["report.md"]
     lines = [unpadded(line) for line in text.splitlines() if line.startswith("| ")]
@@ -146,7 +184,10 @@ def test_markdown_has_a_line_a_row_with_the_titles(tmp_path):
     assert [t.strip() for t in lines[0].split("|")[1:6]] == titles
     row = next(line for line in lines if line.startswith("| dtd | coop |"))
     # HMs of the seeds: 40, 46.67, 53.33; HM of 70 and 35.
-    assert "| 70.00 ± 10.00 | 35.00 ± 5.00 | 46.67 ± 6.67 | 46.67 | 10.0 | 25 |" in row
+    assert (
+        "| 70.00 ± 10.00 | 35.00 ± 5.00 | 46.67 ± 6.67 | 46.67 | 10.0 | 0.50 | 25 |"
+        in row
+    )
     assert sum(line.startswith("| average |") for line in lines) == 3
 
 

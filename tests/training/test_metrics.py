@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.training.metrics import MetricsWriter
+from fdbpl_jax.training.metrics import MetricsWriter, epoch_times
 
 
 def _lines(directory: Path) -> list[dict]:
@@ -152,6 +152,17 @@ def test_missing_tensorboard_is_told_before_anything_is_touched(tmp_path, monkey
     assert not (tmp_path / "cell").exists()
     with MetricsWriter(tmp_path / "cell", tensorboard=False):
         pass
+
+
+def test_times_of_epochs_leave_out_the_first(tmp_path):
+    with MetricsWriter(tmp_path, tensorboard=False) as writer:
+        for epoch, seconds in enumerate((9.0, 0.5, 0.75, 0.25)):
+            values = {"loss": np.zeros(2), "epoch": epoch, "epoch_seconds": seconds}
+            writer.write_many(2 * epoch, values)
+    assert epoch_times(tmp_path) == (4, 9.0, 0.5)
+    with MetricsWriter(tmp_path, tensorboard=False, resume_step=2):
+        pass
+    assert epoch_times(tmp_path) == (1, 9.0, 9.0)
 
 
 def _raw_events(directory: Path) -> list:

@@ -163,3 +163,31 @@ def test_running_statistics_take_in_every_batch_under_the_prompts_of_its_step():
         stacked = jax.tree.map(lambda array: array[None], batch)
         state, _ = run_steps(setup, state, hyper, frozen, stacked)
         assert_trees_close(state.running, expected, rtol=1e-4)
+
+
+def test_a_term_of_weight_0_is_not_in_the_program():
+    """Each costs something, and without the last the negative prompt, too."""
+    whole, costs = steps.setup_of("coop+fdbpl"), []
+    for left_out in ((), ("diff2",), ("diff1", "diff2"), ("neg", "diff1", "diff2")):
+        setup = dataclasses.replace(whole, left_out=frozenset(left_out))
+        state = init_state(setup, steps.prompts(setup))
+        values = steps.hyper(), steps.frozen(), steps.regions(1, 5)
+        lowered = run_steps.lower(setup, state, *values)
+        costs.append(lowered.cost_analysis()["flops"])
+        assert not set(left_out) & lowered.out_info[1].keys()
+    assert costs == sorted(set(costs), reverse=True)
+    assert costs[-1] < 0.6 * costs[0]  # one pass of the text tower instead of two
+
+
+def test_without_its_terms_the_negative_prompt_stays():
+    setup = dataclasses.replace(
+        steps.setup_of("coop+fdbpl"), left_out=frozenset({"neg", "diff1", "diff2"})
+    )
+    begin = jax.device_get(steps.prompts(setup))
+    state = init_state(setup, steps.prompts(setup))
+    state, _ = run_steps(
+        setup, state, steps.hyper(), steps.frozen(), steps.regions(3, 5)
+    )
+    decayed = 0.99 * np.abs(begin.negative.context)
+    assert (np.abs(state.prompts.negative.context) >= decayed).all()
+    assert np.abs(state.prompts.positive.context - begin.positive.context).max() > 1e-4
