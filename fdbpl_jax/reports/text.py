@@ -19,11 +19,11 @@ from fdbpl_jax.reports.columns import (
 from fdbpl_jax.reports.facts import RunFacts, fact_texts, sections, tested_texts
 from fdbpl_jax.reports.results import Row
 
-_TERMINAL_WIDTH = 100
+_TERMINAL_WIDTH = 110
 
 
 def terminal_table(rows: Sequence[Row]) -> str:
-    """The rows as aligned plain text, no line wider than 100 columns if that can be.
+    """The rows as aligned plain text, no line wider than 110 columns if that can be.
 
     Under the name of each data set is a line per method, at the end what is missing. A
     long name loses its middle, unless two names would then look the same.
