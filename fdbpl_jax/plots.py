@@ -12,7 +12,6 @@ from typing import Any, Literal, NamedTuple
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 
 COLOURS = ("#0067b0", "#b84a00", "#00795a", "#7a3e9d", "#6b6b6b", "#b5838d")
@@ -145,12 +144,17 @@ def _plot(axes: Axes, panel: Panel) -> None:
 def _bars(axes: Axes, panel: Panel) -> None:
     (values,) = panel.series.values()
     lengths = [0.0 if value is None else value for value in values]
-    bars = axes.barh(panel.names, lengths, color=COLOURS[0], height=0.65)
-    ends = _hatch(axes, panel, values, 0.65) or bars
+    axes.barh(panel.names, lengths, color=COLOURS[0], height=0.65)
+    _hatch(axes, panel, values, 0.65)
     _draw_ranges(axes, panel, values)
     texts = panel.texts or ["–" if v is None else _number(v) for v in values]
-    axes.bar_label(ends, [f" {text}" for text in texts], fontsize=9)
-    axes.margins(x=0.16)
+    for place, (text, length) in enumerate(zip(texts, lengths, strict=True)):
+        more = panel.hatched[place] if panel.hatched else None
+        ends = panel.ranges[place] if panel.ranges else None
+        end = max(length + (more or 0.0), *(ends or (0.0,)))  # past the range, too
+        style: dict[str, Any] = {"va": "center", "fontsize": 9}
+        axes.annotate(text, (end, place), (4, 0), textcoords="offset points", **style)
+    axes.margins(x=0.4 if any(panel.ranges) else 0.16)
     axes.set_xlabel(panel.unit)
     axes.grid(axis="y", visible=False)
     axes.invert_yaxis()  # the first on top
@@ -194,16 +198,14 @@ def _times(axes: Axes, panel: Panel) -> None:
 
 def _hatch(
     axes: Axes, panel: Panel, values: Sequence[float | None], height: float
-) -> BarContainer | None:
+) -> None:
     """Hatched bars that go on from the values, if the panel has some."""
     if not any(panel.hatched):
-        return None
+        return
     lengths = [part or 0.0 for part in panel.hatched]
     starts = [value or 0.0 for value in values]
     style: dict[str, Any] = {"fc": "none", "ec": COLOURS[0], "hatch": "////", "lw": 0.8}
-    return axes.barh(
-        range(len(values)), lengths, height, starts, gid="hatched", **style
-    )
+    axes.barh(range(len(values)), lengths, height, starts, gid="hatched", **style)
 
 
 def _draw_ranges(axes: Axes, panel: Panel, values: Sequence[float | None]) -> None:

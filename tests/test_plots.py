@@ -36,7 +36,7 @@ def test_bars_are_as_long_as_the_numbers_from_zero():
     axes = axes_of(BARS)
     assert [bar.get_width() for bar in axes.patches] == [1.0, 9.0, 0.0]
     assert axes.get_xlim()[0] == 0
-    assert [text.get_text() for text in axes.texts] == [" 1", " 9", "–"]
+    assert [text.get_text() for text in axes.texts] == ["1", "9", "–"]
     top, bottom = axes.patches[0].get_y(), axes.patches[1].get_y()
     low, high = axes.get_ylim()
     assert (top - low) / (high - low) > (bottom - low) / (high - low)  # first on top
