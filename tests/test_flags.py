@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "tests" / "support" / "bad_flags.py"
 PAPER = "fdbpl_jax.paper.__main__."
 RUNS = "fdbpl_jax.paper.runs."
+OPENED = "fdbpl_jax.classifier.classifier.open_prompts"
 COMMANDS = {
     "main": (
         "fdbpl_jax.main",
@@ -46,6 +47,14 @@ COMMANDS = {
         *("fdbpl_jax.interop.import_torch", "fdbpl_jax.interop.import_torch.load_clip"),
         *("--checkpoint=c", "--student=s", "--class_names=n", "--export=e"),
     ),
+    "predict": ("fdbpl_jax.classifier.predict", OPENED, "export", "a.jpg"),
+    "evaluate": ("fdbpl_jax.classifier.evaluate", OPENED, "export", "dtd"),
+    "export": ("fdbpl_jax.classifier.export", OPENED, "export", "--out=o"),
+    "serve": (
+        "fdbpl_jax.serve.__main__",
+        "fdbpl_jax.serve.server.serve",
+        "classifier",
+    ),
     "learn": (
         "fdbpl_jax.learning.__main__",
         "fdbpl_jax.learning.learn.load_inputs",
@@ -55,7 +64,8 @@ COMMANDS = {
 NUMBERS = {"main": 40, "ril build": 10, "paper run": 3}  # flags of numbers, at least
 
 
-SLOW = "ril build", "learn"  # they have most flags beside `main`
+# Of the kinds that the others have.
+SLOW = "ril build", "learn", "predict", "evaluate", "export", "serve"
 
 
 @pytest.mark.parametrize(
