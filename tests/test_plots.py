@@ -9,6 +9,7 @@ from PIL import Image
 
 from fdbpl_jax import plots as draw
 from fdbpl_jax.plots import COLOURS, Panel
+from fdbpl_jax.plots.panel import plot
 
 BARS = Panel("times", "s", ("coop", "kdpl", "lost"), {"": (1.0, 9.0, None)}, "bars")
 DOTS = Panel(
@@ -28,7 +29,7 @@ LINES = Panel("read", "ms", ("5", "20"), {"coop": (3.0, 4.0)}, "costs", {}, "K")
 def axes_of(panel):
     figure = Figure()
     axes = figure.subplots()
-    draw._plot(axes, panel)
+    plot(axes, panel)
     return axes
 
 
