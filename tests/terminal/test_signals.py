@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 FLAGS = (
     *("--config=configs/base2new.py:shapes-plain", "--config.methods=coop"),
     *("--config.seeds=1,2", "--config.data.shots=1", "--config.optim.epochs=4000"),
