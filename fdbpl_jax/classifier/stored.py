@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from fdbpl_jax.classifier.sources import Source
 from fdbpl_jax.classifier.texts import Texts
 from fdbpl_jax.errors import UserError
+from fdbpl_jax.evaluation.accuracy import standard_error
 from fdbpl_jax.files.sealed import file_digest, parse, unseal
 
 FORMAT = 1
@@ -43,11 +44,8 @@ class Accuracy(msgspec.Struct, frozen=True):
 
     @property
     def standard_error(self) -> float | None:
-        """Of the percentage, from the number of images: √(p (1 - p) / n)."""
-        if not self.images:
-            return None
-        share = self.percent / 100
-        return 100 * math.sqrt(share * (1 - share) / self.images)
+        """Of the percentage, in points; None: the number of images is not known."""
+        return standard_error(self.percent, self.images) if self.images else None
 
 
 class Facts(msgspec.Struct, frozen=True):

@@ -74,8 +74,8 @@ def evaluate(
     names = dataset.class_names
     labels = np.array([example.label for example in examples], np.int32)
     if set(names) == set(classifier.class_names):
-        own = {name: label for label, name in enumerate(classifier.class_names)}
-        labels = np.array([own[name] for name in names], np.int32)[labels]
+        label_of = {name: label for label, name in enumerate(classifier.class_names)}
+        labels = np.array([label_of[name] for name in names], np.int32)[labels]
         names = classifier.class_names
     texts = classifier.texts(names, dataset.template)  # first: it refuses names
     features = _features(classifier, dataset, examples, workdir)

@@ -42,6 +42,11 @@ def prompt_name(class_name: str) -> str:
     return class_name.replace("_", " ")
 
 
+def written_texts(template: str, class_names: Sequence[str]) -> list[str]:
+    """The hand-written prompt of each class: a template with "{}" for its name."""
+    return [template.format(prompt_name(name)) for name in class_names]
+
+
 def first_few(items: Sequence[object], count: int = 5) -> str:
     """The first `count` items, comma-separated, and how many more there are."""
     shown = ", ".join(str(item) for item in items[:count])

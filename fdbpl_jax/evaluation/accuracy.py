@@ -5,6 +5,8 @@ and the text features of one prompt per class. The counting is exact: prediction
 from the device as integers and are counted on the host.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -44,6 +46,11 @@ def share_correct(
 ) -> float:
     """Percentage of predictions that equal their label."""
     return 100.0 * float(np.mean(predicted == np.asarray(labels)))
+
+
+def standard_error(percent: float, images: int) -> float:
+    """Of a percentage of so many images, in points: √(p (1 - p) / n)."""
+    return math.sqrt(percent * (100.0 - percent) / images)
 
 
 def nearest_classes(

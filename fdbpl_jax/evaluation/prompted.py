@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, UInt8
 
 from fdbpl_jax.clip.model import Clip, image_features, text_features
 from fdbpl_jax.config import PromptConfig
-from fdbpl_jax.data.types import prompt_name
+from fdbpl_jax.data.types import written_texts
 from fdbpl_jax.evaluation.accuracy import check_features, nearest_classes
 from fdbpl_jax.evaluation.features import Encode, encoded
 from fdbpl_jax.evaluation.test_set import HeldOut
@@ -60,8 +60,7 @@ def written_predictions(
     Raises:
       UserError: as `nearest_classes`.
     """
-    names = [prompt_name(name) for name in held.dataset.class_names]
-    text = text_features(clip, [template.format(name) for name in names])
+    text = text_features(clip, written_texts(template, held.dataset.class_names))
     return nearest_classes(held.features, text)
 
 

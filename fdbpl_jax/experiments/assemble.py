@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from fdbpl_jax.clip.layout import make_name_list
 from fdbpl_jax.clip.model import Clip, text_features, unit
 from fdbpl_jax.config import PromptConfig, RunConfig
-from fdbpl_jax.data.types import prompt_name
+from fdbpl_jax.data.types import written_texts
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.experiments.cells import Cell, batches_of
 from fdbpl_jax.experiments.shared_inputs import SharedInputs
@@ -162,8 +162,7 @@ def _teacher_text(teacher: Clip, cell: Cell) -> jax.Array:
     template = cell.dataset.template
     if cell.method.names is Names.LIST:
         template = _LIST_TEMPLATE
-    texts = [template.format(prompt_name(name)) for name in cell.names]
-    return text_features(teacher, texts)
+    return text_features(teacher, written_texts(template, cell.names))
 
 
 def _distilled(config: RunConfig, cell: Cell) -> int:
@@ -182,9 +181,8 @@ def _hand_written(student: Clip, cell: Cell) -> jax.Array | None:
     regularizer = cell.method.regularizer
     if regularizer is None:
         return None
-    words = [prompt_name(name) for name in cell.dataset.class_names]
     features = [
-        text_features(student, [template.format(word) for word in words])
+        text_features(student, written_texts(template, cell.dataset.class_names))
         for template in regularizer.templates or (cell.dataset.template,)
     ]
     return unit(jnp.mean(jnp.stack(features), axis=0))

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from fdbpl_jax.config import RunConfig
 from fdbpl_jax.data.types import first_few
+from fdbpl_jax.evaluation.accuracy import standard_error
 from fdbpl_jax.experiments.cells import Cell, batches_of
 from fdbpl_jax.experiments.settings import config_key
 from fdbpl_jax.experiments.shared_inputs import SharedInputs
@@ -180,7 +181,7 @@ def _is_below(row: Row, zero: Row, images: int) -> bool:
     if spread is not None:
         error = spread / math.sqrt(row.seeds)
     else:  # one seed: that of a share of so many images
-        error = math.sqrt(mean * (100.0 - mean) / images)
+        error = standard_error(mean, images)
     return mean + error < _score(zero, halves)
 
 

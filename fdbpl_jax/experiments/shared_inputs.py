@@ -126,9 +126,10 @@ def share(
         for warning in copies(source, sorted(used), images[part.root], tested):
             logging.warning("%s: %s", part.name, warning)
     training = None
-    part = training_part(config, dataset, cells)
-    if part.train and any(cell.method.has_teacher for cell in cells):
-        training = _training_accuracy(models, part, source, cache)
+    if any(cell.method.has_teacher for cell in cells):
+        part = training_part(config, dataset, cells)
+        if part.train:
+            training = _training_accuracy(models, part, source, cache)
     table, facts = training_table(config, of_table, models, workdir, source)
     return SharedInputs(
         dataset=dataset,

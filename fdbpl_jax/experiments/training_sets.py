@@ -9,7 +9,7 @@ import numpy as np
 from fdbpl_jax.clip.model import Clip, logit_scale, text_features
 from fdbpl_jax.data.source_images import SourceImages
 from fdbpl_jax.data.splits import few_shot, subset
-from fdbpl_jax.data.types import Dataset, Example, prompt_name
+from fdbpl_jax.data.types import Dataset, Example, written_texts
 from fdbpl_jax.evaluation.features import tower_features
 from fdbpl_jax.methods.table import Images
 
@@ -55,8 +55,8 @@ def _pseudo_labelled(
     images = source_images(dataset.root, workdir)
     cache = workdir / "features"
     (features,) = tower_features([student], images, dataset.train, cache)
-    names = [prompt_name(name) for name in dataset.class_names]
-    text = text_features(student, [dataset.template.format(name) for name in names])
+    texts = written_texts(dataset.template, dataset.class_names)
+    text = text_features(student, texts)
     logits = logit_scale(student) * features @ np.asarray(text).T
     score = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
     best = np.argsort(-score, axis=0, kind="stable")[:shots]  # [shots C]

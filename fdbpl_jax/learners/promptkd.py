@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, UInt8
 
 from fdbpl_jax.clip.model import text_features, unit
 from fdbpl_jax.config import PromptConfig
-from fdbpl_jax.data.types import prompt_name
+from fdbpl_jax.data.types import written_texts
 from fdbpl_jax.learners.learner import (
     Classes,
     Keys,
@@ -121,7 +121,7 @@ def _classes(
     models: Models, prompt: PromptConfig, template: str, names: Sequence[str]
 ) -> Classes:
     """Classes by the teacher's features of the data set's template."""
-    texts = [template.format(prompt_name(name)) for name in names]
+    texts = written_texts(template, names)
     return Classes(None, text_features(models.teacher, texts))
 
 

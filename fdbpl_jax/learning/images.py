@@ -15,7 +15,7 @@ from fdbpl_jax.data.contents import without_broken
 from fdbpl_jax.data.open_dataset import open_dataset
 from fdbpl_jax.data.own import open_own
 from fdbpl_jax.data.splits import TEMPLATE, few_shot, hold_out, refuse_empty
-from fdbpl_jax.data.types import Dataset, Example, first_few, prompt_name
+from fdbpl_jax.data.types import Dataset, Example, first_few, written_texts
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.evaluation.accuracy import cosines
 from fdbpl_jax.evaluation.features import tower_features
@@ -127,8 +127,8 @@ def _teacher_probabilities(
     images = source_images(dataset.root, workdir)
     cache = workdir / "features"
     (features,) = tower_features([teacher], images, dataset.train, cache)
-    words = [prompt_name(name) for name in dataset.class_names]
-    text = text_features(teacher, [dataset.template.format(word) for word in words])
+    texts = written_texts(dataset.template, dataset.class_names)
+    text = text_features(teacher, texts)
     return softmax(logit_scale(teacher) * cosines(features, text), axis=1)
 
 

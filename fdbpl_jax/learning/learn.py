@@ -13,11 +13,9 @@ from fdbpl_jax.classifier.classifier import Classifier
 from fdbpl_jax.classifier.folder import refuse_existing, write_classifier
 from fdbpl_jax.classifier.stored import Accuracy
 from fdbpl_jax.classifier.tested import evaluate
-from fdbpl_jax.clip.model import logit_scale
 from fdbpl_jax.config import RunConfig
 from fdbpl_jax.data.types import Dataset
 from fdbpl_jax.errors import UserError
-from fdbpl_jax.evaluation.detection import scores as rejection_scores
 from fdbpl_jax.experiments.cautions import training_text, worse_teacher
 from fdbpl_jax.experiments.cell_files import EXPORT
 from fdbpl_jax.experiments.cells import RunInputs, load_inputs
@@ -64,6 +62,7 @@ class _Work(NamedTuple):
     images: LearnImages
     inputs: RunInputs
     deadline: float  # on the monotonic clock
+    folder: Path  # of the trainings
 
     @property
     def workdir(self) -> Path:
@@ -71,17 +70,6 @@ class _Work(NamedTuple):
 
     def source(self, dataset: Dataset) -> CellSource:
         return CellSource(dataset, self.inputs.models.student, self.workdir)
-
-    def folder(self, config: RunConfig) -> Path:
-        """Where trainings are kept: other images or settings have another folder."""
-        dataset, everything = self.images.dataset, self.images.everything
-        images = source_images(dataset.root, self.workdir)
-        spec = table_spec(config, everything, self.inputs.models, images)
-        parts = [
-            [(x.path, x.label) for x in part] for part in (dataset.train, dataset.val)
-        ]
-        key = digest([spec.fingerprint(), parts, self.options.seed])
-        return self.workdir / "learn" / f"{dataset.name}-{key[:12]}"
 
 
 def learn(
@@ -107,12 +95,13 @@ def learn(
     _refuse(data, folder, options)
     inputs = load_inputs(settings(options, [UNSUPERVISED], images=1))
     images = learn_images(data, options, inputs.models)
-    limit = 60.0 * options.minutes or math.inf
-    work = _Work(options, images, inputs, started + limit)
+    deadline = started + (60.0 * options.minutes or math.inf)
     if options.minutes:
-        work = _affordable(work)
+        options = _affordable(options, images, inputs, deadline)
+    place = _folder(options, images, inputs)
+    work = _Work(options, images, inputs, deadline, place)
     config, shared = _share(work)
-    with lock(work.folder(config) / LOCK, wait=True):
+    with lock(work.folder / LOCK, wait=True):
         return _learn(work, config, shared, folder)
 
 
@@ -163,12 +152,12 @@ def _learn(
 
 def _share(work: _Work) -> tuple[RunConfig, SharedInputs]:
     """The settings of the trainings that are judged, and what these share."""
-    options, images, inputs, _ = work
+    options, images, inputs = work.options, work.images, work.inputs
     dataset = images.dataset
     methods = methods_of(options, images.has_labels)
     config = settings(options, methods, len(dataset.train))
-    folder, source = work.folder(config), work.source(dataset)
-    cells = tuple(cell_of(config, name, source, folder) for name in methods)
+    source = work.source(dataset)
+    cells = tuple(cell_of(config, name, source, work.folder) for name in methods)
     reads_table = any(cell.method.reads_table for cell in cells)
     table = images.everything if reads_table else None
     planned = Planned(dataset, [dataset], cells, table)
@@ -180,18 +169,31 @@ def _share(work: _Work) -> tuple[RunConfig, SharedInputs]:
     return config, shared
 
 
-def _affordable(work: _Work) -> _Work:
+def _folder(options: LearnOptions, images: LearnImages, inputs: RunInputs) -> Path:
+    """Where trainings are kept: other images or settings have another folder."""
+    dataset, workdir = images.dataset, workdir_of(options)
+    config = settings(options, [UNSUPERVISED], images=1)
+    source = source_images(dataset.root, workdir)
+    spec = table_spec(config, images.everything, inputs.models, source)
+    parts = [[(x.path, x.label) for x in part] for part in (dataset.train, dataset.val)]
+    key = digest([spec.fingerprint(), parts, options.seed])
+    return workdir / "learn" / f"{dataset.name}-{key[:12]}"
+
+
+def _affordable(
+    options: LearnOptions, images: LearnImages, inputs: RunInputs, deadline: float
+) -> LearnOptions:
     """As many regions as the teacher can see in its share of the time, as measured."""
-    options, dataset = work.options, work.images.dataset
+    dataset = images.dataset
     config = settings(options, [UNSUPERVISED], len(dataset.train))
     judged = dataclasses.replace(dataset, test=dataset.val)
-    rates = probe(config, judged, work.inputs)
-    left = _TABLE_SHARE * (work.deadline - time.monotonic())
-    seconds = rates.region * len(work.images.everything.train)
+    rates = probe(config, judged, inputs)
+    left = _TABLE_SHARE * (deadline - time.monotonic())
+    seconds = rates.region * len(images.everything.train)
     regions = max(1, min(options.regions, int(left / seconds)))
     if regions < options.regions:
         logging.info("%d regions per image instead of %d", regions, options.regions)
-    return work._replace(options=dataclasses.replace(options, regions=regions))
+    return dataclasses.replace(options, regions=regions)
 
 
 def _export_judged(
@@ -200,8 +202,8 @@ def _export_judged(
     """The export of the chosen method's prompts as they were judged."""
     if chosen.name == ZERO_SHOT:
         config = settings(work.options, [CANDIDATES[0]], images=1)
-        folder, source = work.folder(config), work.source(work.images.dataset)
-        cell = cell_of(config, CANDIDATES[0], source, folder / ZERO_SHOT)
+        source, folder = work.source(work.images.dataset), work.folder / ZERO_SHOT
+        cell = cell_of(config, CANDIDATES[0], source, folder)
         return export_untrained(config, shared, cell)
     (cell,) = (x for x in shared.cells if x.method.name == chosen.name)
     return cell.directory / EXPORT
@@ -214,8 +216,8 @@ def _export_final(work: _Work, shared: SharedInputs, chosen: Score) -> Path | No
         return None
     everything = images.everything
     config = settings(options, [chosen.name], len(everything.train))
-    folder = work.folder(config) / "everything"
-    cell = cell_of(config, chosen.name, work.source(everything), folder)
+    folder, source = work.folder / "everything", work.source(everything)
+    cell = cell_of(config, chosen.name, source, folder)
     logging.info("%s once more, on all %d images", chosen.name, len(everything.train))
     trained(config, shared, cell)
     return cell.directory / EXPORT
@@ -229,9 +231,9 @@ def _rejection(
     texts = classifier.texts(classifier.class_names)
     if texts.negative is None:
         return ()
-    features, scale = shared.test_sets[0].base.features, logit_scale(classifier.student)
-    by_score = rejection_scores(features, texts.positive, texts.negative, scale)
-    return by_score["both"].tolist()
+    features = shared.test_sets[0].base.features
+    predictions = classifier.predict_features(features, texts, top=1)
+    return [said.rejection for said in predictions if said.rejection is not None]
 
 
 def _test_accuracy(work: _Work, classifier: Classifier) -> Accuracy | None:

@@ -1,7 +1,6 @@
 """The trainings of `learn`: candidates, judged by validation images, and the last."""
 
 import dataclasses
-import math
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from absl import logging
 from fdbpl_jax.clip.model import Clip
 from fdbpl_jax.config import RunConfig
 from fdbpl_jax.data.types import Dataset
+from fdbpl_jax.evaluation.accuracy import standard_error
 from fdbpl_jax.experiments.assemble import initial_state, step_setup
 from fdbpl_jax.experiments.cell import export_cell, run_cells, untrained_results
 from fdbpl_jax.experiments.cell_files import EXPORT
@@ -44,7 +44,7 @@ class Score(NamedTuple):
     @property
     def error(self) -> float:
         """Standard error of a share of so many images, in points."""
-        return math.sqrt(self.accuracy * (100.0 - self.accuracy) / self.images)
+        return standard_error(self.accuracy, self.images)
 
 
 def cell_of(config: RunConfig, name: str, source: CellSource, folder: Path) -> Cell:

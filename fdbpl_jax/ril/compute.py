@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from fdbpl_jax.clip.model import Clip, image_features, text_features
-from fdbpl_jax.data.types import prompt_name
+from fdbpl_jax.data.types import written_texts
 from fdbpl_jax.errors import UserError
 from fdbpl_jax.ril.crops import BlockWork, CutBatch
 from fdbpl_jax.ril.labels import soft_labels
@@ -30,7 +30,7 @@ class BuildModels(NamedTuple):
 
 def load_models(spec: TableSpec, teacher: Clip, student: Clip | None) -> BuildModels:
     """Encode the class prompts of the teacher's template, once for the build."""
-    texts = [spec.template.format(prompt_name(name)) for name in spec.class_names]
+    texts = written_texts(spec.template, spec.class_names)
     return BuildModels(teacher, text_features(teacher, texts), student)
 
 

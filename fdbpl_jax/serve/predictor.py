@@ -91,9 +91,9 @@ class Predictor:
         return np.asarray(self._encode(padded)).astype(np.float32)
 
     def _texts(self, names: Names) -> Texts:
-        own = self.classifier.class_names
-        if names in ((), own):
-            return self.classifier.texts(own)
+        learned = self.classifier.class_names
+        if names in ((), learned):
+            return self.classifier.texts(learned)
         return self._of_list(names)
 
     def _encode_list(self, names: Names) -> Texts:

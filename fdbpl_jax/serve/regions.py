@@ -11,7 +11,7 @@ from PIL import Image
 
 from fdbpl_jax.clip.model import Clip, image_features, logit_scale, text_features
 from fdbpl_jax.config import CropConfig
-from fdbpl_jax.data.types import prompt_name
+from fdbpl_jax.data.types import written_texts
 from fdbpl_jax.ril.labels import information_weight, soft_labels
 from fdbpl_jax.ril.regions import crop_region, draw_regions
 
@@ -48,8 +48,7 @@ class Regions:
         self.teacher, self.count = teacher, count
 
         def encode(names: tuple[str, ...]) -> Float[jax.Array, "C D"]:
-            texts = [template.format(prompt_name(name)) for name in names]
-            return text_features(teacher, texts)
+            return text_features(teacher, written_texts(template, names))
 
         self._texts = functools.lru_cache(_KEPT_LISTS)(encode)
         side = teacher.image.size

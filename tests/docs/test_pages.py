@@ -75,10 +75,10 @@ def anchors(page: Path) -> set[str]:
 def links(text: str) -> list[str]:
     tokens = MarkdownIt("commonmark").enable("table").parse(text)
     children = [child for token in tokens for child in token.children or ()]
-    found = [
+    targets = [
         str(child.attrs["href"]) for child in children if child.type == "link_open"
     ]
-    return [link for link in found if "://" not in link]
+    return [link for link in targets if "://" not in link]
 
 
 @pytest.mark.parametrize("page", PAGES)

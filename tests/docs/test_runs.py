@@ -78,9 +78,9 @@ def used(tmp_path_factory) -> Path:
     (folder / "list.txt").write_text("photos/a.jpg\nphotos/b.jpg\n")
     (folder / "names.txt").write_text("bubbly\ncracked\n")
     (folder / "other_names.txt").write_text("a cat\na dog\n")
-    own = "--config.data.root=my_images"
-    call(["fdbpl", "run", "--config=base2new:folder", own, *TINY], folder)
-    few = ["--config=few_shot:folder", own, "--config.sweep.shots=16"]
+    root = "--config.data.root=my_images"
+    call(["fdbpl", "run", "--config=base2new:folder", root, *TINY], folder)
+    few = ["--config=few_shot:folder", root, "--config.sweep.shots=16"]
     call(["fdbpl", "run", *few, *TINY], folder)
     return folder
 

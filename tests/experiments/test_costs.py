@@ -68,16 +68,16 @@ def test_a_result_of_an_earlier_version_gets_its_times(tmp_path):
     older = result_of("pets", "coop+fdbpl", 1, 60.0, 50.0, 9.0, 0.0, 4, 0).replaced(
         {"epochs_seconds": None, "compile_seconds": None}
     )
-    found = cell_of("coop+fdbpl", tmp_path)
-    assert costs.completed(older, found, 0.0) == older  # nothing tells them
+    trained = cell_of("coop+fdbpl", tmp_path)
+    assert costs.completed(older, trained, 0.0) == older  # nothing tells them
     write_epochs(tmp_path, 7.0)
-    assert costs.completed(older, found, 0.0) == older  # compiling is in it
+    assert costs.completed(older, trained, 0.0) == older  # compiling is in it
     write_epochs(tmp_path, 7.0, 0.5, 1.5, 1.0)
-    timed = costs.completed(older, found, 12.0)
+    timed = costs.completed(older, trained, 12.0)
     assert (timed.epochs_seconds, timed.compile_seconds) == (4.0, 6.0)
     assert timed.table_seconds == 12.0
     reading_none = costs.completed(older, cell_of("coop+kdpl", tmp_path), 12.0)
     assert reading_none.table_seconds is None
-    assert costs.completed(timed.replaced({"epochs_seconds": 3.0}), found, 0.0) == (
+    assert costs.completed(timed.replaced({"epochs_seconds": 3.0}), trained, 0.0) == (
         timed.replaced({"epochs_seconds": 3.0})
     )

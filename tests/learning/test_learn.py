@@ -54,9 +54,9 @@ def test_the_classifier_is_of_all_classes_and_says_how_good_it_is(learned, own):
     assert [said.labels for said in loaded.predict(images)] == [
         said.labels for said in learned.classifier.predict(images)
     ]
-    kept = facts(learned)
-    assert kept["how"]["validation images"] == 3
-    (accuracy,) = kept["accuracies"].values()
+    written = facts(learned)
+    assert written["how"]["validation images"] == 3
+    (accuracy,) = written["accuracies"].values()
     assert accuracy == {"percent": learned.chosen.accuracy, "images": 3}
 
 
@@ -77,15 +77,17 @@ def test_the_chosen_method_learns_from_everything_in_the_end(
     learned, own, options, tmp_path
 ):
     options = dataclasses.replace(options, keep_validation=True)
-    kept = learn(str(own.folder), tmp_path / "part", options)
-    assert kept.chosen == learned.chosen
+    partial = learn(str(own.folder), tmp_path / "part", options)
+    assert partial.chosen == learned.chosen
     workdir = module.workdir_of(options)
     assert len(list(workdir.glob("learn/*/everything/*/*/results.jsonl"))) == 1
     contexts = [
-        (x.folder / "classifier.safetensors").read_bytes() for x in (learned, kept)
+        (x.folder / "classifier.safetensors").read_bytes() for x in (learned, partial)
     ]
     assert contexts[0] != contexts[1]
-    assert learned.classifier.reject_below == kept.classifier.reject_below is not None
+    assert (
+        learned.classifier.reject_below == partial.classifier.reject_below is not None
+    )
 
 
 def test_hand_written_text_is_taken_where_learning_gains_nothing(

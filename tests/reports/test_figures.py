@@ -97,12 +97,12 @@ def test_time_marks_are_logarithmic_and_zero_has_none():
 
 
 def test_the_time_of_the_table_is_hatched_after_that_of_training():
-    found = [
+    cells = [
         cell("a", "m", s, 50.0, 50.0, t, 1.0, 9, 0) for s, t in enumerate((8.0, 10.0))
     ]
-    found.append(cell("a", "n", 0, 50.0, 50.0, 9.0, 1.0, 9, 0))
-    found[:2] = [one.replaced({"table_seconds": 91.0}) for one in found[:2]]
-    panel = time_panel(summarise(found, [c.key for c in found]))
+    cells.append(cell("a", "n", 0, 50.0, 50.0, 9.0, 1.0, 9, 0))
+    cells[:2] = [one.replaced({"table_seconds": 91.0}) for one in cells[:2]]
+    panel = time_panel(summarise(cells, [c.key for c in cells]))
     assert panel.texts == ("9.00 + table 91.0 s", "9.00 s")
     assert panel.hatched == (91.0, None)
     assert panel.ranges == ((8, 10), None)

@@ -68,8 +68,12 @@ def test_a_cell_of_an_earlier_version_is_read():
             **{"steps": 10, "trained_values": 4, "peak_memory_bytes": 100},
         }
     )
-    found = CellResult.from_json(text)
-    assert (found.train_seconds, found.epochs_seconds, found.load) == (9.0, None, None)
+    parsed = CellResult.from_json(text)
+    assert (parsed.train_seconds, parsed.epochs_seconds, parsed.load) == (
+        9.0,
+        None,
+        None,
+    )
 
 
 def test_spread_of_three_seeds_divides_by_two():

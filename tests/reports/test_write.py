@@ -140,14 +140,14 @@ def test_terminal_table_tells_the_settings_of_a_sweep_apart():
 
 
 def test_memory_is_shown_where_every_method_had_a_process_of_its_own(tmp_path):
-    own = [cell("a", m, 1, 50.0, 50.0, 1.0, 0.1, 9, 3 * 2**20) for m in ("m", "n")]
-    files = _written(tmp_path / "own", own)
+    alone = [cell("a", m, 1, 50.0, 50.0, 1.0, 0.1, 9, 3 * 2**20) for m in ("m", "n")]
+    files = _written(tmp_path / "own", alone)
     assert (
         "| a | n | 50.00 | 50.00 | 50.00 | 50.00 | 1.00 | 0.10 | 25 | 2,048 | 3 |"
         in (unpadded(files["report.md"]))
     )
     assert "Memory is the most" in files["report.html"]
-    shared = [own[0], own[1].replaced({"memory_bytes": None})]
+    shared = [alone[0], alone[1].replaced({"memory_bytes": None})]
     files = _written(tmp_path / "shared", shared)
     assert "emory" not in files["report.md"] + files["report.html"]
     assert "MiB" not in terminal_table(summarise(shared))
@@ -155,12 +155,12 @@ def test_memory_is_shown_where_every_method_had_a_process_of_its_own(tmp_path):
 
 def test_the_best_is_marked_only_beyond_the_standard_error(tmp_path):
     def text(lead, name):
-        found = [
+        shared = [
             cell("a", m, s, 50.0 + 2 * s + more, 50.0 + 2 * s + more, 1.0, 0.1, 9, 0)
             for m, more in (("m", 0.0), ("n", lead))
             for s in (0, 1)
         ]
-        files = _written(tmp_path / name, found)
+        files = _written(tmp_path / name, shared)
         assert ("★ is the best" in files["report.html"]) == ("★" in files["report.md"])
         return unpadded(files["report.md"])
 

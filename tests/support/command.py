@@ -51,14 +51,14 @@ class Command:
 @contextmanager
 def _redirected() -> Iterator[list[Path]]:
     with tempfile.TemporaryDirectory() as folder:
-        kept = [(number, os.dup(number)) for number in (1, 2)]
-        files = [Path(folder, str(number)) for number, _ in kept]
-        for (number, _), file in zip(kept, files, strict=True):
+        originals = [(number, os.dup(number)) for number in (1, 2)]
+        files = [Path(folder, str(number)) for number, _ in originals]
+        for (number, _), file in zip(originals, files, strict=True):
             os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), number)
         try:
             yield files
         finally:
-            for number, copy in kept:
+            for number, copy in originals:
                 os.dup2(copy, number)
 
 

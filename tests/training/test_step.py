@@ -167,9 +167,9 @@ def test_running_statistics_take_in_every_batch_under_the_prompts_of_its_step():
 
 def test_a_term_of_weight_0_is_not_in_the_program():
     """Each costs something, and without the last the negative prompt, too."""
-    whole, costs = steps.setup_of("coop+fdbpl"), []
+    full, costs = steps.setup_of("coop+fdbpl"), []
     for left_out in ((), ("diff2",), ("diff1", "diff2"), ("neg", "diff1", "diff2")):
-        setup = dataclasses.replace(whole, left_out=frozenset(left_out))
+        setup = dataclasses.replace(full, left_out=frozenset(left_out))
         state = init_state(setup, steps.prompts(setup))
         values = steps.hyper(), steps.frozen(), steps.regions(1, 5)
         lowered = run_steps.lower(setup, state, *values)
